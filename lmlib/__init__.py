@@ -1,0 +1,1 @@
+"""LayerMix and what it is compared with: the vocabulary of the notebooks in `notebooks/`."""
