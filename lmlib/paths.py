@@ -1,0 +1,51 @@
+"""Where things are: one place for every folder and file name, and the one way to write a file."""
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(os.environ.get("LMLIB_ROOT", Path(__file__).resolve().parent.parent))
+"""The study's folder. `LMLIB_ROOT` moves it (the tests do), e.g. to keep data on a larger disk."""
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+DATA = ROOT / "data"
+PUBLISHED = DATA / "published"  # the paper's tables as printed
+RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us
+CACHE = DATA / "cache"  # what can be made again
+RUNS = DATA / "runs"  # one folder a run
+RESULTS = DATA / "results"  # tidy rows, one folder a profile
+FIGURES = ROOT / "figures"  # one folder a profile
+
+
+@contextmanager
+def atomic_write(path):
+    """Yield a temporary path in the folder of `path`; on success it becomes `path` in one rename.
+
+    A reader sees the old file or the new one, never a part; after a failure nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write `text` to `path` atomically, as UTF-8."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Write `value` to `path` atomically, as indented JSON with sorted keys."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
