@@ -46,10 +46,12 @@ def words(purpose, n, *, seed, epoch=0, index, view=0):
     index = np.atleast_1d(np.asarray(index))
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise ValueError(f"index must be a one-dimensional integer array, got shape {index.shape}, dtype {index.dtype}")
-    if index.size and not (0 <= index.min() and index.max() < 2**32):
+    if index.size and not (index.min() >= 0 and index.max() < 2**32):
         raise ValueError("index must lie in 0 .. 2**32 - 1")
     if not (0 <= seed < 2**64 and 0 <= epoch < 2**32 and 0 <= view < 2**16):
-        raise ValueError(f"seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16; got {seed}, {epoch}, {view}")
+        raise ValueError(
+            f"seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16; got {seed}, {epoch}, {view}"
+        )
     n_blocks = -(-n // 4)
     shape = (index.size, n_blocks)
     # The counter holds (index, epoch, view and block, purpose): two names never meet in one counter, up to CRC-32 of the purpose.
@@ -91,4 +93,6 @@ def generators(purpose, *, seed, epoch=0, index, view=0):
 
 def permutation(purpose, n, *, seed, epoch=0):
     """A permutation of 0 .. n - 1, named by its key: int64 (n,)."""
-    return np.argsort(words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)) @ np.array([1 << 32, 1], np.uint64), kind="stable")
+    return np.argsort(
+        words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)) @ np.array([1 << 32, 1], np.uint64), kind="stable"
+    )

@@ -1,0 +1,66 @@
+"""The methods: every row of the paper's tables by name, each a batched, keyed augmentation.
+
+method = build_method("layermix", mixing_set=mixing_set, magnitude=8)
+images = method(images, seed=0, epoch=0, index=index)
+"""
+
+import inspect
+from dataclasses import dataclass, field
+
+from ..errors import check_name
+from .base import Augmentation, Baseline, FlipCrop
+from .layermix import LayerMix
+
+__all__ = ["METHODS", "Augmentation", "Baseline", "FlipCrop", "LayerMix", "Method", "build_method", "check_method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables: what builds it, with which parameters, and the loss it is trained with unless a run says otherwise."""
+
+    build: type
+    parameters: dict = field(default_factory=dict)
+    loss: str = "ce"
+
+    @property
+    def settings(self):
+        """The parameters that a run may set, with their defaults."""
+        signature = inspect.signature(self.build.__init__).parameters.items()
+        defaults = {name: parameter.default for name, parameter in signature if name not in ("self", "mixing_set")}
+        return defaults | self.parameters
+
+    @property
+    def needs_mixing_set(self):
+        return "mixing_set" in inspect.signature(self.build.__init__).parameters
+
+
+METHODS = {
+    "baseline": Method(Baseline),
+    "layermix": Method(LayerMix),
+    "layermix_released": Method(LayerMix, {"ops": "released"}),
+    "layermix_iid": Method(LayerMix, {"shared": False}),
+}
+"""Name -> `Method`."""
+
+
+def check_method(name, parameters):
+    """Return the `Method`; raise ValueError for an unknown name or parameter, with the nearest valid one."""
+    method = METHODS[check_name("method", name, METHODS)]
+    for parameter in parameters:
+        check_name(f"parameter of {name}", parameter, method.settings)
+    return method
+
+
+def build_method(name, *, mixing_set=None, **parameters):
+    """The augmentation of that name. mixing_set: for the methods that mix with pictures; parameters: over the defaults.
+
+    Raises ValueError for an unknown name or parameter, a value out of range, or a missing mixing set.
+    """
+    method = check_method(name, parameters)
+    if method.needs_mixing_set:
+        if mixing_set is None:
+            raise ValueError(
+                f"{name} mixes with pictures and got none: pass mixing_set (lmlib.fractals.mixing_set makes one)"
+            )
+        return method.build(mixing_set, **{**method.parameters, **parameters})
+    return method.build(**{**method.parameters, **parameters})

@@ -1,0 +1,237 @@
+"""What every augmentation shares: keys, image checks, flip and crop, and the mixing image of a sample."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from ..random import integers, uniforms
+from .ops import BITS, to_device
+
+PIECE = 2**18
+"""Pixels that a CPU works on at once: what one operation writes, the next still finds in the cache."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Drawn parameters: NumPy arrays whose leading axis is the sample. `params[chosen]` are those of some samples."""
+
+    def __getitem__(self, chosen):
+        return type(self)(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+class Augmentation:
+    """`sample` draws, `apply` is pure; a call does both. Subclasses give `sample` and `change`."""
+
+    def sample(self, size, *, seed, epoch, index, view=0):
+        """The drawn parameters for images of `size` (height, width): `Params` of B samples.
+
+        seed, epoch, view: integers; index: int (B,), each sample's position in the whole original split.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define sample")
+
+    def change(self, images, params):
+        """The change itself: float32 (B, 3, H, W) in [0, 1] to the same. Must not write into `images`."""
+        raise NotImplementedError(f"{type(self).__name__} must define change")
+
+    def apply(self, images, params):
+        """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype and device. Pure."""
+        check_images(images)
+        n = len(images) if images.is_cuda else max(1, PIECE // (images.shape[-2] * images.shape[-1]))
+        pieces = [slice(start, start + n) for start in range(0, len(images), n)]
+        changed = [from_float(self.change(as_float(images[piece]), params[piece]), images.dtype) for piece in pieces]
+        return torch.cat(changed) if changed else images.clone()
+
+    def __call__(self, images, *, seed=None, epoch=None, index=None, view=0):
+        """Augment a batch: (B, 3, H, W), uint8 or float in [0, 1]; returns the same shape, dtype and device.
+
+        What happens to a sample is a function of (seed, epoch, index, view) alone: index is an int array or tensor (B,).
+        Raises ValueError for images of another shape, dtype or range, and for missing keys.
+        """
+        check_images(images)
+        index = check_keys(seed, epoch, index, len(images))
+        return self.apply(images, self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view))
+
+    def as_transform(self):
+        """The augmentation as a transform of one image tensor (3, H, W), for a torchvision pipeline of your own."""
+        return PerImage(self)
+
+
+class PerImage(torch.nn.Module):
+    """One image at a time, one key a call from torch's generator (which a DataLoader seeds in each worker).
+
+    The one place of the package that reads a global generator.
+    """
+
+    def __init__(self, augmentation):
+        super().__init__()
+        self.augmentation = augmentation
+
+    def forward(self, image):
+        if not isinstance(image, torch.Tensor) or image.ndim != 3:
+            raise ValueError(
+                f"expected an image tensor (3, H, W), got {describe(image)}: put ToImage() or ToTensor() before this"
+            )
+        seed = int(torch.randint(2**62, ()))
+        return self.augmentation(image[None], seed=seed, epoch=0, index=[0])[0]
+
+
+def describe(value):
+    """The shape and dtype of a value in words, for an error."""
+    return f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else type(value).__name__
+
+
+def check_images(images):
+    """Raise ValueError unless `images` is a tensor (B, 3, H, W), uint8 or float in [0, 1]."""
+    expected = "expected images as a tensor (B, 3, H, W), uint8 or float in [0, 1]"
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise ValueError(f"{expected}, got {describe(images)}")
+    if images.dtype == torch.uint8 or not len(images):
+        return
+    if not images.is_floating_point():
+        raise ValueError(f"{expected}, got dtype {images.dtype}")
+    low, high = (float(value) for value in images.aminmax())
+    if not (low >= 0 and high <= 1):  # also false for NaN
+        raise ValueError(f"{expected}, got values from {low:g} to {high:g}")
+
+
+def check_keys(seed, epoch, index, n_images):
+    """The index as a NumPy array (B,); raise ValueError, with the reason, where a key is missing or does not fit."""
+    missing = [name for name, key in (("seed", seed), ("epoch", epoch), ("index", index)) if key is None]
+    if missing:
+        raise ValueError(
+            f"missing {', '.join(missing)}: a draw is a function of (seed, epoch, index), so that runs can be repeated; "
+            "pass seed=, epoch= and index= (each sample's position in its split), or use as_transform()"
+        )
+    index = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index)
+    if index.shape != (n_images,):
+        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {index.shape}")
+    return index
+
+
+def check_range(name, value, low, high, low_open=False):
+    """Return `value` if low <= value <= high (low < value where `low_open`); else raise ValueError."""
+    if not (
+        isinstance(value, (int, float, np.number)) and (low < value if low_open else low <= value) and value <= high
+    ):
+        raise ValueError(f"{name} must lie in {'(' if low_open else '['}{low}, {high}], got {value}")
+    return value
+
+
+def as_float(images):
+    """uint8 or any float images as float32 in [0, 1]."""
+    return images.to(torch.float32) / BITS if images.dtype == torch.uint8 else images.to(torch.float32)
+
+
+def from_float(images, dtype):
+    """float32 images in [0, 1] as `dtype`: uint8 rounded to nearest, or a float type."""
+    return (images * BITS).round_().to(dtype) if dtype == torch.uint8 else images.to(dtype)
+
+
+def crop(pictures, chosen, window, size):
+    """Cut and flip windows out of pictures, one for each sample.
+
+    pictures: (F, C, H', W') tensor; chosen: int (B,), which picture; window: `Window`; size: (height, width).
+    Returns (B, C, height, width) of the same dtype: one gather by a flat index.
+    """
+    n_channels, full_height, full_width = pictures.shape[1:]
+    height, width = size
+    y, x = np.arange(height), np.arange(width)
+    rows = window.top[:, None] + np.where(window.flip_y[:, None], height - 1 - y, y)
+    columns = window.left[:, None] + np.where(window.flip_x[:, None], width - 1 - x, x)
+    start = chosen[:, None] * (n_channels * full_height * full_width) + np.arange(n_channels) * (
+        full_height * full_width
+    )
+    rows, columns, start = (to_device(part, pictures.device) for part in (rows * full_width, columns, start))
+    flat = (start[:, :, None] + rows[:, None, :])[..., None] + columns[:, None, None, :]
+    return pictures.reshape(-1).index_select(0, flat.reshape(-1)).view(flat.shape)
+
+
+@dataclass(frozen=True)
+class Window(Params):
+    """Where a sample's window lies and how it is flipped: top, left int64 (B,); flip_y (upside down), flip_x bool (B,)."""
+
+    top: np.ndarray
+    left: np.ndarray
+    flip_y: np.ndarray
+    flip_x: np.ndarray
+
+
+def draw_window(uniform, room):
+    """A window from four uniform draws (B, 4): top and left in 0 .. room (two integers, both ends included), two coins."""
+    top, left = integers(uniform[:, 0], room[0] + 1), integers(uniform[:, 1], room[1] + 1)
+    return Window(top, left, uniform[:, 2] < 0.5, uniform[:, 3] < 0.5)
+
+
+class MixingImages:
+    """The mixing set as an augmentation uses it: a random picture, a random crop, random flips.
+
+    mixing_set: uint8 (F, 1 or 3, H', W'), NumPy array or tensor, or an object with such `.images`; flips: whether to flip, as the
+    LayerMix paper does and PixMix does not. A sample's mixing image depends on (seed, epoch, index) and neither on the view
+    (JSD's two mixes share it) nor on the method (so that methods can be compared on the same one).
+    """
+
+    def __init__(self, mixing_set, flips=True):
+        pictures = getattr(mixing_set, "images", mixing_set)
+        pictures = torch.as_tensor(pictures) if isinstance(pictures, (np.ndarray, torch.Tensor)) else pictures
+        if (
+            not isinstance(pictures, torch.Tensor)
+            or pictures.dtype != torch.uint8
+            or pictures.ndim != 4
+            or pictures.shape[1] not in (1, 3)
+            or not len(pictures)
+        ):
+            raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")
+        self.pictures, self.flips = pictures.contiguous(), flips
+
+    def sample(self, size, *, seed, epoch, index):
+        """Picture int64 (B,) and `Window` for each sample; raises ValueError where the pictures are smaller than `size`."""
+        room = self.pictures.shape[2] - size[0], self.pictures.shape[3] - size[1]
+        if min(room) < 0:
+            raise ValueError(
+                f"the mixing set of {self.pictures.shape[2]} x {self.pictures.shape[3]} pixels is smaller than the images of "
+                f"{size[0]} x {size[1]}: prepare it at least as large"
+            )
+        uniform = uniforms("mixing image", 5, seed=seed, epoch=epoch, index=index)
+        window = draw_window(uniform[:, 1:], room)
+        if not self.flips:
+            window = Window(window.top, window.left, np.zeros_like(window.flip_y), np.zeros_like(window.flip_x))
+        return integers(uniform[:, 0], len(self.pictures)), window
+
+    def crop(self, picture, window, size, device):
+        """The mixing images: float32 (B, 1 or 3, height, width) in [0, 1]."""
+        self.pictures = self.pictures.to(device)
+        return as_float(crop(self.pictures, picture, window, size))
+
+
+class FlipCrop(Augmentation):
+    """The base augmentation: zero padding and a random crop of the original size, then a random horizontal flip.
+
+    pad: pixels on each side; flip: whether flips keep the label (not for digits).
+    """
+
+    def __init__(self, pad=4, flip=True):
+        self.pad, self.flip = pad, flip
+
+    def sample(self, size, *, seed, epoch, index, view=0):
+        window = draw_window(
+            uniforms("flip and crop", 4, seed=seed, epoch=epoch, index=index), (2 * self.pad, 2 * self.pad)
+        )
+        never = np.zeros_like(window.flip_y)
+        return Window(window.top, window.left, never, window.flip_x if self.flip else never)
+
+    def apply(self, images, params):
+        check_images(images)
+        padded = torch.nn.functional.pad(images, [self.pad] * 4)
+        return crop(padded, np.arange(len(images)), params, tuple(images.shape[-2:]))
+
+
+class Baseline(Augmentation):
+    """Flip and crop alone, which every method gets: the images as they are."""
+
+    def sample(self, size, *, seed, epoch, index, view=0):
+        return Params()
+
+    def apply(self, images, params):
+        check_images(images)
+        return images.clone()

@@ -1,0 +1,101 @@
+"""The four blends of Table 1 and their draws: `blend(image, other, ...) -> image`, then the caller clips to [0, 1].
+
+Images are float32 (B, 3, H, W) in [0, 1]. Larger beta stays nearer the first image.
+"""
+
+import numpy as np
+import torch
+
+from ..random import beta_small
+from .ops import group, per_image, to_device
+
+SMALLEST = 1e-37  # as in PixMix: keeps the geometric mean finite where the other image is black
+LOG_2 = 0.6931471805599453
+
+
+def draw_weights(branch, first, second, beta):
+    """Blend weights (a, b), the conic combination of PixMix, from three uniform draws each (B,).
+
+    One coin picks the branch for both: (Beta(beta, 1), Beta(1, beta)) or (1 + Beta(1, beta), -Beta(1, beta)).
+    E[a] = 1 and E[b] = 0. Returns two float32 arrays (B,); a in (0, 2), b in (-1, 1).
+    """
+    small, other = beta_small(first, beta), beta_small(second, beta)
+    inside = branch < 0.5
+    a = np.where(inside, np.maximum(1 - small, SMALLEST), 1 + small)
+    return a.astype(np.float32), np.where(inside, other, -other).astype(np.float32)
+
+
+def add(image, other, a, b):
+    """Arithmetic mean on [-1, 1]: a x + b y + (1 - a - b) / 2. Table 1 leaves the last term out; the released code has it."""
+    a, b = per_image(a), per_image(b)
+    return a * image + b * other + (1 - a - b) / 2
+
+
+def multiply(image, other, a, b):
+    """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0. In logarithms, which are quicker than powers."""
+    a, b = per_image(a), per_image(b)
+    return ((image.log() * a + other.clamp(min=SMALLEST).log() * b) + (a + b - 1) * LOG_2).exp_()
+
+
+def mix(image, other, mask):
+    """`image` where the mask is 1, `other` where it is 0. mask: float (B, 1 or 3, H, W)."""
+    return torch.lerp(other, image, mask)
+
+
+def hash_mask(key, keep, shape):
+    """A mask that keeps each place with probability `keep`: a pure function of a key.
+
+    key int (B,), each 0 to 2**32 - 1; keep float32 (B,) in [0, 1]; shape (C, H, W). Returns float32 (B, C, H, W) of 0 and 1.
+    The hash is Wellons' lowbias32 on the key xor a Weyl sequence of the place (32-bit arithmetic that wraps).
+    """
+    n = int(np.prod(shape))
+    place = torch.arange(1, n + 1, device=key.device, dtype=torch.int64) * 0x9E3779B9
+    h = wrap(key)[:, None] ^ wrap(place)[None]
+    h ^= (h >> 16).bitwise_and_(0xFFFF)
+    h *= 0x7FEB352D
+    h ^= (h >> 15).bitwise_and_(0x1FFFF)
+    h *= 0x846CA68B - (1 << 32)
+    h ^= (h >> 16).bitwise_and_(0xFFFF)
+    # Signed words are uniform on [-2**31, 2**31); a threshold in float64 has every bit of `keep`.
+    threshold = (keep.double() * 2.0**32 - 2.0**31).clamp_(max=2.0**31 - 1).to(torch.int32)
+    return (h < threshold[:, None]).to(torch.float32).view(-1, *shape)
+
+
+def wrap(value):
+    """int64 to int32, keeping the low 32 bits."""
+    return ((value + (1 << 31)) % (1 << 32) - (1 << 31)).to(torch.int32)
+
+
+BLENDS = ("add", "multiply", "mix_pixels", "mix_elements")
+PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
+"""Table 1: the released list is add, multiply, add, multiply, pixels, elements."""
+
+
+def blend(kind, image, other, a, b, keep, key):
+    """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). Clipped to [0, 1]."""
+    if kind == "add":
+        blended = add(image, other, a, b)
+    elif kind == "multiply":
+        blended = multiply(image, other, a, b)
+    else:
+        n_channels = 1 if kind == "mix_pixels" else image.shape[1]
+        blended = mix(image, other, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
+    return blended.clamp_(0, 1)
+
+
+def apply_blends(image, other, kind, a, b, keep, key):
+    """Blend each pair by its own kind: all but the images NumPy arrays (B,); kind int, positions in `BLENDS`.
+
+    image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W) in [0, 1].
+    """
+    order, ends = group(kind, len(BLENDS))
+    place, a, b, keep, key = (
+        to_device(part, image.device) for part in (order, a[order], b[order], keep[order], key[order])
+    )
+    image, other = image.index_select(0, place), other.index_select(0, place)
+    done = [
+        blend(name, image[g], other[g], a[g], b[g], keep[g], key[g])
+        for name, g in zip(BLENDS, map(slice, ends[:-1], ends[1:]), strict=True)
+        if g.stop > g.start
+    ]
+    return torch.cat(done).index_select(0, to_device(np.argsort(order), image.device))

@@ -1,0 +1,112 @@
+"""LayerMix: Code Block 1 of the paper, for a whole batch at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import check_name
+from ..random import integers, uniforms, words
+from .base import Augmentation, MixingImages, Params, Window, check_range
+from .blend import BLENDS, PROBABILITIES, apply_blends, draw_weights
+from .ops import OPS, apply_operations, draw_levels, to_device
+
+
+@dataclass(frozen=True)
+class LayerMixParams(Params):
+    """What was drawn for B samples. The last axis of `op` and `level` is the stage, that of the blends' arrays the blend."""
+
+    layer: np.ndarray  # int (B,): 1, 2 or 3
+    op: np.ndarray  # int (B, 3): positions in the table of operations; three times the same where the stages share it
+    level: np.ndarray  # float32 (B, 3): in the operation's unit
+    blend: np.ndarray  # int (B, 2): positions in BLENDS
+    a: np.ndarray  # float32 (B, 2): weight of the image
+    b: np.ndarray  # float32 (B, 2): weight of the other
+    keep: np.ndarray  # float32 (B, 2): keep probability of a mask
+    mask_key: np.ndarray  # int64 (B, 2): names a mask
+    picture: np.ndarray  # int64 (B,): which mixing image
+    window: Window  # where it is cut
+
+
+class LayerMix(Augmentation):
+    """One operation; a blend of two views of it; a blend with a mixing image, then the operation again.
+
+    mixing_set: uint8 (F, 1 or 3, H', W'), at least as large as the images; magnitude m: 0 to 10; beta: blending ratio, > 0, larger
+    stays nearer the image; ops: "paper" (Table 2) or "released" (the program's functions); shared: one operation for all stages,
+    or one drawn anew at each (the IID pipeline of Section 3.1); layers: which samples of Fig. 2 to draw from;
+    probabilities: of the four `BLENDS`; flips: of the mixing image.
+    Raises ValueError where one of these is out of range. Source: Code Block 1, Tables 1 and 2.
+    """
+
+    def __init__(
+        self,
+        mixing_set,
+        magnitude=8,
+        beta=3,
+        ops="paper",
+        shared=True,
+        layers=(1, 2, 3),
+        probabilities=PROBABILITIES,
+        flips=True,
+    ):
+        self.mixing = MixingImages(mixing_set, flips)
+        self.magnitude = check_range("magnitude", magnitude, 0, 10)
+        self.beta = check_range("beta", beta, 0, 1000, low_open=True)
+        self.table = OPS[check_name("ops", ops, OPS)]
+        self.shared = shared
+        self.layers = np.array([check_name("layer", layer, (1, 2, 3)) for layer in layers])
+        if len(probabilities) != len(BLENDS) or min(probabilities) < 0 or not np.isclose(sum(probabilities), 1):
+            raise ValueError(f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}")
+        self.probabilities = tuple(probabilities)
+
+    def sample(self, size, *, seed, epoch, index, view=0):
+        keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
+        layer = self.layers[integers(uniforms("layermix/layer", 1, **keys)[:, 0], len(self.layers))]
+        op = integers(uniforms("layermix/operation", 3, **keys), len(self.table))
+        if self.shared:
+            op = np.repeat(op[:, :1], 3, axis=1)
+        level = draw_levels(
+            self.table,
+            op,
+            uniforms("layermix/level", 3, **keys),
+            np.where(uniforms("layermix/sign", 3, **keys) < 0.5, 1.0, -1.0),
+            self.magnitude,
+            size,
+        )
+        # The last bin is open to the right, so that a rounded sum of the probabilities loses nothing.
+        blend = np.searchsorted(np.cumsum(self.probabilities)[:-1], uniforms("layermix/blend", 2, **keys), side="right")
+        weights = uniforms("layermix/weights", 6, **keys).reshape(-1, 3, 2)
+        a, b = draw_weights(weights[:, 0], weights[:, 1], weights[:, 2], self.beta)
+        keep = uniforms("layermix/keep", 2, **keys).astype(np.float32)
+        mask_key = words("layermix/mask", 2, **keys).astype(np.int64)
+        picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
+        return LayerMixParams(layer, op, level, blend, a, b, keep, mask_key, picture, window)
+
+    def change(self, images, params):
+        # Deepest layer first: each stage then works on a leading part of the batch.
+        first = np.argsort(-params.layer, kind="stable")
+        second, third = (first[: int((params.layer >= layer).sum())] for layer in (2, 3))
+
+        image = apply_operations(self.table, images, first, params.op[first, 0], params.level[first, 0])
+        finished = [image[len(second) :]]
+
+        if len(second):
+            view = apply_operations(self.table, images, second, params.op[second, 1], params.level[second, 1])
+            image = self.blend(image[: len(second)], view, params, second, 0)
+            finished.insert(0, image[len(third) :])
+
+        if len(third):
+            mixing_image = self.mixing.crop(
+                params.picture[third], params.window[third], tuple(images.shape[-2:]), images.device
+            )
+            image = self.blend(image[: len(third)], mixing_image, params, third, 1)
+            every = np.arange(len(third))
+            finished.insert(0, apply_operations(self.table, image, every, params.op[third, 2], params.level[third, 2]))
+
+        return torch.cat(finished).index_select(0, to_device(np.argsort(first), images.device))
+
+    @staticmethod
+    def blend(image, other, params, chosen, n):
+        """The `n`-th blend (0 or 1) of the chosen samples."""
+        drawn = (getattr(params, name)[chosen, n] for name in ("blend", "a", "b", "keep", "mask_key"))
+        return apply_blends(image, other, *drawn)

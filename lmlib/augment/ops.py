@@ -1,0 +1,232 @@
+"""The operations: `op(images, level) -> images`, and how a level is drawn.
+
+Images are float32 (B, 3, H, W) in [0, 1]; a level is one float per image, (B,), in the unit of its operation. The arithmetic is
+that of torchvision v2's functionals (the reference in the tests), batched with one level per image. Operations that are defined
+on 8-bit values (posterize, equalize) round to them first.
+
+Sources: Table 2 of the LayerMix paper (`PAPER`), the twelve functions of its released program (`RELEASED`). Where the text
+gives a range but no reading, `PAPER` takes AugMix's and timm's increasing forms: a larger magnitude is a stronger change.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import grid_sample
+
+BITS = 255.0
+
+
+def to_bytes(images):
+    """Float images in [0, 1] as 8-bit values: int32 of the same shape, rounded to nearest."""
+    return (images * BITS).round_().to(torch.int32)
+
+
+def per_image(values):
+    """(B,) as (B, 1, 1, 1), to meet images."""
+    return values[:, None, None, None]
+
+
+def affine(images, matrix):
+    """Sample images at `matrix @ (x, y, 1)`, coordinates in pixels from the centre: bilinear, zero outside.
+
+    matrix: float32 (B, 2, 3), from output to input positions. Written as products and sums per pixel, so that an image does not
+    depend on its batch (a batched matrix product does).
+    """
+    height, width = images.shape[-2:]
+    x = torch.arange(width, device=images.device, dtype=torch.float32) + 0.5 - width / 2
+    y = torch.arange(height, device=images.device, dtype=torch.float32) + 0.5 - height / 2
+    scaled = matrix * torch.tensor([2.0 / width, 2.0 / height], device=images.device)[:, None]
+    along_x, along_y, offset = (scaled[:, None, None, :, k] for k in range(3))
+    grid = (along_x * x[:, None] + along_y * y[:, None, None]) + offset
+    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def matrices(xx, xy, x0, yx, yy, y0):
+    """Six numbers or (B,) tensors as an affine matrix, float32 (B, 2, 3)."""
+    rows = torch.broadcast_tensors(*(torch.as_tensor(value) for value in (xx, xy, x0, yx, yy, y0)))
+    return torch.stack([row.to(torch.float32) for row in rows], dim=-1).unflatten(-1, (2, 3))
+
+
+def rotate(images, level):
+    """Rotate by `level` degrees, counter-clockwise, about the centre."""
+    angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
+    cos, sin = angle.cos(), angle.sin()
+    return affine(images, matrices(cos, -sin, 0 * cos, sin, cos, 0 * cos))
+
+
+def shear_x(images, level):
+    """Shear along x about the centre; `level` is the tangent of the angle."""
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return affine(images, matrices(one, level, zero, zero, one, zero))
+
+
+def shear_y(images, level):
+    """Shear along y about the centre; `level` is the tangent of the angle."""
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return affine(images, matrices(one, zero, zero, level, one, zero))
+
+
+def translate_x(images, level):
+    """Move to the right by `level` pixels, which need not be whole."""
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return affine(images, matrices(one, zero, -level, zero, one, zero))
+
+
+def translate_y(images, level):
+    """Move down by `level` pixels, which need not be whole."""
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return affine(images, matrices(one, zero, zero, zero, one, -level))
+
+
+def grayscale(images, level):
+    """Luma of the image in all three channels; `level` is not used."""
+    red, green, blue = images.unbind(1)
+    grey = red * 0.2989 + green * 0.587 + blue * 0.114
+    return grey[:, None].expand(-1, 3, -1, -1)
+
+
+def brightness(images, level):
+    """Multiply by the factor `level`, and clip. Overlaps the test corruption `brightness`."""
+    return (images * per_image(level)).clamp_(0, 1)
+
+
+def autocontrast(images, level):
+    """Stretch each channel to [0, 1]; a flat channel stays; `level` is not used."""
+    low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
+    flat = (high == low).to(images.dtype)
+    low = low * (1 - flat)
+    return ((images - low) * (1 / (high - low + flat * (1 - high)))).clamp_(0, 1)
+
+
+def posterize(images, level):
+    """Keep the highest `level` bits (rounded down) of the 8-bit value."""
+    step = torch.bitwise_left_shift(torch.ones_like(level, dtype=torch.int32), 8 - level.to(torch.int32))
+    return (to_bytes(images) & per_image(-step)).to(images.dtype) / BITS
+
+
+def solarize(images, level):
+    """Invert the values at or above the threshold `level`."""
+    inverted = (images >= per_image(level)).to(images.dtype)
+    return torch.lerp(images, 1 - images, inverted)
+
+
+def equalize(images, level):
+    """Equalize the histogram of each channel of the 8-bit image; `level` is not used."""
+    n_images, n_channels, height, width = images.shape
+    values = to_bytes(images).reshape(n_images * n_channels, -1).long()
+    row = torch.arange(values.shape[0], device=images.device)[:, None] * 256
+    histogram = torch.bincount((values + row).ravel(), minlength=values.shape[0] * 256).view(-1, 256)
+    # The step leaves out the pixels of the highest value present; a step of zero (a flat channel, or nearly) keeps the image.
+    step = torch.div(height * width - histogram.gather(1, values.amax(1, keepdim=True)), 255, rounding_mode="floor")
+    below = histogram.cumsum(1) - histogram
+    table = torch.div(
+        below + torch.div(step, 2, rounding_mode="floor"), step.clamp(min=1), rounding_mode="floor"
+    ).clamp_(max=255)
+    table = torch.where(step > 0, table, torch.arange(256, device=images.device))
+    return (table.gather(1, values).to(images.dtype) / BITS).view_as(images)
+
+
+class Operation(NamedTuple):
+    """An operation and how its level is drawn."""
+
+    function: object
+    level: object  # (uniform (B,), sign (B,) of +-1, magnitude 0 to 10, (height, width)) -> level (B,)
+
+
+def unused(uniform, sign, magnitude, size):
+    return np.zeros_like(uniform)
+
+
+def signed(maximum):
+    """+- U(0, maximum * m / 10); `maximum` in the unit of the operation, or a function of (height, width)."""
+
+    def level(uniform, sign, magnitude, size):
+        return sign * uniform * ((maximum(size) if callable(maximum) else maximum) * magnitude / 10)
+
+    return level
+
+
+PAPER = {
+    "equalize": Operation(equalize, unused),
+    "grayscale": Operation(grayscale, unused),
+    "autocontrast": Operation(autocontrast, unused),
+    "brightness": Operation(brightness, lambda *drawn: 1 + signed(0.9)(*drawn)),  # factor 0.1 to 1.9
+    "posterize": Operation(posterize, lambda u, sign, m, size: np.maximum(4 - np.floor(u * 0.4 * m), 1)),  # bits
+    "solarize": Operation(solarize, lambda u, sign, m, size: 1 - u * m / 10),  # threshold
+    "rotate": Operation(rotate, signed(30)),  # degrees
+    "shear_x": Operation(shear_x, signed(0.3)),  # tangent
+    "shear_y": Operation(shear_y, signed(0.3)),
+    "translate_x": Operation(translate_x, signed(lambda size: 0.33 * size[1])),  # pixels
+    "translate_y": Operation(translate_y, signed(lambda size: 0.33 * size[0])),
+}
+"""The eleven operations of Table 2."""
+
+
+def from_a_tenth(u, maximum, m):
+    """U(0.1, maximum * m / 10) as the released program draws it: the 0.1 is in the operation's own unit, and the ends may swap."""
+    return 0.1 + u * (maximum * m / 10 - 0.1)
+
+
+def released_signed(maximum):
+    def level(u, sign, m, size):
+        return sign * from_a_tenth(u, maximum(size) if callable(maximum) else maximum, m)
+
+    return level
+
+
+RELEASED = {
+    "equalize": Operation(equalize, unused),
+    "posterize": Operation(posterize, lambda u, sign, m, size: np.trunc(from_a_tenth(u, 4, m))),  # 0 bits: black
+    "posterize_increasing": Operation(posterize, lambda u, sign, m, size: 4 - np.trunc(from_a_tenth(u, 4, m))),
+    "solarize": Operation(solarize, lambda u, sign, m, size: from_a_tenth(u, 1, m)),
+    "solarize_increasing": Operation(solarize, lambda u, sign, m, size: 0.1 + u * ((1 - m) / 10 - 0.1)),
+    "autocontrast": Operation(autocontrast, unused),
+    "grayscale": Operation(grayscale, unused),
+    "rotate": Operation(rotate, released_signed(30)),
+    "shear_x": Operation(shear_x, released_signed(0.3)),
+    "shear_y": Operation(shear_y, released_signed(0.3)),
+    "translate_x": Operation(translate_x, released_signed(lambda size: int(0.33 * size[1]))),
+    "translate_y": Operation(translate_y, released_signed(lambda size: int(0.33 * size[0]))),
+}
+"""The twelve functions of the released program, with its quirks: a posterize that can leave nothing, a solarize that is milder
+at larger m, an inversion for most of `solarize_increasing`."""
+
+OPS = {"paper": PAPER, "released": RELEASED}
+
+
+def draw_levels(table, op, uniform, sign, magnitude, size):
+    """Levels for drawn operations: op int (B,), positions in `table`; uniform (B,) in [0, 1); sign (B,) of +-1. float32 (B,)."""
+    level = np.zeros(op.shape, np.float32)
+    for k, operation in enumerate(table.values()):
+        chosen = op == k
+        level[chosen] = operation.level(uniform[chosen], sign[chosen], magnitude, size)
+    return level
+
+
+def apply_operations(table, images, chosen, op, level):
+    """Apply to each chosen image its own operation at its own level.
+
+    table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
+    level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W).
+    """
+    order, ends = group(op, len(table))
+    images = images.index_select(0, to_device(chosen[order], images.device))
+    level = to_device(level[order], images.device)
+    done = [
+        operation.function(images[start:end], level[start:end])
+        for operation, start, end in zip(table.values(), ends[:-1], ends[1:], strict=True)
+        if end > start
+    ]
+    return torch.cat(done).index_select(0, to_device(np.argsort(order), images.device))
+
+
+def group(kind, n_kinds):
+    """Sort by kind: the order, int (N,), and where each kind ends, int (n_kinds + 1,), beginning with 0."""
+    order = np.argsort(kind, kind="stable")
+    return order, np.searchsorted(kind[order], np.arange(n_kinds + 1))
+
+
+def to_device(array, device):
+    """A NumPy array as a tensor on `device`."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
