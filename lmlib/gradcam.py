@@ -1,0 +1,56 @@
+"""Where a network looks: Grad-CAM (Selvaraju et al., ICCV 2017), by one hook."""
+
+import torch
+import torch.nn.functional as F
+
+from lmlib.models import plain
+
+
+@torch.enable_grad()
+def gradcam(model, images, class_index, layer):
+    """Grad-CAM maps of `class_index` at `layer`, resized to the images: float32 (B, H, W) in [0, 1], largest value 1.
+
+    model: any module, images (B, 3, H, W) to logits (B, K), its weights frozen or not; class_index: an int or int (B,);
+    layer: the module inside `model` whose output (B, C, h, w) is weighted (`models.last_conv_layer`). A map without
+    evidence for the class is all zeros. The model runs in eval mode; its modes, hooks and gradients are left as found.
+    Raises ValueError for a layer that the model does not run or without an output (B, C, h, w), and for a wrong class.
+    """
+    model = plain(model)
+    if layer not in set(model.modules()):
+        raise ValueError("layer must be a module inside the model: look for it in model.named_modules()")
+    activation, logits = _activation_and_logits(model, images, layer)
+    classes = torch.as_tensor(class_index, device=logits.device).expand(len(images))
+    if classes.is_floating_point() or classes.min() < 0 or classes.max() >= logits.shape[1]:
+        raise ValueError(f"class_index must be integers in 0 .. {logits.shape[1] - 1}, got {class_index}")
+    score = logits.gather(
+        1, classes[:, None].long()
+    ).sum()  # images do not meet in eval mode: each gets its own gradient
+    (gradient,) = torch.autograd.grad(score, activation)
+    weight = gradient.float().mean(dim=(2, 3), keepdim=True)
+    maps = (weight * activation.detach().float()).sum(dim=1, keepdim=True).relu()
+    maps = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    peak = maps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(peak > 0, maps / peak, 0)
+
+
+def _activation_and_logits(model, images, layer):
+    """The output of `layer`, as a leaf of the graph that ends in the logits, and the logits."""
+    kept = []
+
+    def keep(module, given, output):
+        if not (torch.is_tensor(output) and output.ndim == 4):
+            raise ValueError("layer must put out (B, C, h, w): choose one before the pooling")
+        kept.append(output.detach().requires_grad_())
+        return kept[-1].clone()  # the next module may write in place
+
+    modes = {module: module.training for module in model.modules()}
+    hook = layer.register_forward_hook(keep)
+    try:
+        logits = model.eval()(images)
+    finally:
+        hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    if not kept:
+        raise ValueError("the model did not run this layer: choose one between its images and its logits")
+    return kept[-1], logits
