@@ -1,0 +1,82 @@
+"""What a mixing set looks like in numbers: how its power falls with frequency, how it fills the plane, how it uses the greys."""
+
+import numpy as np
+
+
+def radial_power_spectrum(image):
+    """Mean power of a grey `image` (H, W) in rings of equal spatial frequency: frequencies and powers, float64 (K,) each.
+
+    Frequencies are in cycles per pixel, from 1 / min(H, W) to just below 1/2. The mean is taken off and a Hann window is
+    laid over the image, so that its edges, which do not meet, add no cross of power.
+    """
+    image = _grey(image)
+    height, width = image.shape
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
+    centred = (image - np.average(image, weights=window)) * window
+    power = np.abs(np.fft.fft2(centred)) ** 2 / (window**2).sum()
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+    shortest = min(height, width)
+    ring = np.rint(radius * shortest).astype(int)
+    rings = np.arange(1, (shortest + 1) // 2)
+    totals = np.bincount(ring.ravel(), power.ravel(), minlength=rings[-1] + 1)
+    members = np.bincount(ring.ravel(), minlength=rings[-1] + 1)
+    return rings / shortest, (totals / members)[rings]
+
+
+def spectrum_slope(image):
+    """Slope of log power against log frequency of a grey `image` (H, W): 0 for white noise, about -2 for photographs.
+
+    Least squares over the rings from 2 / min(H, W) up; the first ring is left out, as the window blurs the mean into it.
+    """
+    frequency, power = radial_power_spectrum(image)
+    return np.polyfit(np.log(frequency[1:]), np.log(np.maximum(power[1:], 1e-12)), 1)[0]
+
+
+def contour(image):
+    """The pixels of a grey `image` (H, W) where it crosses its median, to the right or below: bool (H, W).
+
+    A smooth picture's contour is a few curves; of white noise it is three pixels in four.
+    """
+    image = _grey(image)
+    bright = image > np.median(image)
+    mask = np.zeros(bright.shape, bool)
+    mask[:, :-1] |= bright[:, :-1] != bright[:, 1:]
+    mask[:-1] |= bright[:-1] != bright[1:]
+    return mask
+
+
+def box_counting_dimension(mask):
+    """Box-counting dimension of the true pixels of `mask` (H, W): 2 for a filled area, 1 for a line, 0 for a point.
+
+    Minus the least-squares slope of log N(s) against log s for boxes of side s = 1, 2, 4, ... up to a quarter of the
+    shorter side, laid from the corner; boxes that reach over the border count what they hold. Raises ValueError for an
+    empty mask or one below 8 x 8 pixels.
+    """
+    mask = np.asarray(mask, bool)
+    if mask.ndim != 2 or min(mask.shape) < 8 or not mask.any():
+        raise ValueError(
+            f"expected a mask (H, W) of at least 8 x 8 with a true pixel, got {mask.shape} with {mask.sum()}"
+        )
+    sides = 2 ** np.arange(int(np.log2(min(mask.shape) / 4)) + 1)
+    counts = []
+    for side in sides:
+        rows, columns = (np.arange(0, n, side) for n in mask.shape)
+        counts.append(np.count_nonzero(np.add.reduceat(np.add.reduceat(mask, rows, 0, int), columns, 1)))
+    return -np.polyfit(np.log(sides), np.log(counts), 1)[0]
+
+
+def grey_entropy(image):
+    """Shannon entropy of the grey levels of a uint8 `image` in bits: 0 for one grey, 8 for all 256 alike.
+
+    The plug-in estimate, about 255 / (2 n ln 2) bits low for n pixels: compare images of one size only.
+    """
+    share = np.bincount(np.asarray(image, np.uint8).ravel(), minlength=256) / np.size(image)
+    share = share[share > 0]
+    return -(share * np.log2(share)).sum()
+
+
+def _grey(image):
+    image = np.asarray(image, np.float64)
+    if image.ndim != 2 or min(image.shape) < 8:
+        raise ValueError(f"expected one grey image (H, W) of at least 8 x 8 pixels, got shape {image.shape}")
+    return image
