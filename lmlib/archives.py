@@ -1,0 +1,107 @@
+"""The files of a folder, zip or tar, read one by one in memory: nothing is extracted, and no bomb goes off."""
+
+import bz2
+import functools
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+N_BYTES_MAX = 64 * 2**20  # of one file, unpacked
+RATIO_MAX = 100  # unpacked to packed size of one file in a zip, and of a whole tar; pictures hardly shrink
+
+TAR_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+
+
+def members(path):
+    """Yield (name, open) for each file of the folder (nested too), zip or tar at `path`; `open()` gives a binary file.
+
+    Names are for reports and order only: no file is made under them. `open()` raises for a file that is too large, packed too
+    well (a decompression bomb), encrypted or no regular file; it may be called until the next pair is asked for. A broken archive
+    gives what comes before the damage and then one last name that stands for the rest. Raises ValueError for anything else.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            yield file.relative_to(path).as_posix(), functools.partial(file.open, "rb")
+    elif path.is_file():
+        with path.open("rb") as packed:
+            magic = packed.read(2)
+        yield from _zip_members(path) if magic == b"PK" else _tar_members(path, TAR_OPENERS.get(magic, open))
+    else:
+        raise ValueError(f"expected the path of a folder, zip or tar of images, got '{path}', which is not there")
+
+
+def _zip_members(path):
+    try:
+        archive = zipfile.ZipFile(path)
+    except BROKEN as error:
+        raise ValueError(f"expected a whole zip, got '{path}', which is cut short or broken ({error})") from error
+    with archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                yield info.filename, functools.partial(_from_zip, archive, info)
+
+
+def _from_zip(archive, info):
+    _check_size(info.file_size)
+    if info.file_size > RATIO_MAX * max(info.compress_size, 1):
+        raise ValueError(
+            f"unpacks from {info.compress_size:,} to {info.file_size:,} bytes, more than {RATIO_MAX} times"
+        )
+    return io.BytesIO(archive.read(info))  # reads no more than `file_size`, and checks the CRC
+
+
+def _tar_members(path, opener):
+    with opener(path, "rb") as stream:
+        limited = _Limited(stream, max(N_BYTES_MAX, RATIO_MAX * path.stat().st_size))
+        try:
+            archive = tarfile.open(fileobj=limited, mode="r|")  # noqa: SIM115  (closed with `stream`)
+        except BROKEN as error:
+            raise ValueError(
+                f"expected a folder, zip or tar of images, got '{path}', which is none ({error})"
+            ) from error
+        try:
+            for info in archive:
+                if not info.isdir():
+                    yield info.name, functools.partial(_from_tar, archive, info)
+        except (*BROKEN, _TooMuch) as error:
+            yield f"the rest of {path.name}", functools.partial(_fail, error)
+
+
+def _from_tar(archive, info):
+    if not info.isreg():
+        raise ValueError("a link or a device, not a file")
+    _check_size(info.size)
+    return io.BytesIO(archive.extractfile(info).read())
+
+
+def _check_size(n_bytes):
+    if n_bytes > N_BYTES_MAX:
+        raise ValueError(f"{n_bytes:,} bytes unpacked, more than {N_BYTES_MAX:,}")
+
+
+def _fail(error):
+    raise error
+
+
+class _TooMuch(Exception):
+    """A tar unpacks to more than it may."""
+
+
+class _Limited:
+    """A stream that ends with an error once more than `limit` bytes were read from it; tarfile itself sets no bound."""
+
+    def __init__(self, stream, limit):
+        self.stream, self.left = stream, limit
+
+    def read(self, n_bytes):
+        data = self.stream.read(n_bytes)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _TooMuch(f"unpacks to more than {RATIO_MAX} times its size")
+        return data

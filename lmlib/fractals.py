@@ -1,0 +1,188 @@
+"""The mixing set: fractals to mix images with, generated (`flames`) or imported from a user's folder, zip or tar, kept in a cache.
+
+The paper mixes with 14,230 pictures of fractal art that have no licence and no public source; a generated set stands in for them
+and says so. Crops and flips are drawn at each use, by LayerMix.
+"""
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from lmlib import flames, paths
+from lmlib.archives import members
+from lmlib.flames import generate
+
+VERSION = 1  # of the preparation; raise it when its pixels change
+N_PIXELS_MAX = 100_000_000  # a larger picture is refused before it is decoded
+FORMATS = "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"  # Pillow's others reach for other programs or are rare
+PREPARATION = "short side resized, centre square kept; the release's crop also moves along the long side"
+
+
+@dataclass(frozen=True)
+class MixingSet:
+    """A mixing set and where it came from: `images`, uint8 (F, 1 or 3, size, size), read-only, and `manifest`, a plain dict."""
+
+    images: np.ndarray
+    manifest: dict
+
+    @property
+    def is_substitute(self):
+        """Whether the set is generated and stands in for the paper's."""
+        return self.manifest["substitute"]
+
+    @property
+    def label(self):
+        """A few words for a table, e.g. "500 generated fractals (a substitute), grey"."""
+        origin = (
+            "generated fractals (a substitute)"
+            if self.is_substitute
+            else f"images imported from {self.manifest['source']}"
+        )
+        return f"{self.manifest['n_fractals']:,} {origin}, {'colour' if self.manifest['colour'] else 'grey'}"
+
+
+def prepare(image, *, size=36, colour=False):
+    """The paper's preparation of a PIL `image`: uint8 (1 or 3, size, size).
+
+    Short side to `size` pixels (antialiased bilinear), centre square, grey unless `colour`; as torchvision's Resize, CenterCrop and Grayscale on a PIL image. The release crops 32 from 36 anywhere, along the long side
+    too; here the square is fixed first, and the crop of each use moves within it.
+    """
+    image = image.convert("RGB")
+    width, height = image.size
+    if width <= height:
+        width, height = size, int(size * height / width)
+    else:
+        width, height = int(size * width / height), size
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    pixels = np.asarray(image)[top : top + size, left : left + size]
+    return pixels.transpose(2, 0, 1).copy() if colour else flames.grey(pixels)[None]
+
+
+def import_images(path, *, size=36, colour=False):
+    """Read and prepare every image in a folder (nested too), zip or tar: uint8 (n, 1 or 3, size, size), and what was skipped.
+
+    Sorted by name, so that a folder and its archive give the same array. Nothing is unpacked to disk. The second result is a dict
+    from a file's name to the reason it was skipped: no image, broken, too large. Raises ValueError for
+    what is no folder, zip or tar, and if no image could be read.
+    """
+    path = Path(path)
+    if size < 8:
+        raise ValueError(f"expected size of at least 8 pixels, got {size}")
+    images, skipped = {}, {}
+    for name, opened in tqdm(members(path), desc=f"images of {path.name}", unit=" files"):
+        try:
+            images[name] = prepare(_decode(opened), size=size, colour=colour)
+        except Exception as error:  # a foreign file can break a decoder in any way; each is named in the report
+            skipped[name] = f"{type(error).__name__}: {error}"
+    if not images:
+        reasons = "".join(f"; {name!r}: {reason}" for name, reason in list(skipped.items())[:3])
+        raise ValueError(f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}")
+    return np.stack([images[name] for name in sorted(images)]), dict(sorted(skipped.items()))
+
+
+def _decode(opened):
+    """Decode one member: the first frame of a PIL image, checked for its size before any pixel is read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+        image = Image.open(opened(), formats=FORMATS)
+    if image.width * image.height > N_PIXELS_MAX:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {N_PIXELS_MAX:,}")
+    if max(image.size) > 20 * min(image.size):
+        raise ValueError(f"{image.width} x {image.height} pixels, a strip and not a picture")
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"more than 8 bits a channel (mode {image.mode}), which Pillow would clip")
+    image.load()
+    return image
+
+
+def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=False):
+    """The `MixingSet` of `source`, from data/cache/fractals/ or made and put there.
+
+    source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a generated set; an imported
+    one holds every image that could be read. size: side in pixels, 36 for images of 32, 256 for 224. A cached array that does
+    not have the hash of its manifest is named in a warning and made again. Raises ValueError for a source that is not there.
+    """
+    wanted = {"size": int(size), "colour": bool(colour)}
+    if source == "generated":
+        wanted |= {
+            "source": source,
+            "substitute": True,
+            "n_fractals": n_fractals,
+            "seed": seed,
+            "version": flames.VERSION,
+        }
+        name = f"generated-{n_fractals}-seed{seed}"
+    else:
+        name = Path(source).resolve().name
+        wanted |= {"source": name, "substitute": False, "listing": _listing(source), "version": VERSION}
+    key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:8]
+    file = paths.CACHE / "fractals" / f"{name}-{size}px-{'colour' if colour else 'grey'}-{key}.npy"
+    cached = _read(file, wanted)
+    if cached is not None:
+        return cached
+    if source == "generated":
+        images, skipped = generate(n_fractals, size=size, seed=seed, colour=colour), {}
+    else:
+        images, skipped = import_images(source, size=size, colour=colour)
+        if skipped:
+            named = "; ".join(f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5])
+            warnings.warn(
+                f"skipped {len(skipped)} files of {source}: {named}; all in {file.with_suffix('.json')}", stacklevel=2
+            )
+    manifest = wanted | {
+        "n_fractals": len(images),
+        "skipped": skipped,
+        "preparation": PREPARATION,
+        **_described(images),
+    }
+    with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
+        np.save(opened, images)
+    paths.write_json(file.with_suffix(".json"), manifest)
+    images.flags.writeable = False
+    return MixingSet(images, manifest)
+
+
+def _listing(source):
+    """A hash of the names, sizes and times of a source's files: an import is repeated when one of them changed."""
+    path = Path(source)
+    if not path.exists():
+        raise ValueError(
+            f"expected 'generated' or the path of a folder, zip or tar of images, got '{source}', which is not there"
+        )
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    rows = [(file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _described(images):
+    """What a manifest says of the array itself: shape, dtype, and the SHA-256 of its bytes."""
+    return {"shape": list(images.shape), "dtype": str(images.dtype), "sha256": hashlib.sha256(images).hexdigest()}
+
+
+def _read(file, wanted):
+    """The cached set in `file` if it is whole and is what is `wanted`; else None, with a warning if there was something."""
+    if not file.exists():
+        return None
+    try:
+        manifest = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            images = np.lib.format.read_array(opened, allow_pickle=False)
+        whole = wanted | _described(images)
+        reason = "".join(f"{key} is not the manifest's; " for key, value in whole.items() if manifest.get(key) != value)
+    except (OSError, ValueError) as error:
+        reason = f"{error}; "
+    if reason:
+        warnings.warn(
+            f"the cached mixing set {file} is half-written or was altered ({reason[:-2]}): making it again",
+            stacklevel=3,
+        )
+        return None
+    images.flags.writeable = False
+    return MixingSet(images, manifest)
