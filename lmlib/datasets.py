@@ -1,16 +1,22 @@
 """The images: scikit-learn's digits (embedded), CIFAR-10, CIFAR-100, or a folder of class folders; in memory, uint8."""
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
 
-from lmlib import paths
+from lmlib import paths, sources
 from lmlib.errors import check_name
+from lmlib.fetch import fetch_dataset
 from lmlib.random import permutation
 
 VERSION = 1  # raised by hand when the pixels, labels, order or splits of a dataset change
 NAMES = "digits", "cifar10", "cifar100"
+PARTS = "train", "test"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +56,13 @@ class Dataset:
 def load_dataset(name, *, root=paths.DATA):
     """Load a dataset by name: "digits", "cifar10", "cifar100" or "folder:/path/of/pictures". Returns a `Dataset`.
 
-    root: the folder with `raw/` and `cache/`. Raises ValueError for an unknown name, and for missing or damaged files.
+    root: the folder with `raw/` and `cache/`; CIFAR that is not there is fetched once, if there is a network. Raises
+    ValueError for an unknown name, and for missing, damaged or foreign files (`data/README.md` says what goes where).
     """
+    if str(name).startswith("folder:"):
+        return folder(Path(name.removeprefix("folder:")).expanduser())
     check_name("dataset", name, NAMES)
-    return digits()
+    return digits() if name == "digits" else cifar(name, root)
 
 
 def fingerprint(train, test):
@@ -86,6 +95,126 @@ def digits():
     train, test = (Split(images[index], labels[index]) for index in (train_index, test_index))
     classes, source = tuple("0123456789"), "scikit-learn's digits (embedded)"
     return Dataset("digits", train, test, classes, source, True, False, 4, fingerprint(train, test))
+
+
+def cifar(name, root):
+    """CIFAR-10 or CIFAR-100: from the source in `root/raw`, decoded once to one verified file in `root/cache`."""
+    reader, files = sources.find(name, root / "raw")
+    cache = root / "cache" / f"{name}.npz"
+    seen = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()]
+    dataset = _read_cache(name, cache, seen) if cache.exists() else None
+    if dataset is None:
+        if not files:
+            fetch_dataset(name, root=root)
+            return cifar(name, root)
+        splits, canonical = sources.read(name, reader, files)
+        train, test = (Split(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y) for x, y in splits.values())
+        source = f"{name} from {' and '.join(path.name for path in files)}"
+        dataset = _cifar(name, train, test, source, canonical)
+        _write_cache(cache, dataset, seen)
+    if not dataset.canonical:
+        print(f"{dataset.source}: not in canonical order, so that official corruption files cannot be used with it")
+    return dataset
+
+
+def _cifar(name, train, test, source, canonical):
+    classes = sources.CIFAR[name].classes
+    return Dataset(name, train, test, classes, source, canonical, True, 4, fingerprint(train, test))
+
+
+def _write_cache(path, dataset, seen):
+    """One .npz with the arrays and a manifest: their hash, the order, and the raw files they came from."""
+    manifest = {key: getattr(dataset, key) for key in ("hash", "source", "canonical")} | {
+        "files": seen,
+        "version": VERSION,
+    }
+    arrays = {
+        f"{split}_{part}": getattr(getattr(dataset, split), part) for split in PARTS for part in ("images", "labels")
+    }
+    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, manifest=np.array(json.dumps(manifest)), **arrays)
+
+
+def _read_cache(name, path, seen):
+    """The cached dataset; None if it is of other raw files or an older version, or damaged, which is said."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            manifest = json.loads(str(file["manifest"]))
+            if manifest["version"] != VERSION or seen not in ([], manifest["files"]):
+                return None
+            train, test = (Split(file[f"{split}_images"], file[f"{split}_labels"]) for split in PARTS)
+        dataset = _cifar(name, train, test, manifest["source"], manifest["canonical"])
+        if dataset.hash != manifest["hash"]:
+            raise ValueError(f"checksum {dataset.hash}, expected {manifest['hash']}")
+    except sources.UNREADABLE as error:
+        print(f"{path} is damaged ({error}): it is made again")
+        return None
+    return dataset
+
+
+def folder(path):
+    """Pictures of one square size in class folders: `train/<class>/*` and `test/<class>/*` (or `val/<class>/*`).
+
+    Any format that Pillow reads, 8 bits a channel; hidden files are skipped. Nothing is known of the pictures, so that
+    they are never flipped, and cropped with a padding of an eighth of their size. Raises ValueError naming the file.
+    """
+    held_out = "val" if (path / "val").is_dir() and not (path / "test").is_dir() else "test"
+    for part in ("train", held_out):
+        if not (path / part).is_dir():
+            raise ValueError(f"{path} must hold the folders `train` and `test` (or `val`) of class folders: no {part}")
+    classes = tuple(sorted(entry.name for entry in (path / "train").iterdir() if _is_class(entry)))
+    others = tuple(sorted(entry.name for entry in (path / held_out).iterdir() if _is_class(entry)))
+    if len(classes) < 2 or classes != others:
+        odd = sorted(set(classes) ^ set(others)) or list(classes)
+        raise ValueError(
+            f"{path}: `train` and `{held_out}` must hold the same two or more class folders; see {odd[:5]}"
+        )
+    size, splits = None, []
+    for part in ("train", held_out):
+        files = [(file, label) for label, name in enumerate(classes) for file in _pictures(path / part / name)]
+        images = []
+        for file, _ in tqdm(files, desc=f"{path.name} {part}", leave=False):
+            images.append(_picture(file, size))
+            size = images[0].shape[-1]
+        splits.append(Split(np.stack(images), np.array([label for _, label in files], dtype=np.int64)))
+    train, test = splits
+    return Dataset(
+        f"folder-{path.name}",
+        train,
+        test,
+        classes,
+        f"pictures in {path}",
+        True,
+        False,
+        size // 8,
+        fingerprint(train, test),
+    )
+
+
+def _is_class(entry):
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
+def _pictures(path):
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise ValueError(f"{path} is empty: every class needs pictures in both parts")
+    return files
+
+
+def _picture(path, size):
+    """One picture as uint8 (3, size, size); size None takes any square."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode[0] in "IF":
+                raise ValueError(f"mode {picture.mode}, expected 8 bits a channel")
+            width, height = picture.size
+            if width != height or size not in (None, width):
+                expected = f"{size} x {size}" if size else "a square"
+                raise ValueError(f"{width} x {height} pixels, expected {expected} as the first picture")
+            return np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from error
 
 
 def stratified_subset(labels, n, *, seed):

