@@ -1,0 +1,123 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lmlib import paths
+from lmlib.paths import atomic_write, write_json, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_written_file_appears_under_its_name(tmp_path):
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "a.txt").read_bytes() == b"new"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_missing_folders_are_made(tmp_path):
+    write_text(tmp_path / "one" / "two" / "a.txt", "new")
+    assert (tmp_path / "one" / "two" / "a.txt").read_text() == "new"
+
+
+def test_readers_see_the_old_file_until_the_end(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with atomic_write(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(failure), atomic_write(target) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_failure_of_a_first_write_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_failed_rename_leaves_nothing(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(OSError), atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["a.txt"] and names(tmp_path / "a.txt") == []
+
+
+def test_value_that_json_does_not_know_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", {"n": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"n": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"n": 1}
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_killed_writer_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    program = (
+        "import os, signal, sys\n"
+        "from lmlib.paths import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, target]).returncode == -9
+    assert target.read_text() == "old"
+
+
+def test_temporary_file_is_hidden_and_in_the_same_folder(tmp_path):
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        assert temporary.parent == tmp_path and temporary.name.startswith(".a.txt.")
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path):
+    with atomic_write(tmp_path / "a.txt") as first, atomic_write(tmp_path / "a.txt") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first"  # the outer writer ends last
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_others_may_read_what_was_written(tmp_path):
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_text_is_utf_8(tmp_path):
+    write_text(tmp_path / "a.txt", "β = 3")
+    assert (tmp_path / "a.txt").read_bytes() == "β = 3".encode()
+
+
+def test_equal_values_are_equal_json_files(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.1, None]})
+    write_json(tmp_path / "b.json", {"a": [0.1, None], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [0.1, None], "b": 1}
+
+
+def test_environment_variable_moves_the_study_but_not_the_notebooks(tmp_path):
+    program = "from lmlib import paths; print(paths.RUNS, paths.FIGURES, paths.NOTEBOOKS, sep='\\n')"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"LMLIB_ROOT": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert answer.stdout.splitlines() == [
+        str(tmp_path / "data" / "runs"),
+        str(tmp_path / "figures"),
+        str(paths.NOTEBOOKS),
+    ]
