@@ -61,7 +61,7 @@ def _tar_members(path, opener):
         limited = _Limited(stream, max(N_BYTES_MAX, RATIO_MAX * path.stat().st_size))
         try:
             archive = tarfile.open(fileobj=limited, mode="r|")  # noqa: SIM115  (closed with `stream`)
-        except BROKEN as error:
+        except (*BROKEN, _TooMuch) as error:
             raise ValueError(
                 f"expected a folder, zip or tar of images, got '{path}', which is none ({error})"
             ) from error

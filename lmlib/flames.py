@@ -154,7 +154,7 @@ def tone_map(picture, black, white, median):
     middle = np.clip((middle - low) / max(high - low, 1e-9), 0.02, 0.98)
     power = np.clip(np.log((median - black) / (white - black)) / np.log(middle), 0.4, 2.5)
     target = (black + (white - black) * stretched**power)[..., None]
-    chroma = picture * (target / np.maximum(grey, 1e-3)[..., None]) - target
+    chroma = (picture - grey[..., None]) * (target / np.maximum(grey, 1e-3)[..., None])
     room = np.minimum((1 - target) / np.maximum(chroma.max(-1, keepdims=True), 1e-9), 1)
     return np.clip(target + room * chroma, 0, 1)
 

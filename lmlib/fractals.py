@@ -50,8 +50,9 @@ class MixingSet:
 def prepare(image, *, size=36, colour=False):
     """The paper's preparation of a PIL `image`: uint8 (1 or 3, size, size).
 
-    Short side to `size` pixels (antialiased bilinear), centre square, grey unless `colour`; as torchvision's Resize, CenterCrop and Grayscale on a PIL image. The release crops 32 from 36 anywhere, along the long side
-    too; here the square is fixed first, and the crop of each use moves within it.
+    Short side to `size` pixels (antialiased bilinear), centre square, grey unless `colour`; as torchvision's Resize, CenterCrop
+    and Grayscale on a PIL image. The release crops 32 from 36 anywhere, along the long side too; here the square is fixed
+    first, and the crop of each use moves within it.
     """
     image = image.convert("RGB")
     width, height = image.size
@@ -69,8 +70,8 @@ def import_images(path, *, size=36, colour=False):
     """Read and prepare every image in a folder (nested too), zip or tar: uint8 (n, 1 or 3, size, size), and what was skipped.
 
     Sorted by name, so that a folder and its archive give the same array. Nothing is unpacked to disk. The second result is a dict
-    from a file's name to the reason it was skipped: no image, broken, too large. Raises ValueError for
-    what is no folder, zip or tar, and if no image could be read.
+    from a file's name to the reason it was skipped: no image, broken, too large. Raises ValueError for what is no folder, zip
+    or tar, and if no image could be read.
     """
     path = Path(path)
     if size < 8:

@@ -1,0 +1,175 @@
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import v2
+
+from lmlib import fractals, paths
+from lmlib.fractals import import_images, mixing_set, prepare
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache" / "fractals"
+
+
+def picture(width=50, height=40, seed=0, mode="RGB"):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three good images, one of them nested, and five files that are not."""
+    path = tmp_path / "art"
+    (path / "deep").mkdir(parents=True)
+    picture(seed=1).save(path / "b.png")
+    picture(40, 60, seed=2, mode="P").save(path / "a.png")
+    picture(seed=3, mode="L").save(path / "deep" / "c.jpg")
+    (path / "cut.png").write_bytes(png(picture())[:3000])
+    (path / "notes.txt").write_text("not an image")
+    (path / "page.png").write_text("<html>")
+    (path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n")
+    Image.fromarray(np.zeros((1, 500), np.uint8)).save(path / "strip.png")
+    return path
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("size", [36, 256])
+@pytest.mark.parametrize("shape", [(36, 36), (100, 57), (57, 100), (301, 300), (20, 90)])
+def test_preparation_is_torchvisions_resize_crop_and_grayscale(shape, size, colour):
+    image = picture(*shape)
+    steps = [v2.Resize(size), v2.CenterCrop(size)] + [v2.Grayscale(1)] * (not colour)
+    expected = np.asarray(v2.Compose(steps)(image))
+    expected = expected.transpose(2, 0, 1) if colour else expected[None]
+    prepared = prepare(image, size=size, colour=colour)
+    assert prepared.dtype == np.uint8 and np.array_equal(prepared, expected)
+
+
+def test_import_keeps_the_good_and_names_the_bad(folder):
+    images, skipped = import_images(folder)
+    assert images.shape == (3, 1, 36, 36) and images.dtype == np.uint8
+    assert list(skipped) == ["cut.png", "notes.txt", "page.png", "program.eps", "strip.png"]
+    assert "strip" in skipped["strip.png"] and all(skipped.values())
+
+
+def test_import_is_sorted_by_name_and_the_same_from_a_folder_and_its_zip(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "art.zip", "w") as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder))
+    images, skipped = import_images(folder)
+    zipped, skipped_too = import_images(tmp_path / "art.zip")
+    assert np.array_equal(images, zipped) and list(skipped) == list(skipped_too)
+    for image, name in zip(images, ["a.png", "b.png", "deep/c.jpg"], strict=True):
+        assert np.array_equal(image, prepare(Image.open(folder / name)))
+
+
+def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path):
+    bomb = png(Image.new("1", (12_000, 12_000)))  # 144 million pixels in a few kilobytes
+    assert len(bomb) < 100_000
+    (tmp_path / "art").mkdir()
+    (tmp_path / "art" / "bomb.png").write_bytes(bomb)
+    picture().save(tmp_path / "art" / "good.png")
+    images, skipped = import_images(tmp_path / "art")
+    assert len(images) == 1 and "more than 100,000,000" in skipped["bomb.png"]
+
+
+def test_a_picture_of_16_bits_is_named_rather_than_clipped(tmp_path):
+    Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    picture().save(tmp_path / "good.png")
+    assert "8 bits" in import_images(tmp_path)[1]["deep.png"]
+
+
+def test_a_source_without_images_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"expected images .* found none that can be read"):
+        import_images(tmp_path / "empty")
+    (tmp_path / "empty" / "notes.txt").write_text("words")
+    with pytest.raises(ValueError, match=r"'notes.txt': UnidentifiedImageError"):
+        mixing_set(tmp_path / "empty")
+    with pytest.raises(ValueError, match="'generate', which is not there"):
+        mixing_set("generate")
+
+
+def test_a_generated_set_says_what_it_is(cache):
+    made = mixing_set(n_fractals=3, seed=5)
+    assert made.images.shape == (3, 1, 36, 36) and made.images.dtype == np.uint8 and not made.images.flags.writeable
+    assert made.is_substitute and made.label == "3 generated fractals (a substitute), grey"
+    (file,) = cache.glob("*.json")
+    manifest = json.loads(file.read_text())
+    assert manifest == made.manifest
+    expected = {
+        "source": "generated",
+        "n_fractals": 3,
+        "size": 36,
+        "seed": 5,
+        "colour": False,
+        "substitute": True,
+        "skipped": {},
+    }
+    assert expected.items() <= manifest.items() and "centre square" in manifest["preparation"]
+
+
+def test_an_imported_set_is_cached_warns_of_what_it_skipped_and_is_no_substitute(folder, monkeypatch):
+    with pytest.warns(UserWarning, match=r"skipped 5 files .*'cut.png'"):
+        made = mixing_set(folder, colour=True)
+    assert not made.is_substitute and made.label == "3 images imported from art, colour" and made.images.shape[1] == 3
+    monkeypatch.setattr(fractals, "import_images", lambda *a, **k: pytest.fail("read again"))
+    assert np.array_equal(mixing_set(folder, colour=True).images, made.images)
+
+
+def test_an_imported_set_is_read_again_when_its_source_changes(folder):
+    with pytest.warns(UserWarning, match="skipped"):
+        assert len(mixing_set(folder).images) == 3
+        picture(seed=9).save(folder / "z.png")
+        assert len(mixing_set(folder).images) == 4
+
+
+def test_a_cached_set_is_read_and_not_drawn_again(monkeypatch):
+    made = mixing_set(n_fractals=2)
+    monkeypatch.setattr(fractals, "generate", lambda *a, **k: pytest.fail("drawn again"))
+    assert np.array_equal(mixing_set(n_fractals=2).images, made.images)
+    with pytest.raises(pytest.fail.Exception):
+        mixing_set(n_fractals=2, seed=1)
+
+
+def damage(file, how):
+    content = bytearray(file.read_bytes())
+    if how == "flipped":
+        content[-100] ^= 1
+        file.write_bytes(content)
+    elif how == "cut":
+        file.write_bytes(content[:-1000])
+    elif how == "foreign":
+        file.write_bytes(b"\x80\x04 a pickle, say")
+    else:
+        file.with_suffix(".json").unlink()
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "foreign", "no manifest"])
+def test_a_damaged_cache_is_named_and_made_again(cache, how):
+    made = mixing_set(n_fractals=2)
+    (file,) = cache.glob("*.npy")
+    damage(file, how)
+    with pytest.warns(UserWarning, match=rf"{file.name} is half-written or was altered"):
+        again = mixing_set(n_fractals=2)
+    assert np.array_equal(again.images, made.images) and again.manifest == made.manifest
+    assert np.array_equal(np.load(file), made.images)
+
+
+def test_a_manifest_that_tells_another_seed_is_not_believed(cache):
+    mixing_set(n_fractals=2)
+    (file,) = cache.glob("*.json")
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.warns(UserWarning, match="seed is not the manifest's"):
+        mixing_set(n_fractals=2)
