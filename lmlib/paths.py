@@ -10,9 +10,7 @@ ROOT = Path(os.environ.get("LMLIB_ROOT", Path(__file__).resolve().parent.parent)
 """The study's folder. `LMLIB_ROOT` moves it (the tests do), e.g. to keep data on a larger disk."""
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-PUBLISHED = (
-    NOTEBOOKS.parent / "data" / "published"
-)  # the paper's tables as printed: part of the source, so `LMLIB_ROOT` leaves it
+PUBLISHED = NOTEBOOKS.parent / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
 DATA = ROOT / "data"
 RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us
 CACHE = DATA / "cache"  # what can be made again
