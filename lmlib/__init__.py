@@ -1,5 +1,14 @@
-"""LayerMix and what it is compared with: the vocabulary of the notebooks in `notebooks/`."""
+"""LayerMix and what it is compared with: the vocabulary of the notebooks in `notebooks/`.
 
-from .augment import METHODS, LayerMix, build_method
+The names below are imported when they are asked for, so that the command line can check its words before torch is loaded.
+"""
 
 __all__ = ["METHODS", "LayerMix", "build_method"]
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module 'lmlib' has no attribute '{name}'")
+    from . import augment
+
+    return getattr(augment, name)

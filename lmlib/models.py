@@ -15,6 +15,8 @@ from torchvision.models import resnet50
 from lmlib.errors import check_name
 from lmlib.random import generators
 
+VERSION = 1  # raised by hand when weights or outputs change
+
 NETWORKS = {
     "wrn-10-1": 32,
     "wrn-16-1": 32,

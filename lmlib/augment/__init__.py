@@ -14,6 +14,9 @@ from .layermix import LayerMix
 __all__ = ["METHODS", "Augmentation", "Baseline", "FlipCrop", "LayerMix", "Method", "build_method", "check_method"]
 
 
+VERSION = 1  # raised by hand when the images of a method change
+
+
 @dataclass(frozen=True)
 class Method:
     """A row of the tables: what builds it, with which parameters, and the loss it is trained with unless a run says otherwise."""

@@ -23,6 +23,8 @@ class Params:
 class Augmentation:
     """`sample` draws, `apply` is pure; a call does both. Subclasses give `sample` and `change`."""
 
+    mixes_labels = False  # whether it takes a partner image too, and returns the share of the own label
+
     def sample(self, size, *, seed, epoch, index, view=0):
         """The drawn parameters for images of `size` (height, width): `Params` of B samples.
 

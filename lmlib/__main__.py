@@ -1,0 +1,144 @@
+"""The command line: `python -m lmlib [PROFILE] [--jobs N]`, `test`, `bench`, `clean`.
+
+Words are checked before anything heavy is imported; a wrong one is one sentence and exit code 2.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from . import paths
+from .errors import check_name
+from .profiles import PROFILES, STUDY
+
+COMMANDS = ("test", "bench", "clean")
+NOTEBOOKS = ("01-covariance", "02-fractals", "03-layermix", "04-train", "05-evaluate", "06-comparison")
+
+
+class Parser(argparse.ArgumentParser):
+    """One sentence instead of a usage text."""
+
+    def error(self, message):
+        raise ValueError(f"{message}; see --help")
+
+
+def parse(words):
+    """The command, the number of jobs (None: the profile decides) and what else was given; ValueError for a wrong word."""
+    profiles = "\n".join(f"  {profile.name:10} {profile.summary}" for profile in PROFILES.values())
+    parser = Parser(
+        prog="run_all.sh",
+        description="Run the LayerMix study, or one of: test, bench, clean.",
+        epilog=f"profiles:\n{profiles}\n\nothers:\n"
+        "  test       the tests (further words go to pytest)\n"
+        "  bench      speed, side by side\n"
+        "  clean      remove caches and what `quick` wrote, never anything else",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs trained side by side (default: cores / threads of a run)"
+    )
+    options, further = parser.parse_known_args(words)
+    check_name("profile or command", options.command, [*PROFILES, *COMMANDS])
+    if further and options.command != "test":
+        parser.error(f"unknown word '{further[0]}'")
+    if options.jobs is not None and options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    return options.command, options.jobs, further
+
+
+def check_room():
+    """Raise ValueError where the folders that a study writes to cannot be written to, or the disk is nearly full."""
+    for folder in (paths.DATA, paths.FIGURES):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise ValueError(
+                f"{folder} cannot be written to: give this user the permission, or set LMLIB_ROOT to another folder"
+            )
+    free = shutil.disk_usage(paths.DATA).free / 1e9
+    if free < 1:
+        raise ValueError(f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1 GB")
+
+
+def study(profile, jobs):
+    """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
+    check_room()
+    from . import grid, notebooks, results  # heavy: after the words were checked
+
+    start, times = time.time(), {}
+    print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
+    settings = [setting for plan in STUDY.values() for setting in plan(profile)]
+    shown = {"04-train": settings[-1], "05-evaluate": {"profile": profile, "run": ""}}
+    for name in NOTEBOOKS:
+        if name == "04-train":
+            tick = time.time()
+            runs = grid.ensure(settings, jobs=jobs)
+            times[f"{len(runs)} runs"] = time.time() - tick, time.time() - tick > 1
+            shown["05-evaluate"]["run"] = grid.runs.resolve(**settings[-1])[0].name
+        inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else ()
+        print(f"{name} ...", end=" ", flush=True)
+        times[name] = notebooks.refresh(name, shown.get(name, {"profile": profile}), inputs)
+        print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
+    print_summary(profile, times, time.time() - start)
+
+
+def print_summary(profile, times, total):
+    """What was made, and how long each notebook took."""
+    from . import notebooks
+
+    print(f"\nFigures and tables of {profile}:")
+    for name in NOTEBOOKS:
+        for file in notebooks.made_by(name, profile):
+            print(f"  {file.relative_to(paths.ROOT)}")
+    print("\nTime:")
+    for name, (seconds, now) in times.items():
+        print(f"  {name:16} {seconds:6.0f} s{'' if now else '  (unchanged: not run again)'}")
+    print(f"  {'in all, now':16} {total:6.0f} s")
+
+
+def clean():
+    """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
+    from . import runs
+
+    quick = {file.stem for file in (paths.RESULTS / "quick" / "runs").glob("*.csv")}
+    kept = {file.stem for name in PROFILES if name != "quick" for file in (paths.RESULTS / name / "runs").glob("*.csv")}
+    folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", runs.paths.RUNS / ".grid"]
+    folders += [paths.RUNS / name for name in sorted(quick - kept)]
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+            print(f"removed {folder.relative_to(paths.ROOT)}")
+
+
+def main(words=None):
+    """Run the command line; returns the exit code: 0, 1 after a failure, 2 for a wrong word, 130 after Ctrl-C."""
+    try:
+        command, jobs, further = parse(sys.argv[1:] if words is None else words)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        if command == "test":
+            return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.ROOT)
+        if command == "bench":
+            from . import bench
+
+            bench.main()
+        elif command == "clean":
+            clean()
+        else:
+            study(command, jobs)
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was finished stays; the same command goes on from there", file=sys.stderr)
+        return 130
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Many runs: which are missing, and training those through `04-train`, several side by side."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from tqdm.auto import tqdm
+
+from . import notebooks, results, runs
+from .evaluation import is_complete
+from .profiles import get_profile
+
+
+def default_jobs(profile):
+    """How many runs of a profile go side by side: one for each share of `threads` cores, one on a GPU."""
+    if runs.default_device().type == "cuda":
+        return 1
+    return max(1, (os.cpu_count() or 1) // get_profile(profile).threads)
+
+
+def ensure(settings, *, jobs=None):
+    """Train and evaluate whatever is missing of the runs that `settings` name; returns their names, in order.
+
+    settings: dicts as `profiles.run_settings` makes them, all of one profile; a run that several tables want is one run.
+    Everything is checked before the first one starts. A failed run is named with its cell and log and does not stop the
+    others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
+    """
+    configs = {}
+    for setting in settings:
+        configs.setdefault(runs.resolve(**setting)[0].name, setting)
+    profile = settings[0]["profile"]
+    missing = {name: setting for name, setting in configs.items() if not is_complete(profile, name)}
+    if missing:
+        train_missing(profile, missing, jobs or default_jobs(profile))
+    return list(configs)
+
+
+def train_missing(profile, missing, jobs):
+    """Execute `04-train` for each missing run, `jobs` at a time, with one progress line."""
+    failed, start = [], time.time()
+    pool = ThreadPoolExecutor(jobs)
+    progress = tqdm(total=len(missing), desc=f"{profile}: runs", unit="run", mininterval=1)
+    try:
+        futures = {pool.submit(train_one, profile, name, setting): name for name, setting in missing.items()}
+        for future in as_completed(futures):
+            error = future.exception()
+            if error is not None:
+                failed.append(f"{futures[future]}: {error}")
+                progress.write(f"failed: {failed[-1]}")
+            progress.update()
+            progress.set_postfix_str(f"{min(jobs, len(missing) - progress.n)} running, {len(failed)} failed")
+    finally:
+        pool.shutdown(cancel_futures=True)
+        progress.close()
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(missing)} runs failed:\n" + "\n".join(failed))
+    print(f"{len(missing)} runs in {time.time() - start:.0f} s, {jobs} at a time")
+
+
+def train_one(profile, name, setting):
+    """One executed `04-train`, kept in the run's folder. Another grid's work on the same run is waited for, not repeated."""
+    folder = runs.paths.RUNS / name
+    with runs.locked(runs.paths.RUNS / ".grid" / name):
+        if not is_complete(profile, name):
+            folder.mkdir(parents=True, exist_ok=True)
+            notebooks.execute("04-train", folder / "train.ipynb", setting, folder / "train.log")
+    if not results.rows_file(profile, name).exists():
+        raise RuntimeError(f"04-train ended without rows for {name}")

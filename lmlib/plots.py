@@ -1,0 +1,78 @@
+"""Drawing: the look of every figure, pictures in a grid, and the one way to save."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from . import paths
+
+STYLE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+plt.rcParams.update(STYLE)
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Okabe and Ito's colours, which colour-blind readers tell apart."""
+
+
+def save(figure, name, *, profile):
+    """Save a figure as figures/<profile>/<name>.png, in one rename; `name` begins with its notebook's. Returns the path."""
+    path = paths.FIGURES / profile / f"{name}.png"
+    with paths.atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return path
+
+
+def pixels(image):
+    """An image for `imshow`: (H, W, 3) or (H, W) in [0, 1], from uint8 or float (3 or 1, H, W), tensor or array."""
+    image = np.asarray(image)
+    image = image / 255 if image.dtype == np.uint8 else image
+    return image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
+
+
+def show_images(images, titles=None, n_columns=8, size=1.1):
+    """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1]; a title each, or none. Returns the figure.
+
+    size: side of one picture in inches.
+    """
+    n_columns = min(n_columns, len(images))
+    n_rows = -(-len(images) // n_columns)
+    height = size * n_rows * (1.25 if titles is not None else 1)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(size * n_columns, height), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        axis.imshow(pixels(image), cmap="gray", vmin=0, vmax=1)
+        if titles is not None:
+            axis.set_title(titles[position], fontsize=7)
+    return figure
+
+
+def mean_and_spread(values, *, percent=True):
+    """Text of a cell: "12.3 ± 0.2 (n=3)", or "12.3 (n=1)"; fractions in, percent out unless `percent` is False."""
+    values = np.asarray(values, float) * (100 if percent else 1)
+    digits = 1 if percent else 2
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread} (n={len(values)})"
+
+
+def bars_by_method(axis, table, measure, *, percent=True):
+    """Mean and standard deviation over seeds of one measure by method, every seed a dot.
+
+    table: DataFrame with columns method, seed and `measure` (fractions). Draws on `axis`.
+    """
+    methods = list(dict.fromkeys(table["method"]))
+    for position, method in enumerate(methods):
+        values = table.loc[table["method"] == method, measure].to_numpy() * (100 if percent else 1)
+        spread = values.std(ddof=1) if len(values) > 1 else 0
+        axis.bar(position, values.mean(), yerr=spread, color=COLOURS[position % 8], width=0.6, alpha=0.75, capsize=4)
+        axis.plot(np.full(len(values), position), values, "k.", markersize=4)
+    axis.set_xticks(range(len(methods)), methods, rotation=30 if len(methods) > 4 else 0)
+    axis.set_ylim(bottom=0)

@@ -1,0 +1,294 @@
+"""One run = one training with one configuration and seed = one folder: its identity, its files, finding it again.
+
+data/runs/<name>/config.json              what was set
+                 checkpoint.safetensors   weights, buffers, momentum, epoch, history: one rename commits an epoch
+                 done.json                the last epoch is reached: environment, time
+                 evaluations/             what was measured, one file a benchmark
+                 train.ipynb              the executed notebook
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from . import augment, datasets, fractals, models, paths, training
+from .errors import check_name
+from .losses import check_loss
+from .profiles import get_profile
+
+VERSIONS = {
+    "augment": augment.VERSION,
+    "datasets": datasets.VERSION,
+    "fractals": fractals.VERSION,
+    "models": models.VERSION,
+    "training": training.VERSION,
+}
+"""Raised by hand, each in its module, when numbers change: a run made by another version is another run."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a user sets, and the data it stands for: the identity of a run. All values are plain JSON."""
+
+    dataset: str
+    dataset_hash: str
+    method: str
+    parameters: dict
+    mixing: dict | None  # the manifest's identity of the mixing set; None where the method needs none
+    loss: str
+    network: str
+    epochs: int
+    seed: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    n_train: int | None  # stratified training images; None: all
+    n_validation: int  # stratified images held out of the training set
+    precision: str
+    threads: int
+    compile: bool
+    versions: dict = field(default_factory=lambda: dict(VERSIONS))
+
+    @property
+    def name(self):
+        """A readable name and a short hash of everything above."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        parameters = "".join(f"-{key}={value}" for key, value in sorted(self.parameters.items()) if np.isscalar(value))
+        loss = "" if self.loss == augment.METHODS[self.method].loss else f"-{self.loss}"
+        return f"{self.dataset}-{self.network}-{self.method}{parameters}{loss}-e{self.epochs}-s{self.seed}-{digest}".replace(
+            "/", "_"
+        )
+
+    @property
+    def folder(self):
+        return paths.RUNS / self.name
+
+    def training_index(self, dataset):
+        """Which training images the run uses: int64, positions in the original split."""
+        labels = dataset.train.labels
+        kept = np.arange(len(labels))
+        if self.n_validation:
+            kept, _ = datasets.validation_split(dataset.train, self.n_validation, seed=0)
+        if self.n_train is None:
+            return kept
+        return kept[datasets.stratified_subset(labels[kept], self.n_train, seed=0)]
+
+
+@lru_cache(maxsize=2)
+def dataset_of(name):
+    """`load_dataset`, kept in memory for the next run."""
+    return datasets.load_dataset(name)
+
+
+@lru_cache(maxsize=4)
+def mixing_set_of(n_fractals, image_size, colour):
+    """The mixing set for images of `image_size`: 36 px for 32, 256 for 224 (the paper's preparation).
+
+    The user's pictures in `data/raw/fractals` (a folder) or `data/raw/fractals.*` (an archive) if there are any, else generated.
+    """
+    own = sorted(
+        path for path in paths.RAW.glob("fractals*") if path.stem == "fractals" or path.name == "fractals.tar.gz"
+    )
+    source = own[0] if own else "generated"
+    return fractals.mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
+
+
+def resolve(
+    *,
+    profile,
+    dataset,
+    method,
+    network,
+    epochs,
+    seed,
+    parameters=None,
+    loss=None,
+    colour=False,
+    n_fractals=None,
+    n_train=None,
+    n_validation=0,
+    batch_size=128,
+    learning_rate=0.1,
+    weight_decay=5e-4,
+):
+    """The `RunConfig` that settings stand for, with everything checked before any work: (config, dataset, method).
+
+    Precision, threads and the size of the mixing set come from the profile; what is None comes from the profile or the method.
+    colour: whether the mixing set is in colour. Raises ValueError in one sentence for whatever does not fit.
+    """
+    profile, parameters = get_profile(profile), dict(parameters or {})
+    row = augment.check_method(method, parameters)
+    loss = loss or row.loss
+    check_loss(loss, soft_labels=row.build.mixes_labels)
+    if not (isinstance(epochs, int) and epochs >= 1):
+        raise ValueError(f"epochs must be a whole number of at least 1, got {epochs!r}")
+    data = dataset_of(dataset)
+    models.check_network(network, data.image_size)
+    mixing = mixing_set_of(n_fractals or profile.n_fractals, data.image_size, colour) if row.needs_mixing_set else None
+    built = augment.build_method(method, mixing_set=mixing, **parameters)
+    config = RunConfig(
+        dataset=data.name,
+        dataset_hash=data.hash,
+        method=method,
+        parameters={key: value for key, value in parameters.items() if value != row.settings[key]},
+        mixing=mixing and {"label": mixing.label, "sha256": mixing.manifest["sha256"]},
+        loss=loss,
+        network=network,
+        epochs=epochs,
+        seed=seed,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        n_train=n_train,
+        n_validation=n_validation,
+        precision=profile.precision,
+        threads=profile.threads,
+        compile=profile.compile,
+    )
+    return config, data, built
+
+
+def environment():
+    """Recorded with a run, not part of its identity: packages, machine, commit."""
+    git = subprocess.run(["git", "-C", paths.ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},
+        "python": sys.version.split()[0],
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": device,
+        "commit": git.stdout.strip() or "unknown",
+    }
+
+
+@contextmanager
+def locked(folder):
+    """Hold a folder alone: another process waits here. The lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def digest_of(tensors, values):
+    """sha256 over a checkpoint's tensors and values, hex."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def save_checkpoint(path, tensors, values):
+    """Write tensors and plain values as one safetensors file, in one rename."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    values = json.loads(json.dumps(values))
+    metadata = {"values": json.dumps(values), "sha256": digest_of(tensors, values)}
+    with paths.atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_checkpoint(path):
+    """Tensors (on the CPU) and values of a checkpoint. Raises ValueError, naming the file, where it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors, values = {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["values"])  # noqa: SIM118
+        if digest_of(tensors, values) != metadata["sha256"]:
+            raise ValueError("its checksum does not match its content")
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return tensors, values
+
+
+def set_aside(folder, reason):
+    """Rename a run's folder out of the way, never delete it; raise ValueError that says so and how to go on."""
+    aside = folder.with_name(f"{folder.name}.set-aside-{time.time_ns()}")
+    folder.rename(aside)
+    raise ValueError(f"{reason}; the run was set aside as {aside.name}. Start again to train it anew")
+
+
+def check_folder(config):
+    """Make the run's folder, or check that the one there is of this configuration."""
+    file, wanted = config.folder / "config.json", json.loads(json.dumps(asdict(config)))
+    if file.exists():
+        try:
+            found = json.loads(file.read_text())
+        except ValueError as error:
+            set_aside(config.folder, f"{file} is damaged ({error})")
+        if found != wanted:
+            differing = sorted(key for key in wanted if found.get(key) != wanted[key])
+            raise ValueError(
+                f"{config.folder} holds a run of another configuration ({', '.join(differing)} differ): move it away"
+            )
+    else:
+        paths.write_json(file, wanted)
+
+
+def train(config, dataset, method, *, device=None):
+    """Train a run, or go on with it, or return at once if it is done. Returns the model in eval mode.
+
+    Only one process works on a run; a second one waits and finds it done. Raises ValueError where files of the run are damaged
+    (they are set aside) or belong to another configuration, FloatingPointError where the loss is no longer finite.
+    """
+    with locked(config.folder):
+        check_folder(config)
+        checkpoint = config.folder / "checkpoint.safetensors"
+        torch.set_num_threads(config.threads)
+        trainer = training.Trainer(config, dataset, method, device or default_device())
+        if checkpoint.exists():
+            try:
+                trainer.restore(*load_checkpoint(checkpoint))
+            except ValueError as error:
+                set_aside(config.folder, str(error))
+        start = time.time()
+        trainer.run(lambda tensors, values: save_checkpoint(checkpoint, tensors, values), label=config.name)
+        if not (config.folder / "done.json").exists():
+            paths.write_json(
+                config.folder / "done.json", environment() | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+            )
+            print(f"{config.name}: trained in {time.time() - start:.0f} s")
+    return trainer.model.eval()
+
+
+def default_device():
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def read_config(name):
+    """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest names."""
+    file = paths.RUNS / name / "config.json"
+    if not file.exists():
+        known = sorted(folder.name for folder in paths.RUNS.glob("*") if (folder / "config.json").exists())
+        check_name("run", name, known)
+    return RunConfig(**json.loads(file.read_text()))
+
+
+def history_of(name):
+    """What a run recorded after each epoch: a list of dicts (epoch, loss, test_error, seconds)."""
+    return load_checkpoint(paths.RUNS / name / "checkpoint.safetensors")[1]["history"]
+
+
+def load_model(name, device="cpu"):
+    """The trained network of a run, in eval mode."""
+    config = read_config(name)
+    tensors, _ = load_checkpoint(config.folder / "checkpoint.safetensors")
+    dataset = dataset_of(config.dataset)
+    model = models.build_model(config.network, n_classes=dataset.n_classes, image_size=dataset.image_size)
+    training.load_weights(model, tensors)
+    return model.to(device).eval()
