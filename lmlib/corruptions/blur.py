@@ -1,0 +1,143 @@
+"""Blurs of CIFAR-C: gaussian, glass, defocus, motion, zoom. Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+
+Motion blur is ImageMagick 6's `MotionBlurImage` at 16 bits a channel, followed by its PNG writer, which truncates to 8 bits.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from lmlib.corruptions.recipe import SIZE, Recipe, integer, to_bytes, to_float, uniform
+
+BYTE_TO_16_BIT = 257
+
+
+def smooth(planes, sigma, truncate=4.0):
+    """Gaussian filter of the last two axes, edge pixels repeated beyond the border, as scikit-image's `gaussian`."""
+    return ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode="nearest", truncate=truncate)
+
+
+def gaussian_blur(images, sigma):
+    """Gaussian filter, channels apart."""
+    return to_bytes(smooth(to_float(images), sigma))
+
+
+def glass_blur(images, p, offset):
+    """Blur, truncate to bytes, copy each pixel from a neighbour drawn at random, blur.
+
+    offset: (n, iterations, 30, 30, 2), entries -1 or 0; offset[:, :, h - 2, w - 2] = (dx, dy) of the pixel (h, w), h, w = 2 .. 31.
+    The reference means to swap pixels, but both sides of its assignment are views of one array: the partner keeps its value.
+    Its scan visits a pixel before any of its sources, so that an iteration is one gather; rows and columns 0 and 1 stay.
+    """
+    sigma, _ = p
+    x = to_bytes(smooth(to_float(images), sigma))
+    n, steps = len(x), offset.shape[1]
+    source = np.broadcast_to(np.arange(SIZE * SIZE).reshape(SIZE, SIZE), (n, steps, SIZE, SIZE)).copy()
+    source[:, :, 2:, 2:] += offset[..., 1].astype(np.int64) * SIZE + offset[..., 0]
+    for step in range(steps):
+        flat = source[:, step].reshape(n, 1, SIZE * SIZE)
+        x = np.take_along_axis(x.reshape(n, 3, SIZE * SIZE), flat, axis=2)
+    return to_bytes(smooth(to_float(x.reshape(images.shape)), sigma))
+
+
+def defocus_blur(images, p):
+    """Correlation with a small disk, softened by a 3 x 3 Gaussian; border mirrored without its edge pixel."""
+    return to_bytes(ndimage.correlate(to_float(images), _disk(*p)[None, None], mode="mirror"))
+
+
+@lru_cache(maxsize=8)
+def _disk(radius, alias_sigma):
+    reach = np.arange(-8, 9)
+    disk = (reach[:, None] ** 2 + reach**2 <= radius**2).astype(np.float32)
+    kernel = cv2.GaussianBlur(disk / disk.sum(), (3, 3), sigmaX=alias_sigma)
+    return kernel[6:11, 6:11].astype(np.float64)  # beyond two pixels it is zero for every radius used here (<= 1.5)
+
+
+def motion_taps(radius, sigma, angle):
+    """Weights (w,), row and column offsets (w,) of ImageMagick's motion blur, w = 2 radius + 1; angle in degrees.
+
+    One-sided: the weights fall from the pixel itself outwards, so the image also shifts.
+    """
+    k = np.arange(2 * radius + 1)
+    weights = np.exp(-k * k / (2.0 * sigma * sigma)) / (np.sqrt(2.0 * np.pi) * sigma)
+    x, y = (len(k) * f(np.pi * angle / 180.0) for f in (np.cos, np.sin))
+    along = np.hypot(x, y)
+    rows, columns = (np.ceil(k * part / along - 0.5).astype(int) for part in (y, x))
+    return weights / weights.sum(), rows, columns
+
+
+def motion_pad(planes, radius):
+    """Bytes (..., 32, 32) to 16 bit values, float64, their edge pixels repeated as far as the taps of `radius` reach."""
+    reach = ((0, 0),) * (planes.ndim - 2) + ((2 * radius, 2 * radius),) * 2
+    return np.pad(planes.astype(np.float64) * BYTE_TO_16_BIT, reach, mode="edge")
+
+
+def motion_sum(padded, radius, taps):
+    """Sum of shifted planes: padded from `motion_pad`, taps from `motion_taps`. Returns bytes (..., 32, 32)."""
+    total = np.zeros((*padded.shape[:-2], SIZE, SIZE))
+    shifted = np.empty_like(total)
+    for weight, row, column in zip(*taps, strict=True):
+        top, left = 2 * radius + row, 2 * radius + column
+        np.multiply(padded[..., top : top + SIZE, left : left + SIZE], weight, out=shifted)
+        total += shifted
+    return ((total + 0.5).astype(np.int64) // BYTE_TO_16_BIT).astype(np.uint8)
+
+
+def motion(planes, radius, sigma, angle):
+    """Motion blur of bytes (n, ..., 32, 32), each with its own angle (n,) in degrees."""
+    padded = motion_pad(planes, radius)
+    return np.stack(
+        [motion_sum(one, radius, motion_taps(radius, sigma, a)) for one, a in zip(padded, angle, strict=True)]
+    )
+
+
+def motion_blur(images, p, angle):
+    """Motion blur; angle: (n,), degrees."""
+    return motion(images, *p, angle)
+
+
+def zoom_matrix(factor):
+    """One axis of the reference's clipped zoom as a matrix (32, 32): crop the middle, interpolate linearly, crop 32 again.
+
+    Corners stay corners; the second crop starts at (m - 32) // 2, which is off the centre for odd m.
+    """
+    crop = int(np.ceil(SIZE / factor))
+    zoomed = round(crop * factor)
+    position = np.arange(zoomed) * ((crop - 1) / (zoomed - 1))
+    start, trim = (SIZE - crop) // 2, (zoomed - SIZE) // 2
+    position = np.minimum(position[trim : trim + SIZE], crop - 1)
+    below = np.minimum(position.astype(int), crop - 2)
+    matrix = np.zeros((SIZE, SIZE))
+    rows = np.arange(SIZE)
+    matrix[rows, start + below] = 1 - (position - below)
+    matrix[rows, start + below + 1] = position - below
+    return matrix
+
+
+def zoom_blur(images, end):
+    """Mean of the image and its zooms by np.arange(1, end, 0.01), whose first is the image again; summed in float32 as there."""
+    n = len(images)
+    x = to_float(images, np.float32).transpose(2, 0, 1, 3).reshape(SIZE, -1)  # rows first: both products are plain ones
+    factors = np.arange(1, end, 0.01)
+    total, source = np.zeros_like(x).reshape(-1, SIZE), x.astype(np.float64)
+    for matrix in map(zoom_matrix, factors):
+        total += ((matrix @ source).reshape(-1, SIZE) @ matrix.T).astype(np.float32)
+    mean = (x.reshape(total.shape) + total) / np.float32(len(factors) + 1)
+    return to_bytes(mean).reshape(SIZE, n, 3, SIZE).transpose(1, 2, 0, 3)
+
+
+BLUR = {
+    "gaussian_blur": Recipe(gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1)),
+    "glass_blur": Recipe(
+        glass_blur,
+        ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)),
+        lambda p: {"offset": integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8)},
+    ),
+    "defocus_blur": Recipe(defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))),
+    "motion_blur": Recipe(
+        motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), lambda p: {"angle": uniform(-45, 45)}
+    ),
+    "zoom_blur": Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
+}

@@ -1,0 +1,182 @@
+"""The sequences of CIFAR-P: the frames of one image under a growing or moving perturbation.
+
+Constants and order: hendrycks/robustness, `make_cifar_p.py` (Apache-2.0), difficulty 1; geometry about (16.5, 16.5) and with
+the shear of torchvision 0.2, as when the benchmark was made. Frames are uint8 (n, T, 3, 32, 32).
+"""
+
+import math
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from lmlib.corruptions.blur import motion_pad, motion_sum, motion_taps, smooth
+from lmlib.corruptions.digital import colour_shares, hue_and_saturation
+from lmlib.corruptions.noise import IMAGE, poisson_counts
+from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+from lmlib.corruptions.weather import add_water, snow_layer, water, whiten
+
+N_FRAMES = 31
+CENTRE = SIZE * 0.5 + 0.5  # torchvision of 2018; today it is 16
+
+
+def _after_clean(images, noisy):
+    """The clean image as frame 0, then the noisy frames (n, 30, 3, 32, 32)."""
+    return np.concatenate([images[:, None], noisy], axis=1)
+
+
+def gaussian_noise(images, sigma, normal):
+    """Frame 0 clean, then 30 independent x + sigma N in float32; normal: (n, 30, 3, 32, 32)."""
+    x = to_float(images, np.float32)[:, None]
+    return _after_clean(images, to_bytes(x + np.float32(sigma) * normal.astype(np.float32, copy=False)))
+
+
+def shot_noise(images, photons, uniform):
+    """Frame 0 clean, then 30 independent Poisson(photons x) / photons; uniform: (n, 30, 3, 32, 32)."""
+    counts = poisson_counts(np.broadcast_to(images[:, None], uniform.shape), uniform, photons)
+    return _after_clean(images, to_bytes(counts / photons))
+
+
+def speckle_noise(images, sigma, normal):
+    """Frame 0 clean, then 30 independent x + x sigma N; normal: (n, 30, 3, 32, 32)."""
+    x = to_float(images)[:, None]
+    return _after_clean(images, to_bytes(x + x * (sigma * normal)))
+
+
+def motion_blur(images, p):
+    """The direction of the blur turns from -180 to 0 degrees in 21 frames."""
+    radius, sigma, angles = p
+    padded = motion_pad(images, radius)
+    return np.stack([motion_sum(padded, radius, motion_taps(radius, sigma, angle)) for angle in angles], axis=1)
+
+
+def snow(images, p, normal):
+    """Flakes whose motion blur turns from -150 to -30 degrees, over a whitened image; normal: (n, 32, 32)."""
+    mean, std, zoom, threshold, radius, sigma, mix = p
+    padded = motion_pad(snow_layer(normal, mean, std, zoom, threshold), radius)
+    x = whiten(to_float(images), mix)
+    frames = []
+    for i in range(N_FRAMES):
+        flakes = motion_sum(padded, radius, motion_taps(radius, sigma, 4 * i - 150))[:, None] / 255.0
+        frames.append(to_bytes(x + flakes + flakes[..., ::-1, ::-1]))
+    return np.stack(frames, axis=1)
+
+
+def brightness(images, step):
+    """V + step (i - 15) % in HSV. No frame is the clean image: the HSV round trip and the truncation change it."""
+    value, *colour = hue_and_saturation(to_float(images))
+    shares = colour_shares(*colour)
+    return np.stack(
+        [to_bytes(np.clip(value + (i - 15) * step / 100, 0, 1)[:, None] * shares) for i in range(N_FRAMES)], axis=1
+    )
+
+
+def gaussian_blur(images, sigmas):
+    """Gaussian filters of growing sigma, cut at 7 sigma."""
+    x = to_float(images)
+    return np.stack([to_bytes(smooth(x, sigma, truncate=7.0)) for sigma in sigmas], axis=1)
+
+
+def spatter(images, p, normal):
+    """Drops of water that run down; normal: (n, 32, 32). A frame without a drop or an edge is black, as in the reference."""
+    mean, std, sigma, threshold, strength = p
+    layer = smooth(mean + std * normal, sigma)
+    layer[layer < threshold] = 0
+    x = to_float(images, np.float32)
+    frames = []
+    for _ in range(N_FRAMES):
+        masks = np.stack([water(one) for one in (layer * 255).astype(np.uint8)])
+        frames.append(add_water(x, masks * np.float32(strength)))
+        layer = ndimage.convolve1d(layer, [0.2, 0.8], axis=1, mode="constant", origin=-1)
+    return np.stack(frames, axis=1)
+
+
+def inverse_affine(angle=0, shift=0, scale=1, shear=0):
+    """The six numbers Pillow wants, output to input, about CENTRE: angle and shear in degrees, shift in pixels to the right.
+
+    Forward: (cos a, -sin(a + shear); sin a, cos(a + shear)) times scale. Today's torchvision shears without the cosine.
+    """
+    a, s = math.radians(angle), math.radians(shear)
+    size = 1.0 / scale / (math.cos(a + s) * math.cos(a) + math.sin(a + s) * math.sin(a))
+    xx, xy, yx, yy = (size * value for value in (math.cos(a + s), math.sin(a + s), -math.sin(a), math.cos(a)))
+    return (
+        xx, xy, xx * (-CENTRE - shift) + xy * -CENTRE + CENTRE,
+        yx, yy, yx * (-CENTRE - shift) + yy * -CENTRE + CENTRE,
+    )  # fmt: skip
+
+
+def geometry(images, warps):
+    """One frame for each affine warp, bilinear, black outside."""
+    return _by_picture(
+        images,
+        lambda picture: [
+            picture.transform((SIZE, SIZE), Image.Transform.AFFINE, warp, Image.Resampling.BILINEAR) for warp in warps
+        ],
+    )
+
+
+def zoom_blur(images, warps):
+    """Frame i is the mean of the image and its first i zooms: a running float32 sum, as in the reference."""
+    zooms = geometry(images, warps)
+    frames, total = [images], to_float(images, np.float32)
+    for i in range(1, N_FRAMES):
+        total += to_float(zooms[:, i - 1], np.float32)
+        frames.append((total / np.float32(i + 1) * np.float32(255)).astype(np.uint8))
+    return np.stack(frames, axis=1)
+
+
+def translate(images, shifts):
+    """Moves along a row by whole pixels, black where nothing was."""
+    padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (SIZE, SIZE)))
+    return np.stack([padded[..., SIZE - shift : 2 * SIZE - shift] for shift in shifts], axis=1)
+
+
+def tilt(images, warps):
+    """One frame for each perspective (3, 3), OpenCV's linear warp, black outside."""
+    return _by_picture(
+        images, lambda picture: [cv2.warpPerspective(np.asarray(picture), warp, (SIZE, SIZE)) for warp in warps]
+    )
+
+
+def perspective(degrees):
+    """Turn about both axes in front of a camera of focal length 32 sqrt 2; matrix (3, 3).
+
+    The first matrix puts the image at depth 1, not 0, so that 0 degrees shrinks it by f / (1 + f) = .978.
+    """
+    half, focal, turn = SIZE / 2, SIZE * np.sqrt(2), np.deg2rad(degrees)
+    c, s = np.cos(turn), np.sin(turn)
+    lift = np.array([[1, 0, -half], [0, 1, -half], [0, 0, 1], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0, 0], [0, c, -s, 0], [0, s, c, 0], [0, 0, 0, 1]])
+    about_y = np.array([[c, 0, -s, 0], [0, 1, 0, 0], [s, 0, c, 0], [0, 0, 0, 1]])
+    away = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, focal], [0, 0, 0, 1]])
+    project = np.array([[focal, 0, half, 0], [0, focal, half, 0], [0, 0, 1, 0]])
+    return project @ away @ about_x @ about_y @ lift
+
+
+def _by_picture(images, frames_of):
+    pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    frames = np.stack([[np.asarray(frame) for frame in frames_of(Image.fromarray(picture))] for picture in pictures])
+    return frames.transpose(0, 1, 4, 2, 3)
+
+
+def _sequence(apply, p, fields=None, n_frames=N_FRAMES):
+    return Recipe(apply, (p,), lambda p: fields or {}, n_frames=n_frames, chunk=16)
+
+
+SEQUENCES = {
+    "gaussian_noise": _sequence(gaussian_noise, 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}),
+    "shot_noise": _sequence(shot_noise, 700, {"uniform": uniform(0, 1, 30, *IMAGE)}),
+    "motion_blur": _sequence(motion_blur, (6, 1.8, [9 * (i - 20) for i in range(21)]), n_frames=21),
+    "zoom_blur": _sequence(zoom_blur, [inverse_affine(scale=1 + 0.004 * i) for i in range(1, 31)]),
+    "spatter": _sequence(spatter, (0.6, 0.265, 1.75, 0.7, 0.6), {"normal": normal(SIZE, SIZE)}),
+    "brightness": _sequence(brightness, 1.5),
+    "translate": _sequence(translate, range(-7, 9), n_frames=16),
+    "rotate": _sequence(geometry, [inverse_affine(angle=i - 15) for i in range(31)]),
+    "tilt": _sequence(tilt, [perspective(0.75 * (i - 15)) for i in range(31)]),
+    "scale": _sequence(geometry, [inverse_affine(scale=(i * 2 + 70) / 100) for i in range(31)]),
+    "snow": _sequence(snow, (0.05, 0.3, 2, 0.5, 10, 2, 0.85), {"normal": normal(SIZE, SIZE)}),
+    "speckle_noise": _sequence(speckle_noise, 0.05, {"normal": normal(30, *IMAGE)}),
+    "gaussian_blur": _sequence(gaussian_blur, [0.3 + 0.015 * i for i in range(31)]),
+    "shear": _sequence(geometry, [inverse_affine(shear=i - 15) for i in range(31)]),
+}

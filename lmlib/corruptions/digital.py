@@ -1,0 +1,137 @@
+"""Digital corruptions of CIFAR-C: brightness, saturate, contrast, pixelate, JPEG, elastic transform.
+
+Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+"""
+
+from io import BytesIO
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
+
+ELASTIC_PAD = 5  # the largest displacement is 3.2 px
+
+
+def hue_and_saturation(x):
+    """HSV of x, float (n, 3, 32, 32): value, saturation, sextant of the hue (0 to 5), place in the sextant [0, 1); all (n, 32, 32).
+
+    In the order of operations of scikit-image's `rgb2hsv` and `hsv2rgb`: the largest channel is unchanged by the round trip
+    up to one rounding, which the truncation to bytes sees.
+    """
+    red, green, blue = x.swapaxes(0, 1)
+    value = x.max(axis=1)
+    delta = value - x.min(axis=1)
+    grey = delta == 0
+    divisor = np.where(grey, 1, delta)
+    saturation = np.where(grey, 0, delta / np.where(grey, 1, value))
+    hue = np.where(value == green, 2.0 + (blue - red) / divisor, (green - blue) / divisor)
+    hue = np.where(value == blue, 4.0 + (red - green) / divisor, hue)
+    hue = np.where(grey, 0, (hue / 6.0) % 1.0) * 6
+    sextant = np.floor(hue)
+    return value, saturation, sextant.astype(np.uint8) % 6, hue - sextant
+
+
+def colour_shares(saturation, sextant, place):
+    """What share of the value each channel has, (n, 3, 32, 32): RGB = value x share."""
+    one, low = np.ones_like(place), 1 - saturation
+    falling, rising = 1 - place * saturation, 1 - (1 - place) * saturation
+    shares = (
+        [one, falling, low, low, rising, one],
+        [rising, one, one, falling, low, low],
+        [low, low, rising, one, one, falling],
+    )
+    return np.stack([np.choose(sextant, channel) for channel in shares], axis=1)
+
+
+def brightness(images, amount):
+    """V + amount in HSV; hue and saturation stay."""
+    value, *colour = hue_and_saturation(to_float(images))
+    return to_bytes(np.clip(value + amount, 0, 1)[:, None] * colour_shares(*colour))
+
+
+def saturate(images, p):
+    """factor S + offset in HSV. Grey pixels have hue 0, so that an offset tints them red."""
+    factor, offset = p
+    value, saturation, sextant, place = hue_and_saturation(to_float(images))
+    return to_bytes(value[:, None] * colour_shares(np.clip(saturation * factor + offset, 0, 1), sextant, place))
+
+
+def contrast(images, factor):
+    """(x - mean) factor + mean, the mean of each channel over the image, summed pixel by pixel as NumPy does for (32, 32, 3)."""
+    x = to_float(images)
+    by_pixel = np.ascontiguousarray(x.reshape(-1, SIZE * SIZE).T)
+    mean = (by_pixel.sum(axis=0) / (SIZE * SIZE)).reshape(-1, 3, 1, 1)
+    return to_bytes((x - mean) * factor + mean)
+
+
+def pixelate(images, side):
+    """Box filter down to side x side, and back."""
+    return _by_pillow(images, lambda image: image.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX))
+
+
+def jpeg_compression(images, quality):
+    """Through a JPEG file of this quality with Pillow's defaults (chroma halved both ways)."""
+
+    def through_file(image):
+        file = BytesIO()
+        image.save(file, "JPEG", quality=quality)
+        return Image.open(file)
+
+    return _by_pillow(images, through_file)
+
+
+def _by_pillow(images, change):
+    pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    changed = np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures])
+    return np.ascontiguousarray(changed.transpose(0, 3, 1, 2))
+
+
+def elastic_transform(images, p, jitter, dx, dy):
+    """A random affine warp, then a smooth random displacement, each bilinear with mirrored borders.
+
+    jitter: (n, 3, 2), pixels by which the three points (26, 26), (26, 6), (6, 6) move; dx, dy: (n, 32, 32) in [-1, 1).
+    OpenCV before 5 rounded the coordinates of the warp to 1/32 pixel; we keep the exact ones.
+    """
+    alpha, sigma, _ = p
+    points = np.float32([[26, 26], [26, 6], [6, 6]])
+    warped = np.empty((len(images), SIZE, SIZE, 3), np.float32)
+    for out, picture, moved in zip(warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True):
+        warp = cv2.getAffineTransform(points, points + moved)
+        x = to_float(picture, np.float32)
+        cv2.warpAffine(x, warp, (SIZE, SIZE), dst=out, borderMode=cv2.BORDER_REFLECT_101)
+    x = warped.transpose(0, 3, 1, 2)
+    if alpha:
+        rows, columns = np.mgrid[:SIZE, :SIZE]
+        pad = (0, 0), (0, 0), (ELASTIC_PAD, ELASTIC_PAD), (ELASTIC_PAD, ELASTIC_PAD)
+        down, right = (_displacement(field, alpha, sigma) for field in (dy, dx))
+        x = bilinear(np.pad(x, pad, mode="symmetric"), rows + down, columns + right, ELASTIC_PAD).astype(np.float32)
+    return to_bytes(np.ascontiguousarray(x))
+
+
+def _displacement(field, alpha, sigma):
+    smoothed = ndimage.gaussian_filter(field, sigma, axes=(1, 2), mode="reflect", truncate=3)
+    return (smoothed * alpha).astype(np.float32)
+
+
+DIGITAL = {
+    "brightness": Recipe(brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
+    "saturate": Recipe(saturate, ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))),
+    "contrast": Recipe(contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
+    "pixelate": Recipe(pixelate, (30, 28, 27, 24, 20)),
+    "jpeg_compression": Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
+    "elastic_transform": Recipe(
+        elastic_transform,  # alpha, sigma, jitter: 32 x (0, 0, .08) ...
+        tuple(
+            (SIZE * a, SIZE * s, SIZE * j)
+            for a, s, j in ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
+        ),
+        lambda p: {
+            "jitter": uniform(-p[2], p[2], 3, 2),
+            "dx": uniform(-1, 1, SIZE, SIZE),
+            "dy": uniform(-1, 1, SIZE, SIZE),
+        },
+    ),
+}

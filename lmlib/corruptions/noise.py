@@ -1,0 +1,80 @@
+"""Noise of CIFAR-C: gaussian, shot, impulse, speckle. Constants and order: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0)."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import pdtr
+
+from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+
+IMAGE = 3, SIZE, SIZE
+GUIDE = 1024  # entries of the guide table a grey level
+
+
+def gaussian_noise(images, sigma, normal):
+    """x + sigma N, independent for each pixel and channel; normal: (n, 3, 32, 32)."""
+    return to_bytes(to_float(images) + sigma * normal)
+
+
+def speckle_noise(images, sigma, normal):
+    """x + x sigma N; normal: (n, 3, 32, 32)."""
+    x = to_float(images)
+    return to_bytes(x + x * (sigma * normal))
+
+
+def impulse_noise(images, amount, hit, salt):
+    """A value with hit <= amount becomes 1 where salt <= 1/2, else 0; hit, salt: uniform (n, 3, 32, 32), so specks are coloured."""
+    return np.where(hit <= amount, np.where(salt <= 0.5, np.uint8(255), np.uint8(0)), images)
+
+
+def shot_noise(images, photons, uniform):
+    """Poisson(photons x) / photons: the count is the quantile of `uniform` (n, 3, 32, 32)."""
+    return to_bytes(poisson_counts(images, uniform, photons) / photons)
+
+
+def poisson_counts(images, uniform, photons):
+    """The `uniform`-quantile of Poisson(photons x), x = images / 255: smallest k with P(K <= k) >= uniform. Same shape, int32.
+
+    A guide table gives the first candidate for each of 1024 slices of [0, 1); most values need at most one step from there.
+    """
+    cdf, guide = _poisson_tables(photons)
+    width = cdf.shape[1]
+    cdf = cdf.ravel()
+    level = images.astype(np.int32)
+    slot = (uniform * GUIDE).astype(np.int32)
+    slot += level * np.int32(GUIDE)
+    count = guide.ravel().take(slot)
+    level *= np.int32(width)
+    above = np.flatnonzero(cdf.take(level + count) < uniform)
+    flat, level, uniform = count.reshape(-1), level.reshape(-1)[above], uniform.reshape(-1)[above]
+    while above.size:
+        flat[above] += 1
+        left = cdf.take(level + flat[above]) < uniform
+        above, level, uniform = above[left], level[left], uniform[left]
+    return count
+
+
+@lru_cache(maxsize=8)
+def _poisson_tables(photons):
+    rate = to_float(np.arange(256)) * photons
+    k = np.arange(int(photons + 10 * np.sqrt(photons) + 20))  # 10 standard deviations: no draw below 1 lies beyond
+    cdf = pdtr(k[None], rate[:, None])
+    cdf[:, -1] = 1
+    slices = np.arange(GUIDE) / GUIDE
+    return cdf, np.stack([np.searchsorted(row, slices) for row in cdf]).astype(np.int32)
+
+
+def _field(p):
+    return {"normal": normal(*IMAGE)}
+
+
+NOISE = {
+    "gaussian_noise": Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), _field),
+    "shot_noise": Recipe(shot_noise, (500, 250, 100, 75, 50), lambda p: {"uniform": uniform(0, 1, *IMAGE)}),
+    "impulse_noise": Recipe(
+        impulse_noise,
+        (0.01, 0.02, 0.03, 0.05, 0.07),
+        lambda p: {"hit": uniform(0, 1, *IMAGE), "salt": uniform(0, 1, *IMAGE)},
+    ),
+    "speckle_noise": Recipe(speckle_noise, (0.06, 0.10, 0.12, 0.16, 0.20), _field),
+}

@@ -1,0 +1,119 @@
+"""What a corruption is: the fields it draws, and a pure function of images, parameters and draws.
+
+Pixels follow the reference everywhere: bytes become x / 255, results are clipped and **truncated** to bytes, never rounded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmlib import random
+
+SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
+SMALL_FIELD = (
+    64  # values an image up to which Philox draws a whole batch at once; above, one generator an image is faster
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array that a corruption draws for each image. Make it with `normal`, `uniform`, `integer` or `order`."""
+
+    kind: str
+    shape: tuple
+    low: float = 0
+    high: float = 1
+    dtype: type = np.float64
+
+    def draw(self, purpose, *, seed, index):
+        """The draws of the images `index` (n,): array (n, *shape), keyed by (purpose, seed, index)."""
+        size = int(np.prod(self.shape))
+        if self.kind == "normal" or size > SMALL_FIELD:
+            drawn = np.empty((len(index), *self.shape), self.dtype)
+            for row, generator in zip(drawn, random.generators(purpose, seed=seed, index=index), strict=True):
+                row[...] = self._fill(generator)
+            return drawn
+        drawn = random.uniforms(purpose, size, seed=seed, index=index).reshape(len(index), *self.shape)
+        if self.kind == "order":
+            return drawn.argsort(axis=-1, kind="stable")
+        if self.kind == "integer":
+            return (self.low + random.integers(drawn, self.high - self.low)).astype(self.dtype)
+        return self.low + (self.high - self.low) * drawn
+
+    def _fill(self, generator):
+        if self.kind == "normal":
+            return generator.standard_normal(self.shape, dtype=self.dtype)
+        if self.kind == "integer":
+            return generator.integers(self.low, self.high, self.shape, dtype=self.dtype)
+        return self.low + (self.high - self.low) * generator.random(self.shape)
+
+
+def normal(*shape, dtype=np.float64):
+    """Standard normal values."""
+    return Field("normal", shape, dtype=dtype)
+
+
+def uniform(low, high, *shape):
+    """Uniform values in [low, high)."""
+    return Field("uniform", shape, low, high)
+
+
+def integer(low, high, *shape, dtype=np.int64):
+    """Integers low .. high - 1, equally likely."""
+    return Field("integer", shape, low, high, dtype)
+
+
+def order(n):
+    """A permutation of 0 .. n - 1."""
+    return Field("order", (n,), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One corruption or sequence.
+
+    apply(images, p, **draws) -> uint8: pure; images uint8 (n, 3, 32, 32), p one entry of `parameters`.
+    parameters: one entry for each severity (a single one for a sequence).
+    fields(p) -> {name: Field}: what is drawn; deterministic recipes draw nothing.
+    n_frames: frames of a sequence, None for a corruption. chunk: images worked on at once, which bounds the memory.
+    """
+
+    apply: Callable
+    parameters: tuple
+    fields: Callable = lambda p: {}
+    n_frames: int | None = None
+    chunk: int = 128
+
+
+def to_float(images, dtype=np.float64):
+    """Bytes to [0, 1], divided in `dtype` as the reference does."""
+    return np.divide(images, dtype(255), dtype=dtype)
+
+
+def to_bytes(values):
+    """Values to bytes: clip to [0, 1], times 255, truncate. Overwrites `values`."""
+    np.clip(values, 0, 1, out=values)
+    values *= 255
+    return values.astype(np.uint8)
+
+
+def bilinear(padded, rows, columns, pad):
+    """Sample planes at points between pixels.
+
+    padded: float (n, c, 32 + 2 pad, 32 + 2 pad), the border already made; rows, columns: float (n, 32, 32), positions in the
+    unpadded image, within `pad` - 1 of it. Returns float64 (n, c, 32, 32). The order of the operations is that of C-bar's
+    reference (columns first, weights 1 - p + floor p), on which the truncation of flat regions depends.
+    """
+    n, c, _, width = padded.shape
+    top, left = np.floor(rows), np.floor(columns)
+    corner = ((top + pad) * width + left + pad).astype(np.int64).reshape(n, 1, -1)
+    flat = padded.reshape(n, c, -1)
+
+    def tap(offset):
+        return np.take_along_axis(flat, corner + offset, axis=2).reshape(n, c, *rows.shape[1:])
+
+    first, second = (1.0 - columns + left)[:, None], (1.0 - (left + 1) + columns)[:, None]
+    upper = tap(0) * first + tap(1) * second
+    lower = tap(width) * first + tap(width + 1) * second
+    return upper * (1.0 - rows + top)[:, None] + lower * (1.0 - (top + 1) + rows)[:, None]

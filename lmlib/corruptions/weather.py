@@ -1,0 +1,153 @@
+"""Weather of CIFAR-C: snow, frost, fog, spatter. Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0)."""
+
+import cv2
+import numpy as np
+
+from lmlib.corruptions.blur import motion, smooth, zoom_matrix
+from lmlib.corruptions.frost import textures
+from lmlib.corruptions.recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
+
+WATER = np.float32([175, 238, 238]) / np.float32(255)  # pale turquoise
+MUD = np.float32([63, 42, 20]) / np.float32(255)
+
+
+def snow_layer(normal, mean, std, zoom, threshold):
+    """Flakes before they move: a normal field, zoomed, thresholded, truncated. normal: (n, 32, 32); returns bytes (n, 32, 32)."""
+    matrix = zoom_matrix(zoom)
+    layer = matrix @ (mean + std * normal) @ matrix.T
+    layer[layer < threshold] = 0
+    return to_bytes(layer)
+
+
+def whiten(x, mix):
+    """Mix of the image and a brighter grey one: x float (n, 3, 32, 32). The grey is computed in float32, as in the reference."""
+    red, green, blue = x.astype(np.float32).swapaxes(0, 1)
+    grey = red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)
+    return mix * x + (1 - mix) * np.maximum(x, (grey * np.float32(1.5) + np.float32(0.5))[:, None])
+
+
+def snow(images, p, normal, angle):
+    """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees."""
+    mean, std, zoom, threshold, radius, sigma, mix = p
+    flakes = motion(snow_layer(normal, mean, std, zoom, threshold), radius, sigma, angle)[:, None] / 255.0
+    return to_bytes(whiten(to_float(images, np.float32), mix) + flakes + flakes[..., ::-1, ::-1])
+
+
+def frost(images, p, texture, corner):
+    """image_weight x + frost_weight (a crop of a frost photograph), on the scale 0 to 255.
+
+    texture: (n,), 0 to 4; corner: (n, 2) in [0, 1), the crop's row and column as a share of the offsets that fit.
+    Raises FileNotFoundError where the photographs are absent: nothing else would be comparable.
+    """
+    pictures, (image_weight, frost_weight) = textures(), p
+    crops = np.empty(images.shape)
+    for crop, which, share in zip(crops, texture, corner, strict=True):
+        picture = pictures[which]
+        top, left = (share * (np.array(picture.shape[1:]) - SIZE)).astype(int)
+        crop[...] = picture[:, top : top + SIZE, left : left + SIZE]
+    return np.clip(image_weight * images + frost_weight * crops, 0, 255).astype(np.uint8)
+
+
+def plasma(uniform, decay):
+    """Diamond-square heights on a torus of 32 x 32, scaled to [0, 1]: uniform (n, 1023) in [0, 1); returns (n, 32, 32).
+
+    For each step 32, 16, ..., 2 the draws are those of the squares' centres, the mid-points along x, the mid-points along y.
+    The reference multiplies a U(-w, w) by w once more, so that heights scale with w squared.
+    """
+    height = np.zeros((len(uniform), SIZE, SIZE))
+    step, wobble, used = SIZE, 100.0, 0
+    while step >= 2:
+        half = step // 2
+        corners, shape = height[:, ::step, ::step], (len(uniform), SIZE // step, SIZE // step)
+        count = shape[1] * shape[2]
+
+        def jitter(part, used=used, count=count, wobble=wobble, shape=shape):
+            drawn = uniform[:, used + part * count : used + (part + 1) * count].reshape(shape)
+            return wobble * (-wobble + 2 * wobble * drawn)
+
+        total = corners + np.roll(corners, -1, axis=1)
+        total += np.roll(total, -1, axis=2)
+        height[:, half::step, half::step] = total / 4 + jitter(0)
+        centres = height[:, half::step, half::step]
+        total = (centres + np.roll(centres, 1, axis=1)) + (corners + np.roll(corners, -1, axis=2))
+        height[:, ::step, half::step] = total / 4 + jitter(1)
+        total = (centres + np.roll(centres, 1, axis=2)) + (corners + np.roll(corners, -1, axis=1))
+        height[:, half::step, ::step] = total / 4 + jitter(2)
+        used, step, wobble = used + 3 * count, half, wobble / decay
+    height -= height.min(axis=(1, 2), keepdims=True)
+    return height / height.max(axis=(1, 2), keepdims=True)
+
+
+def fog(images, p, uniform):
+    """Add a plasma fractal, the same for the three channels, and scale the sum back; uniform: (n, 1023)."""
+    amount, decay = p
+    x = to_float(images)
+    brightest = x.max(axis=(1, 2, 3), keepdims=True)
+    return to_bytes((x + amount * plasma(uniform, decay)[:, None]) * brightest / (brightest + amount))
+
+
+def water(layer):
+    """Where drops shine: bytes (32, 32) to float32 (32, 32) in [0, 1], or NaN everywhere when there is no drop or no edge."""
+    distance = cv2.distanceTransform(255 - cv2.Canny(layer, 50, 150), cv2.DIST_L2, 5)
+    distance = cv2.equalizeHist(cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8))
+    emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
+    shine = layer * cv2.blur(cv2.filter2D(distance, cv2.CV_8U, emboss), (3, 3)).astype(np.float32)
+    top = shine.max()
+    return shine / top if top > 0 else np.full_like(shine, np.nan)
+
+
+def add_water(x, masks):
+    """x + masks x colour, float32, to bytes: x (n, 3, 32, 32), masks (n, 32, 32).
+
+    A NaN mask makes the whole image black: the reference divides by a maximum of zero there.
+    """
+    values = np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0)
+    return to_bytes(values)
+
+
+def spatter(images, p, normal):
+    """Drops of water (severity 1 to 3) or mud (4, 5) where a smoothed normal field (n, 32, 32) is high."""
+    mean, std, sigma, threshold, strength, is_mud = p
+    layer = smooth(mean + std * normal, sigma)
+    layer[layer < threshold] = 0
+    x = to_float(images, np.float32)
+    if not is_mud:
+        masks = np.stack([water(one) for one in (layer * 255).astype(np.uint8)])
+        return add_water(x, masks * np.float32(strength))
+    mud = smooth((layer > threshold).astype(np.float32), strength)[:, None]
+    mud[mud < 0.8] = 0
+    return to_bytes(x * (1 - mud) + MUD[:, None, None] * mud)
+
+
+WEATHER = {
+    "snow": Recipe(
+        snow,
+        (
+            (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+            (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+            (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+            (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+            (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+        ),
+        lambda p: {"normal": normal(SIZE, SIZE), "angle": uniform(-135, -45)},
+    ),
+    "frost": Recipe(
+        frost,
+        ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
+        lambda p: {"texture": integer(0, 5), "corner": uniform(0, 1, 2)},  # the sixth photograph is never used
+    ),
+    "fog": Recipe(
+        fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)), lambda p: {"uniform": uniform(0, 1, SIZE**2 - 1)}
+    ),
+    "spatter": Recipe(
+        spatter,
+        (
+            (0.62, 0.1, 0.7, 0.7, 0.5, 0),
+            (0.65, 0.1, 0.8, 0.7, 0.5, 0),
+            (0.65, 0.3, 1, 0.69, 0.5, 0),
+            (0.65, 0.1, 0.7, 0.69, 0.6, 1),
+            (0.65, 0.1, 0.5, 0.68, 0.6, 1),
+        ),
+        lambda p: {"normal": normal(SIZE, SIZE)},
+    ),
+}
