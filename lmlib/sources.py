@@ -128,7 +128,11 @@ def read_archive(name, files):
 
 def read_arrays(name, files):
     """`<name>_train.npz` and `<name>_test.npz`: `images` uint8 (N, H, W, 3), `labels` integer (N,), in any order."""
-    return {split: _read_npz(path) for split, path in zip(SHAPES, files, strict=True)}
+    known = CIFAR[name]
+    return {
+        split: _read_npz(path, known.shapes[split], known.content[split])
+        for split, path in zip(SHAPES, files, strict=True)
+    }
 
 
 def read_npm(name, files):
@@ -199,15 +203,16 @@ def _unpickle(name, members, where):
     return splits
 
 
-def _read_npz(path):
-    """`images` and `labels` of an .npz file, as they are; nothing in it is unpickled."""
+def _read_npz(path, shape, checksum):
+    """`images` and `labels` of an .npz file, as they are, nothing unpickled; `shape` and `checksum` are for the error."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return file["images"], file["labels"]
     except UNREADABLE as error:
         raise ValueError(
-            f"{path} ({path.stat().st_size:,} bytes) is damaged or not an .npz file with the plain arrays `images` and "
-            f"`labels`: {error}; it was not loaded: replace it or take it away."
+            f"{path} ({path.stat().st_size:,} bytes) is damaged or not an .npz file: {error}. Expected: plain arrays "
+            f"`images` uint8 {shape} and `labels` integer {shape[:1]} with checksum in any order {checksum}; it was not "
+            "loaded: replace it or take it away."
         ) from error
 
 

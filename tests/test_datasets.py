@@ -342,7 +342,7 @@ def test_truncated_arrays_are_named(cifar, keep):
     put_npz(cifar, "test")
     path = put_npz(cifar)
     path.write_bytes(path.read_bytes()[:keep])
-    refused(cifar, path, f"{path.stat().st_size:,} bytes", "damaged")
+    refused(cifar, path, f"{path.stat().st_size:,} bytes", "damaged", sources.CIFAR["cifar10"].content["train"])
 
 
 def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
