@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from lmlib import random
 from lmlib.ifs import attractor, cell_counts, iterate, rotation
 
-VERSION = 1  # raise it when the pictures change, here or in `ifs`
+VERSION = 2  # raise it when the pictures change, here or in `ifs`
 MARGIN = 1.25  # the canvas is this much wider than the picture, so that a blur sees what lies outside
 N_POINTS_MIN, N_POINTS_PER_PIXEL = 96_000, 12  # points of one layer
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as in Pillow's L
@@ -107,8 +107,11 @@ def paint(palette, value):
     return np.clip(base + swing * np.cos(2 * np.pi * (value[..., None] * rate + phase)), 0, 1)
 
 
-def draw_layer(rng, point_rng, size, zoom):
-    """Draw one system: its colours float64 (size, size, 3) and its opacity (size, size), both in [0, 1]."""
+def draw_layer(rng, point_rng, size, zoom, focus):
+    """Draw one system: its colours float64 (size, size, 3) and its opacity (size, size), both in [0, 1].
+
+    focus: the narrowest blur as a share of the frame, for what lies in the background.
+    """
     system, points, view = scene(rng, zoom)
     n_fold = int(rng.choice([1, 1, 1, 2, 3, 4, 5, 6]))
     palette, bands, contrast = sample_palette(rng), rng.uniform(0, 0.5), 10 ** rng.uniform(0, 1.5)
@@ -116,30 +119,39 @@ def draw_layer(rng, point_rng, size, zoom):
     side = 2 * int(np.ceil(MARGIN * size * fine / 2))
     n_points = max(N_POINTS_MIN, N_POINTS_PER_PIXEL * (size * fine) ** 2)
     histogram = density(system, points, view, point_rng, side, n_points, n_fold)
-    count, colour = smooth(histogram, (0.6, 0.008 * side, 0.025 * side, 0.08 * side))
+    blur = np.maximum(0.6, side * np.array([focus, 0.008 + focus, 0.025 + focus, 0.08 + focus]))
+    count, colour = smooth(histogram, tuple(blur))
     edge = (side - size * fine) // 2
     count, colour = (part[edge : edge + size * fine, edge : edge + size * fine] for part in (count, colour))
     tone = np.log1p(contrast * count / count.mean())
     tone = np.clip(tone / np.quantile(tone, 0.995), 0, 1)
     rgb = paint(palette, colour / np.maximum(count, 1e-9) + bands * tone) * (0.35 + 0.65 * tone[..., None])
+    rgb *= shade(rng, size * fine)[..., None]
     stacked = np.concatenate([rgb, tone[..., None]], -1)
     stacked = stacked.reshape(size, fine, size, fine, 4).mean((1, 3))
     return stacked[..., :3], stacked[..., 3]
+
+
+def shade(rng, side):
+    """Light that falls off from a random place of the frame or its border: float64 (side, side) in (0, 1]."""
+    centre, reach = rng.uniform(-0.2, 1.2, 2), rng.uniform(0.3, 1.0)
+    place = (np.arange(side) + 0.5) / side
+    squared = (place[:, None] - centre[0]) ** 2 + (place - centre[1]) ** 2
+    return 0.5 + 0.5 * np.exp(-squared / (2 * reach**2))
 
 
 def draw(index, *, seed, size):
     """Fractal number `index` under `seed`: float64 (size, size, 3) in [0, 1]."""
     (rng,) = random.generators("fractal", seed=seed, index=np.array([index]))
     (point_rng,) = random.generators("fractal points", seed=seed, index=np.array([index]))
-    picture = None
     n_layers = int(rng.choice([1, 2, 2, 3]))
-    for zoom in np.geomspace(rng.uniform(0.15, 0.4), rng.uniform(0.5, 0.9), n_layers):
-        rgb, opacity = draw_layer(rng, point_rng, size, zoom)
+    zooms = np.geomspace(rng.uniform(0.12, 0.35), rng.uniform(0.4, 0.8), n_layers)
+    blurs = np.linspace(0, rng.choice([0, 0, 0.01, 0.02]), n_layers)[::-1]  # the front is sharp
+    picture = None
+    for zoom, focus in zip(zooms, blurs, strict=True):
+        rgb, opacity = draw_layer(rng, point_rng, size, zoom, focus)
         opacity = opacity[..., None]
-        if picture is None:
-            picture = rgb * (0.3 + 0.7 * opacity)
-        else:
-            picture = picture * (1 - opacity) + rgb * opacity
+        picture = rgb * (0.3 + 0.7 * opacity) if picture is None else picture + opacity * (rgb - picture)
     return tone_map(picture, rng.uniform(0.0, 0.1), rng.uniform(0.85, 1), rng.uniform(0.25, 0.55))
 
 

@@ -26,7 +26,7 @@ PREPARATION = "short side resized, centre square kept; the release's crop also m
 
 @dataclass(frozen=True)
 class MixingSet:
-    """A mixing set and where it came from: `images`, uint8 (F, 1 or 3, size, size), read-only, and `manifest`, a plain dict."""
+    """A mixing set and where it came from: `images`, uint8 (F, 1 or 3, size, size), and `manifest`, a plain dict."""
 
     images: np.ndarray
     manifest: dict
@@ -146,7 +146,6 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
         np.save(opened, images)
     paths.write_json(file.with_suffix(".json"), manifest)
-    images.flags.writeable = False
     return MixingSet(images, manifest)
 
 
@@ -185,5 +184,4 @@ def _read(file, wanted):
             stacklevel=3,
         )
         return None
-    images.flags.writeable = False
     return MixingSet(images, manifest)

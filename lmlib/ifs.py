@@ -157,7 +157,7 @@ def why_degenerate(points):
     mean = counts.mean()
     if (counts > 0).mean() < 0.15:
         return "it is empty or a curve"
-    if counts.std() < 0.25 * mean + np.sqrt(mean):  # a uniform square's counts spread by the square root of their mean
+    if counts.std() < 0.75 * mean + np.sqrt(mean):  # a uniform square's counts spread by the square root of their mean
         return "it is nearly uniform"
     if np.sort(counts)[-4:].sum() > 0.5 * counts.sum():
         return "half of it is in four cells"
