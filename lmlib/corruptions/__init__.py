@@ -20,24 +20,15 @@ from lmlib.corruptions.noise import NOISE
 from lmlib.corruptions.recipe import SIZE
 from lmlib.corruptions.weather import WEATHER
 from lmlib.errors import check_name
+from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
 
 VERSION = 1
 """Raised by hand when a recipe changes its bytes."""
 
 SEVERITIES = 1, 2, 3, 4, 5
 
-C_CORRUPTIONS = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
-    "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
-)  # fmt: skip
-C_EXTRA = "speckle_noise", "gaussian_blur", "spatter", "saturate"
-C_BAR_CORRUPTIONS = tuple(C_BAR)
-PERTURBATIONS = (
-    "gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "spatter", "brightness", "translate", "rotate", "tilt",
-    "scale",
-)  # fmt: skip
-"""The ten that count in cifar-p-eval.py; the paper's ten have snow instead of spatter."""
-P_EXTRA = "snow", "speckle_noise", "gaussian_blur", "shear"
+NAMES = {"cifar_c": C_CORRUPTIONS + C_EXTRA, "cifar_c_bar": C_BAR_CORRUPTIONS, "cifar_p": PERTURBATIONS}
+"""The names of each benchmark, in the order of its authors."""
 
 RECIPES = {"cifar_c": NOISE | BLUR | WEATHER | DIGITAL, "cifar_c_bar": C_BAR, "cifar_p": SEQUENCES}
 
@@ -53,7 +44,7 @@ class Draws(dict):
 def recipe(name, benchmark, severity=None):
     """The Recipe of a name and its parameters at a severity (None for cifar_p). Raises ValueError for unknown words."""
     check_name("benchmark", benchmark, RECIPES)
-    check_name("perturbation" if benchmark == "cifar_p" else "corruption", name, RECIPES[benchmark])
+    check_name("perturbation" if benchmark == "cifar_p" else "corruption", name, NAMES[benchmark])
     found = RECIPES[benchmark][name]
     if benchmark == "cifar_p":
         if severity is not None:

@@ -1,0 +1,267 @@
+"""A benchmark of a test set, chunk by chunk: its official files where they lie in data/raw, else images made by our recipes.
+
+    bench = open_benchmark("cifar_c", dataset)
+    for name in bench.names:                                        # bench.missing says what is left out, and why
+        for images in bench.chunks(name, severity=3, select=index): ...   # uint8 (b, 3, 32, 32)
+        bench.provenance[name]                                      # "official" or "generated"
+
+Layouts are those of the authors: `<name>.npy`, uint8 (5 n, 32, 32, 3) severity by severity with `labels.npy` (5 n,), or
+(n, T, 32, 32, 3) for CIFAR-P. They are memory-mapped; of a sequence file of 952 MB only the chunk in hand is ever in memory.
+"""
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from lmlib import paths
+from lmlib.corruptions import NAMES, SEVERITIES, VERSION, corrupt, frost, perturb, recipe
+from lmlib.corruptions.archives import unpack
+from lmlib.corruptions.recipe import SIZE
+from lmlib.errors import check_name
+
+SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
+OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}  # images at once: 1.5 MB of them, 6 MB of frames
+UNREADABLE = ValueError, OSError, EOFError
+
+
+def folder_name(dataset_name, benchmark):
+    """CIFAR-10-C and so on, as the authors name them; digits-C for other sets. Raises ValueError for an unknown benchmark."""
+    check_name("benchmark", benchmark, NAMES)
+    return f"{OFFICIAL_SETS.get(dataset_name, dataset_name)}-{SUFFIXES[benchmark]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """The test images of one set under one benchmark. Make it with `open_benchmark`."""
+
+    benchmark: str
+    images: np.ndarray  # uint8 (n, 3, 32, 32), the clean test images
+    seed: int  # of what is generated
+    arrays: dict = field(repr=False)  # name: memory-mapped file, official or ours
+    provenance: dict  # name: "official" or "generated", for the names that can be used
+    missing: dict  # name: why it is left out, in a sentence
+
+    @property
+    def names(self):
+        """What can be used, in the authors' order."""
+        return tuple(self.provenance)
+
+    def chunks(self, name, severity=None, select=None, size=None):
+        """Yield the images `select` (integers (m,), positions in the test set; all by default) under `name`, in order.
+
+        severity: 1 to 5, None for sequences; size: images at once. Yields uint8 (b, 3, 32, 32), or (b, T, 3, 32, 32).
+        Raises ValueError for a name that is unknown or left out, and for a wrong severity or position.
+        """
+        recipe(name, self.benchmark, severity)
+        if name in self.missing:
+            raise ValueError(f"{name} is left out: {self.missing[name]}")
+        n = len(self.images)
+        select = np.arange(n) if select is None else np.asarray(select)
+        if (
+            select.ndim != 1
+            or select.dtype.kind not in "iu"
+            or (select.size and not 0 <= select.min() <= select.max() < n)
+        ):
+            raise ValueError(f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)")
+        size = size or CHUNK[self.benchmark]
+        return (self._chunk(name, severity, select[i : i + size]) for i in range(0, len(select), size))
+
+    def _chunk(self, name, severity, index):
+        if name in self.arrays:
+            rows = index if severity is None else index + (severity - 1) * len(self.images)
+            return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
+        return make(self.images[index], name, severity, self.benchmark, seed=self.seed, index=index)
+
+
+def make(images, name, severity, benchmark, *, seed, index):
+    """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
+    if benchmark == "cifar_p":
+        return perturb(images, name, seed=seed, index=index)
+    return corrupt(images, name, severity=severity, benchmark=benchmark, seed=seed, index=index)
+
+
+def open_benchmark(benchmark, dataset, *, seed=0, fetch=True):
+    """What there is of a benchmark for the test images of a `lmlib.datasets.Dataset`: a `Benchmark`.
+
+    First data/raw/<folder>, official (an archive <folder>.tar beside it is verified and unpacked); it must hold the test labels,
+    and a file of it that is missing, short or foreign is left out and named. Without it everything is generated, from the files
+    that `write` left in data/cache/<folder> or on the fly. Frost needs its photographs: fetched if `fetch`, else left out.
+    What is left out is warned of and stands in `missing`. Raises ValueError for an unknown benchmark, images of another size, or
+    a broken archive.
+    """
+    folder = folder_name(dataset.name, benchmark)
+    images = dataset.test.images
+    if images.shape[1:] != (3, SIZE, SIZE):
+        raise ValueError(f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}")
+    arrays, missing = {}, {}
+    official = _official_folder(folder, dataset, benchmark)
+    if official is not None:
+        for name in NAMES[benchmark]:
+            try:
+                arrays[name] = read_array(official / f"{name}.npy", array_shape(name, benchmark, len(images)))
+            except ValueError as error:
+                missing[name] = str(error)
+        provenance = dict.fromkeys(arrays, "official")
+    else:
+        arrays = _written(paths.CACHE / folder, benchmark, images, seed)
+        if benchmark == "cifar_c" and "frost" not in arrays and (reason := _no_frost(fetch)):
+            missing["frost"] = reason
+        provenance = {name: "generated" for name in NAMES[benchmark] if name not in missing}
+    for name, reason in missing.items():
+        warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
+    return Benchmark(benchmark, images, seed, arrays, provenance, missing)
+
+
+def array_shape(name, benchmark, n):
+    """Shape of the file of `name` for n test images."""
+    n_frames = recipe(name, benchmark, None if benchmark == "cifar_p" else 1)[0].n_frames
+    rows = (n, n_frames) if n_frames else (len(SEVERITIES) * n,)
+    return *rows, SIZE, SIZE, 3
+
+
+def read_array(path, shape, dtype=np.uint8):
+    """Memory-map an array file. Raises ValueError naming one that is missing, short, no array, or of another shape or type."""
+    if not path.exists():
+        raise ValueError(f"{path} is missing")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(f"{path} is short or no array file ({error})") from error
+    if array.shape != shape or not np.issubdtype(array.dtype, dtype):
+        raise ValueError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+    return array
+
+
+def _official_folder(folder, dataset, benchmark):
+    """The official folder of this test set, or None; one that is of another set or order is named in a warning."""
+    path, archive = paths.RAW / folder, paths.RAW / f"{folder}.tar"
+    if not path.is_dir():
+        if not archive.exists():
+            return None
+        unpack(archive)
+    n_copies = 1 if benchmark == "cifar_p" else len(SEVERITIES)
+    expected = np.tile(dataset.test.labels, n_copies)
+    reason = None
+    if not dataset.canonical:
+        reason = f"the images of {dataset.name} are not known to be in the published order"
+    elif (path / "labels.npy").exists():
+        try:
+            if not np.array_equal(read_array(path / "labels.npy", expected.shape, np.integer), expected):
+                reason = "its labels.npy does not hold the labels of the test set"
+        except ValueError as error:
+            reason = str(error)
+    elif benchmark != "cifar_p":
+        warnings.warn(f"{path} has no labels.npy: the order of its images cannot be checked", stacklevel=3)
+    if reason:
+        warnings.warn(f"{path} is not used, images are generated instead: {reason}", stacklevel=3)
+        return None
+    return path
+
+
+def _no_frost(fetch):
+    """Why there are no frost photographs, or None if there are."""
+    try:
+        frost.textures()
+    except FileNotFoundError as error:
+        if not fetch:
+            return str(error)
+        try:
+            frost.fetch()
+        except (OSError, ValueError) as reason:
+            return str(reason)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+# --- what we write --------------------------------------------------------------------------------------------------
+
+
+def write(benchmark, dataset, *, seed=0, names=None):
+    """Generate a benchmark once and for all into data/cache/<folder>, in the official layout; returns the folder.
+
+    Each file appears whole, and is then entered in `manifest.json` (recipe version, seed, sha256 of the clean images and of each
+    file); a call that was killed goes on with the file it was at. names: all of the benchmark by default.
+    Raises ValueError for a folder that holds another recipe, seed or set, and for unknown names; FileNotFoundError for frost
+    without photographs.
+    """
+    folder = paths.CACHE / folder_name(dataset.name, benchmark)
+    images, labels = dataset.test.images, dataset.test.labels
+    origin = _origin(benchmark, images, seed)
+    manifest = _read_manifest(folder) or origin | {"files": {}}
+    if {key: manifest.get(key) for key in origin} != origin:
+        raise ValueError(
+            f"{folder} was made by another recipe, with another seed or from other images: move it away first"
+        )
+    names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
+    n_copies = 1 if benchmark == "cifar_p" else len(SEVERITIES)
+    with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, np.tile(labels, n_copies))
+    for name in names:
+        shape, path = array_shape(name, benchmark, len(images)), folder / f"{name}.npy"
+        if name in manifest["files"] and path.exists() and _matches(path, name, manifest["files"]):
+            continue
+        with paths.atomic_write(path) as temporary:
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            _fill(array, images, name, benchmark, seed)
+            array.flush()
+            del array
+            manifest["files"][name] = _describe(temporary, name)
+        paths.write_json(folder / "manifest.json", manifest)
+    return folder
+
+
+def _fill(array, images, name, benchmark, seed):
+    size, n = CHUNK[benchmark], len(images)
+    severities = (None,) if benchmark == "cifar_p" else SEVERITIES
+    with tqdm(total=n * len(severities), desc=name, leave=False) as bar:
+        for severity in severities:
+            first = n * ((severity or 1) - 1)
+            for i in range(0, n, size):
+                index = np.arange(i, min(i + size, n))
+                made = make(images[index], name, severity, benchmark, seed=seed, index=index)
+                array[first + index] = np.moveaxis(made, -3, -1)
+                bar.update(len(index))
+
+
+def _origin(benchmark, images, seed):
+    digest = hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+    return {"benchmark": benchmark, "version": VERSION, "seed": seed, "images": digest, "provenance": "generated"}
+
+
+def _describe(path, name):
+    with path.open("rb") as file:
+        entry = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return entry | ({"photographs": frost.fingerprint()} if name == "frost" else {})
+
+
+def _matches(path, name, files):
+    return path.stat().st_size == files[name]["bytes"]
+
+
+def _read_manifest(folder):
+    path = folder / "manifest.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _written(folder, benchmark, images, seed):
+    """The files that `write` left for these images, recipe and seed: {name: memory-mapped array}."""
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        return {}
+    origin = _origin(benchmark, images, seed)
+    if {key: manifest.get(key) for key in origin} != origin:
+        warnings.warn(f"{folder} is of another recipe, seed or set: images are made on the fly instead", stacklevel=3)
+        return {}
+    arrays = {}
+    for name in manifest["files"]:
+        try:
+            arrays[name] = read_array(folder / f"{name}.npy", array_shape(name, benchmark, len(images)))
+        except ValueError as error:
+            warnings.warn(f"{error}: it is made on the fly instead", stacklevel=3)
+    return arrays
