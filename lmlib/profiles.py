@@ -3,7 +3,7 @@
 A run's settings are plain values; a notebook that needs runs is listed in `STUDY` with the function that names them.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .errors import check_name
 
@@ -89,7 +89,7 @@ def run_settings(profile, **changes):
 
     changes: settings that differ from the profile's. Returns a dict of literals.
     """
-    profile = profile if isinstance(profile, Profile) else get_profile(profile)
+    profile = get_profile(profile)
     return {
         "profile": profile.name,
         "dataset": profile.datasets[0],
@@ -103,14 +103,10 @@ def run_settings(profile, **changes):
 
 
 def comparison(profile):
-    """Every method of the profile, with every seed, on its first dataset."""
-    return [run_settings(profile, method=method, seed=seed) for method in profile.methods for seed in profile.seeds]
+    """Every method of the profile (a name), with every seed, on its first dataset."""
+    sizes = get_profile(profile)
+    return [run_settings(profile, method=method, seed=seed) for method in sizes.methods for seed in sizes.seeds]
 
 
 STUDY = {"06-comparison": comparison}
 """Notebook -> the runs it needs."""
-
-
-def shrink(profile, **changes):
-    """A copy of a profile with some sizes changed, for tests and trials."""
-    return replace(profile, **changes)

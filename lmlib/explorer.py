@@ -1,0 +1,124 @@
+"""LayerMix under sliders: from a slider's event to a new picture without matplotlib, in a few milliseconds."""
+
+import io
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from PIL import Image
+
+from .augment import LayerMix
+from .augment.base import as_float
+from .augment.blend import BLENDS, PROBABILITIES
+from .augment.ops import OPS, apply_operations
+
+STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
+"""What `pipeline_steps` shows, after Fig. 2 of the paper; layer 1 is its second picture, layer 2 its fourth."""
+
+
+def pipeline_steps(layermix, image, params):
+    """Every intermediate picture of one image on its way through the three layers: float32 (7, 3, H, W), titled by `STEPS`.
+
+    image: (1, 3, H, W), uint8 or float in [0, 1]; params: as `layermix.sample` gives them for it.
+    """
+    image, one = as_float(image), np.zeros(1, int)
+
+    def operation(images, stage):
+        return apply_operations(layermix.table, images, one, params.op[:, stage], params.level[:, stage])
+
+    first, second = operation(image, 0), operation(image, 1)
+    blended = layermix.blend(first, second, params, one, 0)
+    mixing_image = layermix.mixing.crop(params.picture, params.window, tuple(image.shape[-2:]), image.device)
+    mixed = layermix.blend(blended, mixing_image, params, one, 1)
+    steps = (image, first, second, blended, mixing_image.expand_as(image), mixed, operation(mixed, 2))
+    return torch.cat(steps)
+
+
+def sheet(images, n_columns, zoom):
+    """Images (N, 3, H, W), float in [0, 1], as one PNG (bytes): a white gap between them, each pixel `zoom` pixels wide."""
+    images = (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    n_rows = -(-len(images) // n_columns)
+    height, width = images.shape[-2] + 2, images.shape[-1] + 2
+    page = np.full((n_rows * height, n_columns * width, 3), 255, np.uint8)
+    for n, image in enumerate(images):
+        top, left = n // n_columns * height + 1, n % n_columns * width + 1
+        page[top : top + height - 2, left : left + width - 2] = image.transpose(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(page.repeat(zoom, 0).repeat(zoom, 1)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+class Explorer:
+    """Sliders for magnitude and beta, choices of layer, operation, blend, image and seed; two pictures that follow them.
+
+    images: uint8 (N, 3, H, W); mixing_set as `LayerMix` takes it. `widget` is what a notebook shows. The draws stay the same
+    while a slider moves, so a picture changes by the slider alone.
+    """
+
+    def __init__(self, images, mixing_set, *, n_samples=16, zoom=3):
+        self.images, self.mixing_set = torch.as_tensor(images), mixing_set
+        self.n_samples, self.zoom = n_samples, zoom
+        slider = {"continuous_update": True, "style": {"description_width": "80px"}, "layout": {"width": "380px"}}
+        self.magnitude = widgets.FloatSlider(8, min=0, max=10, step=0.5, description="magnitude", **slider)
+        self.beta = widgets.FloatSlider(3, min=0.5, max=10, step=0.5, description="beta", **slider)
+        self.image = widgets.IntSlider(0, min=0, max=len(images) - 1, description="image", **slider)
+        self.seed = widgets.IntSlider(0, min=0, max=99, description="seed", **slider)
+        self.ops = widgets.Dropdown(options=list(OPS), description="ops")
+        self.operation = widgets.Dropdown(options=["any", *OPS["paper"]], description="operation")
+        self.blend = widgets.Dropdown(options=["any", *BLENDS], description="blend")
+        self.layer = widgets.Dropdown(options=["any", 1, 2, 3], description="layer")
+        self.shared = widgets.Checkbox(True, description="one operation for all stages")
+        self.steps, self.samples = widgets.Image(format="png"), widgets.Image(format="png")
+        self.caption = widgets.HTML()
+        self.ops.observe(self.list_operations, "value")
+        controls = (
+            self.magnitude,
+            self.beta,
+            self.image,
+            self.seed,
+            self.operation,
+            self.blend,
+            self.layer,
+            self.shared,
+        )
+        for control in (*controls, self.ops):
+            control.observe(self.update, "value")
+        choices = [widgets.VBox(controls[:4]), widgets.VBox([self.ops, *controls[4:]])]
+        self.widget = widgets.VBox([widgets.HBox(choices), self.caption, self.steps, self.samples])
+        self.update()
+
+    def list_operations(self, change):
+        """Offer the operations of the chosen set."""
+        self.operation.options = ["any", *OPS[self.ops.value]]
+
+    def layermix(self):
+        """The `LayerMix` that the controls describe."""
+        one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
+        layermix = LayerMix(
+            self.mixing_set,
+            magnitude=self.magnitude.value,
+            beta=self.beta.value,
+            ops=self.ops.value,
+            shared=self.shared.value,
+            layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
+            probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
+        )
+        if self.operation.value != "any":
+            layermix.table = {self.operation.value: layermix.table[self.operation.value]}
+        return layermix
+
+    def update(self, change=None):
+        """Draw both pictures for the controls as they stand."""
+        layermix, size = self.layermix(), tuple(self.images.shape[-2:])
+        image = self.images[self.image.value : self.image.value + 1]
+        keys = {"seed": self.seed.value, "epoch": 0}
+        params = layermix.sample(size, **keys, index=[0])
+        self.steps.value = sheet(pipeline_steps(layermix, image, params), len(STEPS), self.zoom)
+        index = np.arange(1, self.n_samples + 1)
+        samples = layermix(as_float(image).repeat(self.n_samples, 1, 1, 1), **keys, index=index)
+        self.samples.value = sheet(samples, 8, self.zoom)
+        name = list(layermix.table)[params.op[0, 0]]
+        blends = ", then ".join(BLENDS[k] for k in params.blend[0])
+        self.caption.value = (
+            f"<b>{name}</b>; blends: {blends}. Above: {' &rarr; '.join(STEPS)}. Below: {self.n_samples} samples."
+        )

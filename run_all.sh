@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Finds or makes the environment, then hands its words to `python -m lmlib`. `./run_all.sh --help` lists them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# Freed memory stays with the process: without this glibc gives it back after every training step and faults it in again.
+export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+for python in "${CONDA_PREFIX:-/nowhere}/bin/python" "${VIRTUAL_ENV:-/nowhere}/bin/python" "$PWD/.venv/bin/python"; do
+    if [ -x "$python" ] && "$python" -m lmlib.install check; then
+        exec "$python" -m lmlib "$@"
+    fi
+done
+
+for python in python3 python3.14 python3.13 python3.12 python3.11; do
+    if command -v "$python" >/dev/null && "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        "$python" -m lmlib.install make
+        exec .venv/bin/python -m lmlib "$@"
+    fi
+done
+echo "error: no Python 3.11 or newer with the module venv was found: install one and call ./run_all.sh again" >&2
+exit 1
