@@ -28,13 +28,14 @@ def draw_weights(branch, first, second, beta):
 def add(image, other, a, b):
     """Arithmetic mean on [-1, 1]: a x + b y + (1 - a - b) / 2. Table 1 leaves the last term out; the released code has it."""
     a, b = per_image(a), per_image(b)
-    return a * image + b * other + (1 - a - b) / 2
+    return (a * image).add_((b * other).add_((1 - a - b) / 2))
 
 
 def multiply(image, other, a, b):
     """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0. In logarithms, which are quicker than powers."""
     a, b = per_image(a), per_image(b)
-    return ((image.log() * a + other.clamp(min=SMALLEST).log() * b) + (a + b - 1) * LOG_2).exp_()
+    log_other = other.clamp(min=SMALLEST).log_().mul_(b).add_((a + b - 1) * LOG_2)
+    return image.log().mul_(a).add_(log_other).exp_()
 
 
 def mix(image, other, mask):
@@ -49,8 +50,8 @@ def hash_mask(key, keep, shape):
     The hash is Wellons' lowbias32 on the key xor a Weyl sequence of the place (32-bit arithmetic that wraps).
     """
     n = int(np.prod(shape))
-    place = torch.arange(1, n + 1, device=key.device, dtype=torch.int64) * 0x9E3779B9
-    h = wrap(key)[:, None] ^ wrap(place)[None]
+    place = torch.arange(1, n + 1, device=key.device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32))
+    h = wrap(key)[:, None] ^ place
     h ^= (h >> 16).bitwise_and_(0xFFFF)
     h *= 0x7FEB352D
     h ^= (h >> 15).bitwise_and_(0x1FFFF)
@@ -58,7 +59,7 @@ def hash_mask(key, keep, shape):
     h ^= (h >> 16).bitwise_and_(0xFFFF)
     # Signed words are uniform on [-2**31, 2**31); a threshold in float64 has every bit of `keep`.
     threshold = (keep.double() * 2.0**32 - 2.0**31).clamp_(max=2.0**31 - 1).to(torch.int32)
-    return (h < threshold[:, None]).to(torch.float32).view(-1, *shape)
+    return h.lt_(threshold[:, None]).to(torch.float32).view(-1, *shape)
 
 
 def wrap(value):
@@ -71,8 +72,8 @@ PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
 """Table 1: the released list is add, multiply, add, multiply, pixels, elements."""
 
 
-def blend(kind, image, other, a, b, keep, key):
-    """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). Clipped to [0, 1]."""
+def blend(kind, image, other, a, b, keep, key, clip=True):
+    """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). In [0, 1] if `clip`."""
     if kind == "add":
         blended = add(image, other, a, b)
     elif kind == "multiply":
@@ -80,13 +81,13 @@ def blend(kind, image, other, a, b, keep, key):
     else:
         n_channels = 1 if kind == "mix_pixels" else image.shape[1]
         blended = mix(image, other, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
-    return blended.clamp_(0, 1)
+    return blended.clamp_(0, 1) if clip else blended
 
 
-def apply_blends(image, other, kind, a, b, keep, key):
+def apply_blends(image, other, kind, a, b, keep, key, clip=True):
     """Blend each pair by its own kind: all but the images NumPy arrays (B,); kind int, positions in `BLENDS`.
 
-    image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W) in [0, 1].
+    image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W), in [0, 1] if `clip`.
     """
     order, ends = group(kind, len(BLENDS))
     place, a, b, keep, key = (
@@ -94,7 +95,7 @@ def apply_blends(image, other, kind, a, b, keep, key):
     )
     image, other = image.index_select(0, place), other.index_select(0, place)
     done = [
-        blend(name, image[g], other[g], a[g], b[g], keep[g], key[g])
+        blend(name, image[g], other[g], a[g], b[g], keep[g], key[g], clip)
         for name, g in zip(BLENDS, map(slice, ends[:-1], ends[1:]), strict=True)
         if g.stop > g.start
     ]

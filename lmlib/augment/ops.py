@@ -18,8 +18,8 @@ BITS = 255.0
 
 
 def to_bytes(images):
-    """Float images in [0, 1] as 8-bit values: int32 of the same shape, rounded to nearest."""
-    return (images * BITS).round_().to(torch.int32)
+    """Float images in [0, 1] as 8-bit values: int32 of the same shape, contiguous, rounded to nearest."""
+    return (images * BITS).round_().to(torch.int32, memory_format=torch.contiguous_format)
 
 
 def per_image(values):
@@ -38,9 +38,9 @@ def affine(images, matrix):
     x = torch.arange(width, device=images.device, dtype=torch.float32) + 0.5 - width / 2
     y = torch.arange(height, device=images.device, dtype=torch.float64) + 0.5 - height / 2
     scaled = matrix / torch.tensor([width / 2, height / 2], device=images.device)[:, None]
-    along_x, along_y, offset = (scaled[:, None, None, :, k] for k in range(3))
-    grid = (along_x * x[:, None] + along_y.double() * y[:, None, None]).float() + offset
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    along_x, along_y, offset = (scaled[:, :, k, None, None] for k in range(3))
+    grid = ((along_x * x).double() + along_y.double() * y[:, None]).float().add_(offset)  # (B, 2, H, W)
+    return grid_sample(images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def matrices(xx, xy, x0, yx, yy, y0):
@@ -97,35 +97,37 @@ def autocontrast(images, level):
     low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
     flat = (high == low).to(images.dtype)
     low = low * (1 - flat)
-    return ((images - low) * (1 / (high - low + flat * (1 - high)))).clamp_(0, 1)
+    return (images - low).mul_(1 / (high - low + flat * (1 - high))).clamp_(0, 1)
 
 
 def posterize(images, level):
     """Keep the highest `level` bits (rounded down) of the 8-bit value."""
     step = torch.bitwise_left_shift(torch.ones_like(level, dtype=torch.int32), 8 - level.to(torch.int32))
-    return (to_bytes(images) & per_image(-step)).to(images.dtype) / BITS
+    return to_bytes(images).bitwise_and_(per_image(-step)).to(images.dtype).div_(BITS)
 
 
 def solarize(images, level):
     """Invert the values at or above the threshold `level`."""
-    inverted = (images >= per_image(level)).to(images.dtype)
-    return torch.lerp(images, 1 - images, inverted)
+    inverted = torch.ge(images, per_image(level), out=torch.empty_like(images))  # 0 or 1: bool masks are slow on a CPU
+    return (images - inverted).abs_()
 
 
 def equalize(images, level):
     """Equalize the histogram of each channel of the 8-bit image; `level` is not used."""
-    n_images, n_channels, height, width = images.shape
-    values = to_bytes(images).reshape(n_images * n_channels, -1).long()
-    row = torch.arange(values.shape[0], device=images.device)[:, None] * 256
-    histogram = torch.bincount((values + row).ravel(), minlength=values.shape[0] * 256).view(-1, 256)
+    n_rows, n_pixels = images.shape[0] * images.shape[1], images.shape[2] * images.shape[3]
+    row = torch.arange(n_rows, device=images.device, dtype=torch.int32)[:, None] * 256
+    place = to_bytes(images).view(n_rows, -1).add_(row).view(-1)
+    histogram = torch.bincount(place, minlength=n_rows * 256).view(n_rows, 256)
+    values = torch.arange(256, device=images.device)
+    highest = (values * (histogram > 0)).amax(1, keepdim=True)
     # The step leaves out the pixels of the highest value present; a step of zero (a flat channel, or nearly) keeps the image.
-    step = torch.div(height * width - histogram.gather(1, values.amax(1, keepdim=True)), 255, rounding_mode="floor")
+    step = torch.div(n_pixels - histogram.gather(1, highest), 255, rounding_mode="floor")
     below = histogram.cumsum(1) - histogram
     table = torch.div(
         below + torch.div(step, 2, rounding_mode="floor"), step.clamp(min=1), rounding_mode="floor"
     ).clamp_(max=255)
-    table = torch.where(step > 0, table, torch.arange(256, device=images.device))
-    return (table.gather(1, values).to(images.dtype) / BITS).view_as(images)
+    table = torch.where(step > 0, table, values).to(images.dtype).div_(BITS)
+    return table.view(-1).index_select(0, place).view(images.shape)
 
 
 class Operation(NamedTuple):
