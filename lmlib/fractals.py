@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from lmlib import flames, paths
@@ -79,20 +79,24 @@ def import_images(path, *, size=36, colour=False):
     images, skipped = {}, {}
     for name, opened in tqdm(members(path), desc=f"images of {path.name}", unit=" files"):
         try:
-            images[name] = prepare(_decode(opened), size=size, colour=colour)
+            with opened() as file:
+                images[name] = prepare(_decode(file), size=size, colour=colour)
         except Exception as error:  # a foreign file can break a decoder in any way; each is named in the report
-            skipped[name] = f"{type(error).__name__}: {error}"
+            skipped[name] = str(error) or type(error).__name__
     if not images:
         reasons = "".join(f"; {name!r}: {reason}" for name, reason in list(skipped.items())[:3])
         raise ValueError(f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}")
     return np.stack([images[name] for name in sorted(images)]), dict(sorted(skipped.items()))
 
 
-def _decode(opened):
-    """Decode one member: the first frame of a PIL image, checked for its size before any pixel is read."""
+def _decode(file):
+    """Decode a binary `file`: the first frame of a PIL image, checked for its size before any pixel is read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-        image = Image.open(opened(), formats=FORMATS)
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"not an image, or none of {', '.join(FORMATS)}") from None
     if image.width * image.height > N_PIXELS_MAX:
         raise ValueError(f"{image.width} x {image.height} pixels, more than {N_PIXELS_MAX:,}")
     if max(image.size) > 20 * min(image.size):
