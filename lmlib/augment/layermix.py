@@ -52,12 +52,19 @@ class LayerMix(Augmentation):
         self.mixing = MixingImages(mixing_set, flips)
         self.magnitude = check_range("magnitude", magnitude, 0, 10)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
-        self.table = OPS[check_name("ops", ops, OPS)]
+        self.ops = check_name("ops", ops, OPS)
         self.shared = shared
         self.layers = np.array([check_name("layer", layer, (1, 2, 3)) for layer in layers])
+        if not len(self.layers):
+            raise ValueError("layers must name at least one of 1, 2, 3, got none")
         if len(probabilities) != len(BLENDS) or min(probabilities) < 0 or not np.isclose(sum(probabilities), 1):
             raise ValueError(f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}")
         self.probabilities = tuple(probabilities)
+
+    @property
+    def table(self):
+        """The operations by name: not stored, so that a method can be pickled for a DataLoader's workers."""
+        return OPS[self.ops]
 
     def sample(self, size, *, seed, epoch, index, view=0):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
