@@ -55,9 +55,9 @@ def density(system, points, view, rng, side, n_points, n_fold):
     points = np.tile(points, 4 if n_points > 400_000 else 2)  # copies part at once: each goes through other maps
     n_steps, n_batch, total = -(-n_points // points.shape[1]), 4, np.zeros((2, side * side))
     batch = np.empty((3, n_batch, points.shape[1]))
-    scale = side / (2 * MARGIN * half_width)
+    frames = rotation(2 * np.pi * np.arange(n_fold) / n_fold) @ turn * (side / (2 * MARGIN * half_width))
     for step, moved in enumerate(iterate(system, points, rng, n_batch * -(-n_steps // n_batch))):
-        frame = rotation(2 * np.pi * (step % n_fold) / n_fold) @ turn * scale
+        frame = frames[step % n_fold]
         batch[:2, step % n_batch] = frame @ moved[:2] + (side / 2 - frame @ centre)[:, None]
         batch[2, step % n_batch] = moved[2]
         if step % n_batch == n_batch - 1:

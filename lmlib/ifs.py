@@ -137,8 +137,9 @@ def _move(system, k, points):
     moved += system.offset[k][:, None]
     if amount := system.amount[k]:
         x, y = moved[:2]
-        bent = np.stack(VARIATIONS[system.variation[k]](x, y, x * x + y * y))
-        moved[:2] += amount * (bent - moved[:2])
+        u, v = VARIATIONS[system.variation[k]](x, y, x * x + y * y)
+        x += amount * (u - x)
+        y += amount * (v - y)
     return moved
 
 

@@ -13,7 +13,8 @@ def read(path):
     result = {}
     for name, opened in archives.members(path):
         try:
-            result[name] = opened().read()
+            with opened() as file:
+                result[name] = file.read()
         except Exception as error:
             result[name] = str(error)
     return result
