@@ -65,7 +65,8 @@ def bench(n=200):
     smooth = ndimage.gaussian_filter(noise, (0, 0, 3, 3))
     images = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
     rows = []
-    for benchmark, name in tqdm([(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]], desc="bench"):
+    generators = [(benchmark, name) for benchmark, names in NAMES.items() for name in names]
+    for benchmark, name in tqdm(generators, desc="bench"):
         try:
             ms = milliseconds(images, name, benchmark)
         except FileNotFoundError as error:
