@@ -55,22 +55,26 @@ def show_images(images, titles=None, n_columns=8, size=1.1):
     return figure
 
 
-def mean_and_spread(values, *, percent=True):
-    """Text of a cell: "12.3 ± 0.2 (n=3)", or "12.3 (n=1)"; fractions in, percent out unless `percent` is False."""
-    values = np.asarray(values, float) * (100 if percent else 1)
-    digits = 1 if percent else 2
+NOT_FRACTIONS = ("nll", "brier", "mt5d", "mt5d_paper_ten", "top5_distance")
+"""Measures in their own unit; all others are fractions, shown in percent."""
+
+
+def mean_and_spread(values, measure):
+    """Text of a cell: "12.3 ± 0.2 (n=3)", or "12.3 (n=1)"; in percent unless the measure is one of `NOT_FRACTIONS`."""
+    fraction = measure not in NOT_FRACTIONS
+    values, digits = np.asarray(values, float) * (100 if fraction else 1), 1 if fraction else 3
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread} (n={len(values)})"
 
 
-def bars_by_method(axis, table, measure, *, percent=True):
-    """Mean and standard deviation over seeds of one measure by method, every seed a dot.
+def bars_by_method(axis, rows):
+    """Mean and standard deviation over seeds of one measure by method, every seed a dot, in percent. Draws on `axis`.
 
-    table: DataFrame with columns method, seed and `measure` (fractions). Draws on `axis`.
+    rows: DataFrame with columns method and value (fractions), one row a seed.
     """
-    methods = list(dict.fromkeys(table["method"]))
+    methods = list(dict.fromkeys(rows["method"]))
     for position, method in enumerate(methods):
-        values = table.loc[table["method"] == method, measure].to_numpy() * (100 if percent else 1)
+        values = rows.loc[rows["method"] == method, "value"].to_numpy() * 100
         spread = values.std(ddof=1) if len(values) > 1 else 0
         axis.bar(position, values.mean(), yerr=spread, color=COLOURS[position % 8], width=0.6, alpha=0.75, capsize=4)
         axis.plot(np.full(len(values), position), values, "k.", markersize=4)
