@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage, stats
 from skimage import color, data, filters
 
-from lmlib import corruptions, paths
+from lmlib import paths
 from lmlib.corruptions import NAMES, RECIPES, SEVERITIES, corrupt, draw, frost, perturb, recipe
 from lmlib.corruptions.blur import motion_taps, zoom_matrix
 from lmlib.corruptions.weather import plasma
@@ -605,7 +605,3 @@ def test_a_folder_of_frost_photographs_must_be_whole_and_large_enough(textures, 
     (tmp_path / "frost" / "frost2.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"no frost2\.png"):
         frost.textures()
-
-
-def test_the_recipe_version_is_a_number_that_can_be_raised():
-    assert isinstance(corruptions.VERSION, int)
