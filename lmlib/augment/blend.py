@@ -32,10 +32,14 @@ def add(image, other, a, b):
 
 
 def multiply(image, other, a, b):
-    """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0. In logarithms, which are quicker than powers."""
+    """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0. Above 1 in places: IPMix lets those wrap.
+
+    In logarithms, which are quicker than powers, but ten times as slow at log(0) and where exp leaves its range: it meets neither.
+    """
     a, b = per_image(a), per_image(b)
     log_other = other.clamp(min=SMALLEST).log_().mul_(b).add_((a + b - 1) * LOG_2)
-    return image.log().mul_(a).add_(log_other).exp_()
+    log_mixed = image.clamp(min=SMALLEST).log_().mul_(a).add_(log_other)
+    return log_mixed.clamp_(-80, 80).exp_().mul_(image.sign())
 
 
 def mix(image, other, mask):

@@ -40,13 +40,13 @@ def affine(images, matrix):
     scaled = matrix / torch.tensor([width / 2, height / 2], device=images.device)[:, None]
     along_x, along_y, offset = (scaled[:, :, k, None, None] for k in range(3))
     grid = ((along_x * x).double() + along_y.double() * y[:, None]).float().add_(offset)  # (B, 2, H, W)
-    return grid_sample(images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = grid_sample(images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved.clamp_(max=1)  # four weights may add up to one and a last bit
 
 
 def matrices(xx, xy, x0, yx, yy, y0):
-    """Six numbers or (B,) tensors as an affine matrix, float32 (B, 2, 3)."""
-    rows = torch.broadcast_tensors(*(torch.as_tensor(value) for value in (xx, xy, x0, yx, yy, y0)))
-    return torch.stack([row.to(torch.float32) for row in rows], dim=-1).unflatten(-1, (2, 3))
+    """Six tensors (B,) as an affine matrix, float32 (B, 2, 3)."""
+    return torch.stack([xx, xy, x0, yx, yy, y0], dim=-1).to(torch.float32).unflatten(-1, (2, 3))
 
 
 def rotate(images, level):
