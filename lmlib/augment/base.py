@@ -120,6 +120,13 @@ def check_range(name, value, low, high, low_open=False):
     return value
 
 
+def check_whole(name, value, low, high):
+    """Return `value` if it is a whole number, low .. high; else raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value}")
+    return value
+
+
 def as_float(images):
     """uint8 or any float images as float32 in [0, 1]."""
     return images.to(torch.float32).div_(BITS) if images.dtype == torch.uint8 else images.to(torch.float32)
