@@ -299,14 +299,15 @@ def write_outcomes(path, identity, outcomes):
         np.savez_compressed(file, identity=np.array(json.dumps(identity, sort_keys=True)), **outcomes)
 
 
-def read_outcomes(path, identity):
-    """The kept outcomes of that identity; None where there are none, or they are of another identity, or damaged (said)."""
+def read_outcomes(path, identity=None):
+    """The kept outcomes (of that identity, or any); None where there are none, or of another identity, or damaged (said)."""
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
             outcomes = dict(file)
-        if json.loads(str(outcomes.pop("identity"))) == identity:
+        found = json.loads(str(outcomes.pop("identity")))
+        if identity is None or found == identity:
             return outcomes
         print(f"{path} is of another recipe or subset: measured again")
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:

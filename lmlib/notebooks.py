@@ -119,9 +119,9 @@ def fingerprint(name, parameters, inputs=()):
 
 
 def made_by(name, profile):
-    """The figures and tables that a notebook has written for a profile: files named for it."""
+    """The figures and tables that a notebook has written for a profile: files that begin with its number."""
     folders = paths.FIGURES / profile, paths.RESULTS / profile / "tables"
-    return sorted(file for folder in folders for file in folder.glob(f"{name}*") if file.is_file())
+    return sorted(file for folder in folders for file in folder.glob(f"{name[:3]}*") if file.is_file())
 
 
 def refresh(name, parameters, inputs=()):
