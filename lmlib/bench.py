@@ -1,0 +1,231 @@
+"""How fast the augmentation is: beside a per-image loop over torchvision's functionals, and beside a training step.
+
+Everything in a table is timed in one process, round-robin, so that a busy machine slows all rows alike.
+"""
+
+import math
+import os
+import time
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import v2 as transforms
+from torchvision.transforms.v2 import functional as tv
+from tqdm.auto import tqdm
+
+from . import plots
+from .augment import LayerMix
+from .augment.blend import PROBABILITIES
+from .models import build_model
+
+GOALS = {32: 4.0, 224: 1.5}
+"""Side in pixels -> how many times the loop's speed LayerMix should reach on one thread."""
+SHARE = 1 / 5
+"""At most this share of a training step's time should one batch's LayerMix take."""
+
+
+def affine(image, translate=(0, 0), shear=(0, 0)):
+    return tv.affine(
+        image, angle=0, translate=list(translate), scale=1, shear=list(shear), interpolation=InterpolationMode.BILINEAR
+    )
+
+
+LOOP_OPERATIONS = (  # (image, u uniform in [-0.8, 0.8]: a signed level at magnitude 8)
+    lambda image, u: tv.equalize(image),
+    lambda image, u: tv.rgb_to_grayscale(image, num_output_channels=3),
+    lambda image, u: tv.autocontrast(image),
+    lambda image, u: tv.adjust_brightness(image, 1 + 0.9 * u),
+    lambda image, u: tv.posterize(image, 4 - int(4 * abs(u))),
+    lambda image, u: tv.solarize(image, 1 - abs(u)),
+    lambda image, u: tv.rotate(image, 30 * u, interpolation=InterpolationMode.BILINEAR),
+    lambda image, u: affine(image, shear=(math.degrees(math.atan(0.3 * u)), 0)),
+    lambda image, u: affine(image, shear=(0, math.degrees(math.atan(0.3 * u)))),
+    lambda image, u: affine(image, translate=(0.33 * u * image.shape[-1], 0)),
+    lambda image, u: affine(image, translate=(0, 0.33 * u * image.shape[-2])),
+)
+
+
+class Loop:
+    """LayerMix as Code Block 1 has it, one float image at a time, with torchvision v2's functionals: the reference for speed.
+
+    mixing_set: uint8 tensor (F, 1, H', W'). Draws come from one NumPy generator, which is quicker than torch's for single numbers.
+    """
+
+    def __init__(self, mixing_set, seed=0):
+        self.mixing_set, self.random = mixing_set, np.random.default_rng(seed)
+        self.torch_random = torch.Generator().manual_seed(seed)
+
+    def __call__(self, images):
+        return torch.stack([self.layermix(image) for image in images])
+
+    def layermix(self, image):
+        step = self.random.integers(3)
+        operation = LOOP_OPERATIONS[self.random.integers(len(LOOP_OPERATIONS))]
+        mixed = operation(image, self.random.uniform(-0.8, 0.8))
+        if step == 0:
+            return mixed
+        mixed = self.blend(mixed, operation(image, self.random.uniform(-0.8, 0.8)))
+        if step == 1:
+            return mixed
+        mixed = self.blend(mixed, self.mixing_image(*image.shape[-2:]))
+        return operation(mixed, self.random.uniform(-0.8, 0.8))
+
+    def mixing_image(self, height, width):
+        picture = self.mixing_set[self.random.integers(len(self.mixing_set))]
+        top = self.random.integers(picture.shape[1] - height + 1)
+        left = self.random.integers(picture.shape[2] - width + 1)
+        picture = picture[:, top : top + height, left : left + width]
+        flips = [axis for axis in (1, 2) if self.random.random() < 0.5]
+        return (picture.flip(flips) if flips else picture).float() / 255
+
+    def blend(self, image, other):
+        kind = self.random.choice(4, p=PROBABILITIES)
+        if kind >= 2:
+            shape = (1 if kind == 2 else 3, *image.shape[-2:])
+            mask = (torch.rand(shape, generator=self.torch_random) < self.random.random()).float()
+            return mask * image + (1 - mask) * other  # torch.where would take twice as long
+        first, second = self.random.beta(3, 1), self.random.beta(1, 3)
+        a, b = (first, second) if self.random.random() < 0.5 else (2 - first, -second)
+        if kind == 0:
+            mixed = a * image + b * other + (1 - a - b) / 2
+        else:
+            mixed = 2 ** (a + b - 1) * image**a * other.clamp(min=1e-37) ** b
+        return mixed.clamp(0, 1)
+
+
+@contextmanager
+def n_threads(n):
+    """Run the body with `n` torch threads, then put the number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def bench_augmentation(*, n_repeats, size=32, batch=512, seed=0):
+    """Images per second of LayerMix and of what it is compared with, on noise: a DataFrame, one row a program.
+
+    n_repeats: rounds, each of which times every row once; size: side in pixels; batch: images a call.
+    Columns: size, batch, program, threads, median and best in images/s over the rounds, ratio of the medians to the loop's.
+    """
+    random = np.random.default_rng(seed)
+    images = torch.from_numpy(random.integers(0, 256, (batch, 3, size, size), dtype=np.uint8))
+    side = size * 36 // 32
+    mixing_set = torch.from_numpy(random.integers(0, 256, (64, 1, side, side), dtype=np.uint8))
+    floats, index = images.float() / 255, np.arange(batch)
+    layermix, loop, augmix = LayerMix(mixing_set), Loop(mixing_set), transforms.AugMix()
+    programs = {
+        ("loop over torchvision", 1): lambda epoch: loop(floats),
+        ("torchvision AugMix", 1): lambda epoch: torch.stack([augmix(image) for image in images]),
+        ("LayerMix", 1): lambda epoch: layermix(floats, seed=seed, epoch=epoch, index=index),
+        ("LayerMix", 2): lambda epoch: layermix(floats, seed=seed, epoch=epoch, index=index),
+        ("LayerMix on uint8", 1): lambda epoch: layermix(images, seed=seed, epoch=epoch, index=index),
+    }
+    seconds = round_robin(programs, n_repeats, f"{size} px, batch {batch}")
+    rows = [
+        {"size": size, "batch": batch, "program": name, "threads": threads, **speed(batch, seconds[name, threads])}
+        for name, threads in programs
+    ]
+    return pd.DataFrame(rows).assign(ratio=lambda rows: rows["median"] / rows["median"].iloc[0])
+
+
+def round_robin(programs, n_repeats, title):
+    """Seconds of each program: {(name, threads): (n_repeats,)}, every round timing each once, after one call to warm up.
+
+    programs: {(name, threads): function of the round's number}. torchvision's AugMix draws from the global generator: it is kept.
+    """
+    seconds = {key: np.zeros(n_repeats) for key in programs}
+    with torch.random.fork_rng(devices=[]):
+        for repeat in tqdm(range(-1, n_repeats), desc=title):
+            for (name, threads), program in programs.items():
+                with n_threads(threads):
+                    start = time.perf_counter()
+                    program(repeat + 1)
+                    if repeat >= 0:
+                        seconds[name, threads][repeat] = time.perf_counter() - start
+    return seconds
+
+
+def speed(batch, seconds):
+    """Median and best images/s of repeated calls on `batch` images."""
+    return {"median": batch / np.median(seconds), "best": batch / seconds.min()}
+
+
+def bench_training(*, n_repeats, batch=128, seed=0):
+    """LayerMix beside one WRN-10-1 training step at 32 px: a DataFrame with the same columns, ratio as share of the step's time.
+
+    The step: uint8 to float, forward and backward under bf16 autocast, channels_last, SGD with momentum; no augmentation in it.
+    """
+    random = np.random.default_rng(seed)
+    images = torch.from_numpy(random.integers(0, 256, (batch, 3, 32, 32), dtype=np.uint8))
+    labels, index = torch.from_numpy(random.integers(0, 10, batch)), np.arange(batch)
+    layermix = LayerMix(random.integers(0, 256, (64, 1, 36, 36), dtype=np.uint8))
+    model = build_model("wrn-10-1", n_classes=10).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+    def step(epoch):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(images.to(memory_format=torch.channels_last))
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    def augment(epoch):
+        layermix(images, seed=seed, epoch=epoch, index=index)
+
+    programs = {("WRN-10-1 training step", n): step for n in (1, 2)} | {
+        ("LayerMix on uint8", n): augment for n in (1, 2)
+    }
+    seconds = round_robin(programs, n_repeats, f"training, batch {batch}")
+    reference = {n: np.median(seconds["WRN-10-1 training step", n]) for n in (1, 2)}
+    return pd.DataFrame(
+        {
+            "size": 32,
+            "batch": batch,
+            "program": name,
+            "threads": threads,
+            **speed(batch, times),
+            **{f"share of the step on {n}": np.median(times) / reference[n] for n in (1, 2)},
+        }
+        for (name, threads), times in seconds.items()
+    )
+
+
+def main(n_repeats=7):
+    """Print the tables, say which goals are met, and draw the bars as figures/quick/bench.png. About a minute on two cores."""
+    print(
+        f"{n_repeats} rounds, round-robin in one process; load at the start {os.getloadavg()[0]:.1f}, medians and best rounds"
+    )
+    tables = [bench_augmentation(n_repeats=n_repeats, size=size, batch=batch) for size, batch in ((32, 512), (224, 32))]
+    training = bench_training(n_repeats=3 * n_repeats)
+    with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 2):
+        for table in (*tables, training):
+            print(table.round({"median": 0, "best": 0}).to_string(index=False), end="\n\n")
+    for table in tables:
+        size, reached = table["size"].iloc[0], table.set_index(["program", "threads"])["ratio"]["LayerMix", 1]
+        print(f"{size} px: LayerMix on 1 thread is {reached:.1f} times the loop (goal: {GOALS[size]} or more)")
+    reached = training.set_index(["program", "threads"])["share of the step on 1"]["LayerMix on uint8", 1]
+    print(f"LayerMix on 1 thread takes {reached:.2f} of a training step on 1 thread (goal: {SHARE} or less)")
+    print(f"drawn: {plots.save(draw(tables), 'bench', profile='quick')}")
+
+
+def draw(tables):
+    """Bars of images/s, one panel a table; the whiskers reach the best round. Returns the figure."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(4.5 * len(tables), 3))
+    for axis, table in zip(axes, tables, strict=True):
+        names = [f"{row.program}, {row.threads} thread{'s' * (row.threads > 1)}" for row in table.itertuples()]
+        whiskers = [np.zeros(len(table)), table["best"] - table["median"]]
+        axis.barh(names, table["median"], xerr=whiskers, color=plots.COLOURS[0], alpha=0.75, capsize=3)
+        for position, row in enumerate(table.itertuples()):
+            axis.text(row.best * 1.02, position, f" {row.ratio:.1f}x", va="center")
+        axis.set(title=f"{table['size'].iloc[0]} px, batch {table['batch'].iloc[0]}", xlabel="images/s")
+        axis.set_xlim(0, table["best"].max() * 1.2)
+        axis.invert_yaxis()
+    return figure
