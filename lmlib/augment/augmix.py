@@ -1,0 +1,72 @@
+"""AugMix: chains of operations, mixed with each other and with the image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..random import integers, uniforms
+from .base import Augmentation, Params, check_range
+from .ops import draw_levels, per_image, to_device
+from .peers_ops import NINE, chain
+
+WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
+
+
+def draw_convex(uniform):
+    """Dirichlet(1, ..., 1): the k gaps that k - 1 uniform draws (B, k - 1) leave in [0, 1]. float32 (B, k)."""
+    return np.diff(np.sort(uniform, axis=1), axis=1, prepend=0, append=1).astype(np.float32)
+
+
+def mix_chains(images, chains, weight, m):
+    """(1 - m) x + m (w_1 chain_1 + ... + w_k chain_k). chains: an iterable of images; weight (B, k), m (B,): NumPy arrays."""
+    mixed = torch.zeros_like(images)
+    for w, changed in zip(weight.T, chains, strict=True):
+        mixed += per_image(to_device(w, images.device)) * changed
+    m = per_image(to_device(m, images.device))
+    return ((1 - m) * images + m * mixed).clamp_(0, 1)  # convex, but for the last bit
+
+
+@dataclass(frozen=True)
+class AugMixParams(Params):
+    """What was drawn for B samples; k = 3 chains of at most T = 3 operations."""
+
+    weight: np.ndarray  # float32 (B, k): of the chains, of sum 1
+    m: np.ndarray  # float32 (B,): weight of the mixed chains; the image has the rest
+    depth: np.ndarray  # int (B, k): operations in a chain, 1 to T
+    op: np.ndarray  # int (B, k, T): positions in the table
+    level: np.ndarray  # float32 (B, k, T): in the operation's unit
+
+
+class AugMix(Augmentation):
+    """Three chains of one to three operations, mixed by Dirichlet(1, 1, 1); that and the image, by Beta(1, 1).
+
+    magnitude: its "severity" of the operations, 0.1 to 10. Its paper trains it with the loss `jsd`.
+    Source: Hendrycks et al. 2020, Algorithm 1, and its code; here in floats, without rounding to 8 bits between operations.
+    The nine operations are without those that overlap the test (torchvision's AugMix has them, and ten fixed levels).
+    """
+
+    table = NINE
+
+    def __init__(self, magnitude=3):
+        self.magnitude = check_range("magnitude", magnitude, 0.1, 10)
+
+    def sample(self, size, *, seed, epoch, index, view=0):
+        keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
+        weight = draw_convex(uniforms("augmix/weight", WIDTH - 1, **keys))
+        m = uniforms("augmix/m", 1, **keys)[:, 0].astype(np.float32)
+        depth = 1 + integers(uniforms("augmix/depth", WIDTH, **keys), DEPTH)
+        op, level, sign = (
+            uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
+        )
+        op = integers(op, len(self.table))
+        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        return AugMixParams(weight, m, depth, op, level)
+
+    def change(self, images, params):
+        everyone = np.arange(len(images))
+        chains = (
+            chain(self.table, images, everyone, params.op[:, i], params.level[:, i], params.depth[:, i])
+            for i in range(WIDTH)
+        )
+        return mix_chains(images, chains, params.weight, params.m)
