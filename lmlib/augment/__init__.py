@@ -8,8 +8,15 @@ import inspect
 from dataclasses import dataclass, field
 
 from ..errors import check_name
+from .augmix import AugMix
 from .base import Augmentation, Baseline, FlipCrop
+from .cutout import Cutout, RandomErasing
+from .exposure import OutlierExposure
+from .ipmix import IPMix
 from .layermix import LayerMix
+from .mixup import CutMix, Mixup
+from .pixmix import PixMix
+from .policies import AutoAugment, RandAugment, TrivialAugment
 
 __all__ = ["METHODS", "Augmentation", "Baseline", "FlipCrop", "LayerMix", "Method", "build_method", "check_method"]
 
@@ -24,13 +31,16 @@ class Method:
     build: type
     parameters: dict = field(default_factory=dict)
     loss: str = "ce"
+    published_loss: str | None = None  # of the paper's rows; None: it has no row, or does not say
 
     @property
     def settings(self):
         """The parameters that a run may set, with their defaults."""
-        signature = inspect.signature(self.build.__init__).parameters.items()
-        defaults = {name: parameter.default for name, parameter in signature if name not in ("self", "mixing_set")}
-        return defaults | self.parameters
+        signature = inspect.signature(self.build.__init__).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in signature}
+        return {
+            name: default for name, default in defaults.items() if default is not inspect.Parameter.empty
+        } | self.parameters
 
     @property
     def needs_mixing_set(self):
@@ -38,12 +48,25 @@ class Method:
 
 
 METHODS = {
-    "baseline": Method(Baseline),
-    "layermix": Method(LayerMix),
-    "layermix_released": Method(LayerMix, {"ops": "released"}),
+    "baseline": Method(Baseline, published_loss="ce"),
+    "cutout": Method(Cutout, published_loss="ce"),
+    "random_erasing": Method(RandomErasing),
+    "mixup": Method(Mixup, published_loss="ce"),
+    "cutmix": Method(CutMix, published_loss="ce"),
+    "autoaugment": Method(AutoAugment, published_loss="ce"),
+    "randaugment": Method(RandAugment),
+    "trivialaugment": Method(TrivialAugment),
+    "augmix": Method(AugMix, loss="jsd"),  # as in its paper; the row is quoted from PixMix's, which does not say
+    "oe": Method(OutlierExposure, loss="oe", published_loss="oe"),
+    "pixmix": Method(PixMix, published_loss="ce"),
+    "pixmix_k3": Method(PixMix, {"k": 3}, published_loss="ce"),
+    "pixmix_released": Method(PixMix, {"ops": "released"}, published_loss="ce"),
+    "ipmix": Method(IPMix, published_loss="ce"),  # the main tables; its own code trains with jsd
+    "layermix": Method(LayerMix, published_loss="ce"),
+    "layermix_released": Method(LayerMix, {"ops": "released"}, published_loss="ce"),
     "layermix_iid": Method(LayerMix, {"shared": False}),
 }
-"""Name -> `Method`."""
+"""Name -> `Method`. Table 5 also has rows of PixMix, IPMix and LayerMix with the loss `jsd`."""
 
 
 def check_method(name, parameters):
