@@ -1,224 +1,26 @@
-"""What a trained network is worth: outcomes per image, kept in the run's folder, and the rows made from them.
-
-An outcome file holds what a benchmark showed image by image (confidence, right or wrong); measures are computed from it, so a
-new measure needs no network. An evaluation is named by its run, benchmark, recipe version, subset and seed.
-"""
+"""What a trained network is worth: one call measures it on every benchmark, another writes its rows."""
 
 import json
-import zipfile
-from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-import torch
-from tqdm.auto import tqdm
-
-from . import attacks, metrics, paths, results
+from . import metrics, results
 from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
-from .corruptions.files import open_benchmark
-from .datasets import stratified_subset
 from .errors import check_name
-from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
+from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
+from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
+from .outcomes import (
+    SEED,
+    attack_outcomes,
+    clean_outcomes,
+    corruption_outcomes,
+    parts,
+    perturbation_outcomes,
+    read_outcomes,
+    test_subset,
+    write_outcomes,
+)
 from .profiles import get_profile
-from .statistics import bootstrap_interval
-from .training import predict
-
-VERSION = 1  # raised by hand when the numbers of a measure change
-SEED = 0  # of the benchmarks' draws: every network meets the same images
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Which test images a benchmark uses: `name` for tables, `index` int64 (n,), positions in the test set."""
-
-    name: str
-    index: np.ndarray
-
-
-def test_subset(dataset, n):
-    """The fixed, stratified subset of `n` test images; all of them for None or where there are no more than n."""
-    n_test = len(dataset.test)
-    if n is None or n >= n_test:
-        return Subset(f"all {n_test:,} test images", np.arange(n_test))
-    return Subset(f"{n:,} stratified test images", stratified_subset(dataset.test.labels, n, seed=SEED))
-
-
-def clean_outcomes(model, dataset, subset, done):
-    """Logits float32 (n, K) and labels of the untouched images."""
-    if not done:
-        logits = predict(model, dataset.test.images[subset.index]).numpy()
-        yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
-
-
-def corruption_outcomes(benchmark, names, severities):
-    """Outcomes of CIFAR-C or C-bar: for each corruption confidence float32 and correct bool (S, n), NLL and Brier (S,)."""
-
-    def measure(model, dataset, subset, done):
-        images, labels = open_benchmark(benchmark, dataset), dataset.test.labels[subset.index]
-        for name in names_left(images.names, names, done, benchmark):
-            levels = []
-            for severity in severities:
-                chunks = images.chunks(name, severity, subset.index)
-                logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
-                confidence, correct = metrics.confidence_and_correct(logits, labels)
-                levels.append(
-                    (confidence.astype(np.float32), correct, metrics.nll(logits, labels), metrics.brier(logits, labels))
-                )
-            columns = zip(("confidence", "correct", "nll", "brier"), zip(*levels, strict=True), strict=True)
-            outcome = {f"{name}/{what}": np.stack(values) for what, values in columns}
-            yield outcome | {f"{name}/source": np.array(images.provenance[name])}
-
-    return measure
-
-
-def perturbation_outcomes(model, dataset, subset, done):
-    """Outcomes of CIFAR-P: for each perturbation the flip probability and the top-5 distance of each sequence, float64 (n,)."""
-    sequences = open_benchmark("cifar_p", dataset)
-    for name in names_left(sequences.names, (*PERTURBATIONS_PAPER, "spatter"), done, "cifar_p"):
-        flips, distances = [], []
-        for chunk in sequences.chunks(name, select=subset.index):
-            logits = predict(model, chunk.reshape(-1, *chunk.shape[2:])).numpy().reshape(*chunk.shape[:2], -1)
-            flips.append(metrics.flips(logits.argmax(-1), noise="noise" in name))
-            distances.append(metrics.top5_distances(logits, noise="noise" in name))
-        outcome = {f"{name}/flips": np.concatenate(flips), f"{name}/distances": np.concatenate(distances)}
-        yield outcome | {f"{name}/source": np.array(sequences.provenance[name])}
-
-
-def attack_outcomes(model, dataset, subset, done):
-    """Outcomes of PGD: for each budget of `ATTACKS` whether each image is still right, bool (n,)."""
-    labels, device = dataset.test.labels[subset.index], next(model.parameters()).device
-    for name in names_left(ATTACKS, ATTACKS, done, "pgd"):
-        epsilon, center = ATTACKS[name]
-        correct = []
-        for start in range(0, len(labels), 250):
-            index = subset.index[start : start + 250]
-            images, truth = (
-                torch.from_numpy(part[index]).to(device) for part in (dataset.test.images, dataset.test.labels)
-            )
-            budget = {"epsilon": epsilon, "step_size": epsilon / 4, "center": center}
-            adversarial = attacks.pgd(model, images, truth, **budget, seed=SEED, index=index)
-            correct.append(predict(model, adversarial).argmax(1).numpy() == truth.cpu().numpy())
-        yield {f"{name}/correct": np.concatenate(correct)}
-
-
-def names_left(available, wanted, done, benchmark):
-    """The names that are wanted, to be had and not done, behind a progress bar."""
-    names = [name for name in wanted if name in available]
-    left = [name for name in names if not any(key.startswith(f"{name}/") for key in done)]
-    return tqdm(left, desc=benchmark, initial=len(names) - len(left), total=len(names), leave=False, mininterval=2)
-
-
-def row(measure, value, *, corruption="", severity="", low="", high="", over="", n=""):
-    """One measured value, as a dict of the columns that the measure decides."""
-    return {
-        "measure": measure,
-        "value": float(value),
-        "corruption": corruption,
-        "severity": severity,
-        "low": low,
-        "high": high,
-        "over": over,
-        "n": n,
-    }
-
-
-def mean_row(measure, mean, by_image):
-    """A mean with its bootstrap interval: by_image (n, ...), everything seen of an image in one row, resampled together."""
-    low, high = bootstrap_interval(by_image, seed=SEED)
-    return row(measure, mean, low=low, high=high, over=getattr(mean, "n", ""), n=len(by_image))
-
-
-def clean_rows(outcomes):
-    """Clean error, top-1 and top-5, and calibration."""
-    logits, labels = outcomes["logits"], outcomes["labels"]
-    confidence, correct = metrics.confidence_and_correct(logits, labels)
-    rows = [mean_row("clean_error", metrics.error(logits, labels), 1.0 - correct)]
-    rows.append(row("top5_error", metrics.error(logits, labels, k=5), n=len(labels)))
-    rows += [row(name, measure(confidence, correct), n=len(labels)) for name, measure in CALIBRATION.items()]
-    return [
-        *rows,
-        row("nll", metrics.nll(logits, labels), n=len(labels)),
-        row("brier", metrics.brier(logits, labels), n=len(labels)),
-    ]
-
-
-CALIBRATION = {
-    "rms_calibration_error": metrics.rms_calibration_error,
-    "rms_without_last_bin": lambda confidence, correct: metrics.rms_calibration_error(
-        confidence, correct, last_bin=False
-    ),
-    "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(confidence, seed=SEED, n_draws=20),
-    "mad_calibration_error": metrics.mad_calibration_error,
-    "ece": metrics.ece,
-    "aurra": metrics.aurra,
-}
-"""Measures of (confidence, correct). On C and C-bar: one value a corruption, its severities pooled, then the mean."""
-
-
-def corruption_rows(means, names, severities):
-    """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
-
-    means: measure -> function of {corruption: error per severity}; names: those that the calibration is averaged over.
-    """
-
-    def make_rows(outcomes):
-        errors = {name: 1 - correct.mean(1) for name, correct in parts(outcomes, "correct").items()}
-        n = next(iter(parts(outcomes, "correct").values())).shape[1]
-        rows = [
-            row("error", value, corruption=name, severity=severity, n=n)
-            for name, values in errors.items()
-            for severity, value in zip(severities, values, strict=True)
-        ]
-        for measure, mean in means.items():
-            value = mean(errors)
-            by_image = np.stack([1 - outcomes[f"{name}/correct"].mean(0) for name in value.names], axis=1)
-            rows.append(mean_row(measure, value, by_image))
-        found = [name for name in names if name in errors]
-        for measure, function in CALIBRATION.items():
-            values = [
-                function(outcomes[f"{name}/confidence"].ravel(), outcomes[f"{name}/correct"].ravel()) for name in found
-            ]
-            rows.append(row(measure, np.mean(values), over=len(found), n=n))
-        return rows + [
-            row(measure, np.mean([outcomes[f"{name}/{measure}"].mean() for name in found]), over=len(found), n=n)
-            for measure in ("nll", "brier")
-        ]
-
-    return make_rows
-
-
-def parts(outcomes, what):
-    """{name: array} of the outcomes called `<name>/<what>`."""
-    return {key.rpartition("/")[0]: value for key, value in outcomes.items() if key.endswith(f"/{what}")}
-
-
-def perturbation_rows(outcomes):
-    """Rows of P: flip probability and top-5 distance of each perturbation, and the means over the script's and the paper's ten."""
-    rows = []
-    for what, single, mean, function in (
-        ("flips", "flip_probability", "mfp", metrics.mfp),
-        ("distances", "top5_distance", "mt5d", metrics.mt5d),
-    ):
-        by_name = parts(outcomes, what)
-        rows += [row(single, values.mean(), corruption=name, n=len(values)) for name, values in by_name.items()]
-        for suffix, ten in (("", PERTURBATIONS_SCRIPT), ("_paper_ten", PERTURBATIONS_PAPER)):
-            value = function({name: values.mean() for name, values in by_name.items()}, ten)
-            rows.append(mean_row(f"{mean}{suffix}", value, np.stack([by_name[name] for name in value.names], axis=1)))
-    return rows
-
-
-def attack_rows(outcomes):
-    """Rows of PGD: the error under each budget."""
-    return [mean_row(name, 1 - correct.mean(), 1.0 - correct) for name, correct in parts(outcomes, "correct").items()]
-
-
-ATTACKS = {
-    "pgd_error": (2 / 255, "clean"),
-    "pgd_error_published": (2 / 255, "noisy"),
-    "pgd_error_1_of_255": (1 / 255, "clean"),
-    "pgd_error_half_of_255": (0.5 / 255, "clean"),
-}
-"""Measure -> (epsilon, center): strict, as the released programs do it (it reaches 4/255), and two smaller budgets."""
 
 C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
 BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
@@ -252,67 +54,45 @@ def evaluate(
     subset's name says so. Raises ValueError where the logits hold NaN (the network diverged), and for unknown words.
     """
     sizes, rows, errors = {"clean": None, "p": sequences, "pgd": attacked}, [], {}
-    for benchmark in benchmarks:
-        check_name("benchmark", benchmark, BENCHMARKS)
-        measure, make_rows = benchmark_functions(benchmark, severities)
+    for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
         images = test_subset(dataset, sizes.get(benchmark, subset))
         name = images.name
-        if benchmark.startswith("c_") or benchmark == "c":
-            name += "" if tuple(severities) == SEVERITIES else f", severities {', '.join(map(str, severities))} alone"
-        identity = {
-            "benchmark": benchmark,
-            "version": VERSION,
-            "recipes": RECIPES_VERSION,
-            "subset": name,
-            "seed": SEED,
-        }
-        path = folder / f"{benchmark}.npz"
-        outcomes = read_outcomes(path, identity) or {}
-        for outcome in measure(model, dataset, images, set(outcomes)):
-            outcomes |= outcome
-            write_outcomes(path, identity, outcomes)
+        if tuple(severities) != SEVERITIES and benchmark in ("c", "c_bar"):
+            name += f", severities {', '.join(map(str, severities))} alone"
+        measure, make_rows = benchmark_functions(benchmark, severities)
+        outcomes = resumed(
+            partial(measure, model, dataset, images), folder / f"{benchmark}.npz", benchmark, name, dataset
+        )
         source = " and ".join(sorted({str(value) for value in parts(outcomes, "source").values()})) or dataset.source
         columns = {"benchmark": benchmark, "subset": name, "source": source, "version": VERSION}
         rows += [columns | one for one in make_rows(outcomes)]
-        errors[benchmark] = {
-            corruption: 1 - correct.mean(1)
-            for corruption, correct in parts(outcomes, "correct").items()
-            if correct.ndim == 2
-        }
-        if benchmark == "c_bar" and "c" in errors:
-            both = metrics.mce_c_and_c_bar(
-                {k: v for k, v in errors["c"].items() if k in C_CORRUPTIONS}, errors["c_bar"]
-            )
-            rows.append(columns | {"benchmark": "c_and_c_bar"} | row("mce", both, over=both.n, n=len(images.index)))
+        errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in parts(outcomes, "correct").items()}
+    if {"c", "c_bar"} <= set(errors):
+        c = {name: error for name, error in errors["c"].items() if name in C_CORRUPTIONS}
+        both = metrics.mce_c_and_c_bar(c, errors["c_bar"])
+        columns = next(one for one in rows if one["benchmark"] == "c_bar") | {"benchmark": "c_and_c_bar"}
+        rows.append(columns | row("mce", both, over=both.n, n=columns["n"]))
     return rows
+
+
+def resumed(measure, path, benchmark, subset, dataset):
+    """The outcomes of a benchmark: what `path` keeps of them, and the rest as `measure` yields it, written after each part.
+
+    measure: function of the names that are done, a generator of dicts of arrays.
+    """
+    identity = {"benchmark": benchmark, "version": VERSION, "recipes": RECIPES_VERSION, "subset": subset, "seed": SEED}
+    identity["data"] = dataset.hash
+    outcomes = read_outcomes(path, identity) or {}
+    for part in measure(set(outcomes)):
+        outcomes |= part
+        write_outcomes(path, identity, outcomes)
+    return outcomes
 
 
 def profile_sizes(profile):
     """The arguments of `evaluate` that a profile decides."""
     profile = get_profile(profile)
     return {"subset": profile.subset, "sequences": profile.sequences, "attacked": profile.attacked}
-
-
-def write_outcomes(path, identity, outcomes):
-    """Keep the outcomes of a benchmark: one .npz with their identity, in one rename."""
-    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, identity=np.array(json.dumps(identity, sort_keys=True)), **outcomes)
-
-
-def read_outcomes(path, identity=None):
-    """The kept outcomes (of that identity, or any); None where there are none, or of another identity, or damaged (said)."""
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            outcomes = dict(file)
-        found = json.loads(str(outcomes.pop("identity")))
-        if identity is None or found == identity:
-            return outcomes
-        print(f"{path} is of another recipe or subset: measured again")
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-        print(f"{path} is damaged ({error}): measured again")
-    return None
 
 
 def record(profile, config, rows, finished):
