@@ -5,7 +5,7 @@ import torch
 
 from lmlib import LayerMix
 from lmlib.augment.blend import draw_weights
-from lmlib.augment.ops import PAPER, Operation
+from lmlib.augment.ops import OPS, PAPER, Operation
 from lmlib.covariance import (
     change_by_operation,
     covariance_with_error,
@@ -141,20 +141,18 @@ def test_the_first_two_stages_of_a_forced_operation_are_two_levels_of_it():
     assert (factors[:, 0, 0] != factors[:, 1, 0]).all()
 
 
-def test_an_operation_without_a_level_has_no_variance_within_it():
-    layermix = LayerMix(FRACTALS)
-    layermix.table = {name: PAPER[name] for name in ("grayscale", "autocontrast")}
-    parts = pipeline_covariance(layermix, IMAGES, n_draws=2, seed=0)
+def test_an_operation_without_a_level_has_no_variance_within_it(monkeypatch):
+    monkeypatch.setitem(OPS, "paper", {name: PAPER[name] for name in ("grayscale", "autocontrast")})
+    parts = pipeline_covariance(LayerMix(FRACTALS), IMAGES, n_draws=2, seed=0)
     assert parts.within[:, :2, :2] == pytest.approx(0, abs=1e-9)
     assert parts.between_operations[:, 0, 1] == pytest.approx(parts.between_operations[:, 0, 0])
     assert (parts.between_operations[:, 0, 1] > 0).all()
 
 
-def test_two_shifts_of_an_iid_pipeline_covary_through_the_image_alone():
+def test_two_shifts_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatch):
     up, down = (Operation(lambda images, level, by=by: images * 0.5 + by, PAPER["grayscale"].level) for by in (0, 0.5))
-    layermix = LayerMix(FRACTALS, shared=False)
-    layermix.table = {"down": up, "up": down}
-    parts = pipeline_covariance(layermix, IMAGES, n_draws=400, seed=0)
+    monkeypatch.setitem(OPS, "paper", {"down": up, "up": down})
+    parts = pipeline_covariance(LayerMix(FRACTALS, shared=False), IMAGES, n_draws=400, seed=0)
     # Shifts of +-1/4 have variance 1/16 at each stage and no covariance between the first two.
     between_images = 0.25 * IMAGES.numpy().var(0, ddof=1).mean()
     (variance, _, _), (covariance, *_), _ = parts.within.mean(0)
