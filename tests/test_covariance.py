@@ -110,8 +110,9 @@ def test_the_split_has_no_bias_from_few_draws():
     assert error.max() < 0.15
 
 
-def test_the_standard_error_over_images_is_the_spread_of_repeated_estimates():
-    estimates = [mean_with_error(decompose(synthetic_outputs(seed)).total[:, 0, 1]) for seed in range(200)]
+@pytest.mark.parametrize("part", ["total", "main_effect"])
+def test_the_standard_error_over_images_is_the_spread_of_repeated_estimates(part):
+    estimates = [mean_with_error(getattr(decompose(synthetic_outputs(seed)), part)[:, 0, 1]) for seed in range(200)]
     value, error = np.array(estimates).T
     assert np.mean(error) == pytest.approx(value.std(ddof=1), rel=0.2)  # 4 / sqrt(2 * 200)
 
