@@ -1,0 +1,70 @@
+"""How fast every method is, on one thread, beside the baseline and beside torchvision's own transform where there is one."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torchvision.transforms import v2 as transforms
+
+from .augment import METHODS, build_method
+from .bench import round_robin, speed
+
+TORCHVISION = {
+    "random_erasing": transforms.RandomErasing,
+    "autoaugment": transforms.AutoAugment,
+    "randaugment": transforms.RandAugment,
+    "trivialaugment": transforms.TrivialAugmentWide,
+    "augmix": transforms.AugMix,
+    "mixup": transforms.MixUp,
+    "cutmix": transforms.CutMix,
+}
+"""Method -> torchvision's transform. The last two take a whole batch, with one weight for all of it; the others one image."""
+
+
+def ours(name, images, mixing_set, seed):
+    """One call of the method on a batch, as a function of the epoch. Partners, where it takes them, are gathered in the call."""
+    method, index = build_method(name, mixing_set=mixing_set), np.arange(len(images))
+
+    def call(epoch):
+        keys = {"seed": seed, "epoch": epoch, "index": index}
+        if method.mixes_labels:
+            partner = torch.from_numpy(method.partner_index(len(images), **keys))
+            return method(images, images[partner], **keys)
+        return method(images, **keys)
+
+    return call
+
+
+def torchvisions(name, images):
+    """The same with torchvision's transform, image by image where that is its form."""
+    if name in ("mixup", "cutmix"):
+        transform, labels = TORCHVISION[name](num_classes=10), torch.zeros(len(images), dtype=torch.int64)
+        return lambda epoch: transform(images, labels)
+    transform = TORCHVISION[name]()
+    return lambda epoch: torch.stack([transform(image) for image in images])
+
+
+def bench_methods(n_repeats, *, size=32, batch=512, seed=0):
+    """Images per second of every method on one thread, on noise: a DataFrame, one row a method.
+
+    n_repeats: rounds, each of which times everything once; size: side in pixels; batch: images a call, float ones for ours and
+    for Mixup and CutMix, uint8 ones for torchvision's other transforms, which is what they take.
+    Columns: size, batch, method, median and best in images/s over the rounds, torchvision (its median, NaN where it has none),
+    ratio of the medians. A mixing set is grey; outliers are not drawn.
+    """
+    random = np.random.default_rng(seed)
+    images = torch.from_numpy(random.integers(0, 256, (batch, 3, size, size), dtype=np.uint8))
+    side = size * 36 // 32
+    mixing_set = torch.from_numpy(random.integers(0, 256, (64, 1, side, side), dtype=np.uint8))
+    floats = images.float() / 255
+    programs = {(name, 1): ours(name, floats, mixing_set, seed) for name in METHODS} | {
+        (f"torchvision {name}", 1): torchvisions(name, floats if name in ("mixup", "cutmix") else images)
+        for name in TORCHVISION
+    }
+    seconds = round_robin(programs, n_repeats, f"methods, {size} px, batch {batch}")
+    reference = {name: speed(batch, seconds[f"torchvision {name}", 1])["median"] for name in TORCHVISION}
+    rows = [
+        {"size": size, "batch": batch, "method": name, **speed(batch, seconds[name, 1])}
+        | {"torchvision": reference.get(name, np.nan)}
+        for name in METHODS
+    ]
+    return pd.DataFrame(rows).assign(ratio=lambda rows: rows["median"] / rows["torchvision"])
