@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # Freed memory stays with the process: without this glibc gives it back after every training step and faults it in again.
 export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+[ -t 2 ] || export TQDM_MININTERVAL=10 # in a log a line now and then
 
 for python in "${CONDA_PREFIX:-/nowhere}/bin/python" "${VIRTUAL_ENV:-/nowhere}/bin/python" "$PWD/.venv/bin/python"; do
     if [ -x "$python" ] && "$python" -m lmlib.install check; then

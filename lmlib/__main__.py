@@ -12,7 +12,7 @@ import time
 
 from . import paths
 from .errors import check_name
-from .profiles import PROFILES, STUDY
+from .profiles import PROFILES, STUDY, study_settings
 
 COMMANDS = ("test", "bench", "clean")
 NOTEBOOKS = ("01-covariance", "02-fractals", "03-layermix", "04-train", "05-evaluate", "06-comparison")
@@ -70,17 +70,24 @@ def study(profile, jobs):
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
-    settings = [setting for plan in STUDY.values() for setting in plan(profile)]
-    shown = {"04-train": settings[-1], "05-evaluate": {"profile": profile, "run": ""}}
+    settings = study_settings(profile)
+    sizes, own = PROFILES[profile], {}
     for name in NOTEBOOKS:
         if name == "04-train":
             tick = time.time()
-            runs = grid.ensure(settings, jobs=jobs)
-            times[f"{len(runs)} runs"] = time.time() - tick, time.time() - tick > 1
-            shown["05-evaluate"]["run"] = grid.runs.resolve(**settings[-1])[0].name
+            names = grid.ensure(settings, jobs=jobs)
+            times[f"{len(names)} runs"] = time.time() - tick, time.time() - tick > 1
+            own = {
+                "04-train": settings[-1],
+                "05-evaluate": {"run": grid.runs.resolve(**settings[-1])[0].name},
+            }
+        elif name == "01-covariance":
+            own[name] = {"dataset": sizes.datasets[0]}
+        elif name == "02-fractals":
+            own[name] = {"source": grid.runs.fractal_source(), "n_fractals": sizes.n_fractals}
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else ()
         print(f"{name} ...", end=" ", flush=True)
-        times[name] = notebooks.refresh(name, shown.get(name, {"profile": profile}), inputs)
+        times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs)
         print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
     print_summary(profile, times, time.time() - start)
 

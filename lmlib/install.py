@@ -62,7 +62,10 @@ def make():
     with (ROOT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         python = target / "bin" / "python"
-        if python.exists() and subprocess.run([python, "-m", "lmlib.install", "check"], cwd=ROOT, check=False).returncode == 0:
+        if (
+            python.exists()
+            and subprocess.run([python, "-m", "lmlib.install", "check"], cwd=ROOT, check=False).returncode == 0
+        ):
             return 0
         download, disk = DOWNLOAD.get(platform.system(), DOWNLOAD["Linux"])
         free = shutil.disk_usage(ROOT).free / 1e9

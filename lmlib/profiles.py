@@ -1,11 +1,18 @@
 """How big the study is: one visible place. Adding a profile is adding a `Profile` to `PROFILES`.
 
-A run's settings are plain values; a notebook that needs runs is listed in `STUDY` with the function that names them.
+A run's settings are plain values, as `04-train` takes them. `STUDY` says which runs each notebook needs; runs that several
+notebooks want are one run.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .errors import check_name
+
+EVERY_METHOD = (
+    "baseline", "cutout", "random_erasing", "mixup", "cutmix", "autoaugment", "randaugment", "trivialaugment", "augmix", "oe",
+    "pixmix", "pixmix_k3", "pixmix_released", "ipmix", "layermix", "layermix_released", "layermix_iid",
+)  # fmt: skip
+MIXERS = ("pixmix", "ipmix", "layermix")
 
 
 @dataclass(frozen=True)
@@ -14,19 +21,27 @@ class Profile:
 
     name: str
     summary: str  # one line for people: data, network, schedule
-    datasets: tuple  # the first is the one that single-dataset notebooks show
+    datasets: tuple  # all methods on the first, `few` of them on the others
     network: str
     epochs: int
     seeds: tuple
-    methods: tuple
+    replicated: tuple  # methods that get every seed; the others the first
+    few: tuple  # methods for the further datasets
+    magnitudes: tuple  # of Table 6
+    betas: tuple
+    networks: tuple  # of Table 7: (network, epochs)
+    network_methods: tuple  # of Table 7
+    long_epochs: int | None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
+    ablated: bool  # whether the ablations that need runs of their own are in
     n_fractals: int  # size of the generated mixing set, where the user brings no fractals
     precision: str  # "fp32" or "bf16" (autocast)
     threads: int  # of one run; a setting, never a consequence of how many runs go side by side
-    subset: int | None = None  # stratified test images for the benchmarks; None: all
-    sequences: int | None = None  # of them, for CIFAR-P
-    attacked: int | None = None  # of them, for PGD
+    methods: tuple = EVERY_METHOD
+    grid_n_train: int = 0  # training images of Table 6's runs; 0: all
+    subset: int | None = None  # stratified test images for C and C-bar; None: all
+    sequences: int | None = None  # for CIFAR-P
+    attacked: int | None = None  # for PGD
     compile: bool = False
-    others: dict = field(default_factory=dict)  # further settings of a run, over `DEFAULTS`
 
 
 PROFILES = {
@@ -39,7 +54,14 @@ PROFILES = {
             network="wrn-10-1",
             epochs=15,
             seeds=(0, 1, 2),
-            methods=("baseline", "layermix"),
+            replicated=("baseline", "layermix"),
+            few=(),
+            magnitudes=(5, 8),
+            betas=(3, 5),
+            networks=(("wrn-10-1", 15),),
+            network_methods=("baseline", *MIXERS),
+            long_epochs=None,
+            ablated=False,
             n_fractals=500,
             precision="bf16",
             threads=1,
@@ -49,27 +71,42 @@ PROFILES = {
         ),
         Profile(
             name="cifar-cpu",
-            summary="all of CIFAR-10, WRN-10-1, 6 epochs: real data, an afternoon on 2 cores",
-            datasets=("cifar10",),
+            summary="real CIFAR, WRN-10-1, 6 epochs: an afternoon on 2 cores",
+            datasets=("cifar10", "cifar100"),
             network="wrn-10-1",
             epochs=6,
-            seeds=(0,),
-            methods=("baseline", "layermix"),
+            seeds=(0, 1, 2),
+            replicated=("baseline", "pixmix", "layermix"),
+            few=("baseline", *MIXERS),
+            magnitudes=(3, 5, 8),
+            betas=(1, 3, 5),
+            networks=(("wrn-10-1", 6), ("wrn-10-1", 24), ("wrn-16-1", 6), ("wrn-16-2", 6)),
+            network_methods=("baseline", "layermix"),
+            long_epochs=None,
+            ablated=False,
             n_fractals=2000,
             precision="bf16",
             threads=1,
+            grid_n_train=10_000,
             subset=1000,
             sequences=300,
             attacked=500,
         ),
         Profile(
             name="paper",
-            summary="the paper's setting: CIFAR-10, WRN-40-4, 100 epochs, full test sets; needs a GPU",
-            datasets=("cifar10",),
+            summary="the paper's setting: CIFAR-10 and CIFAR-100, WRN-40-4, 100 epochs, full test sets; needs a GPU",
+            datasets=("cifar10", "cifar100"),
             network="wrn-40-4",
             epochs=100,
             seeds=(0, 1, 2),
-            methods=("baseline", "layermix"),
+            replicated=EVERY_METHOD,
+            few=EVERY_METHOD,
+            magnitudes=(5, 6, 7, 8),
+            betas=(3, 4, 5),
+            networks=(("wrn-40-4", 100), ("wrn-28-10", 100), ("resnet-18", 200), ("resnext-29", 200)),
+            network_methods=("baseline", *MIXERS),
+            long_epochs=400,
+            ablated=True,
             n_fractals=14230,
             precision="bf16",
             threads=4,
@@ -85,28 +122,131 @@ def get_profile(name):
 
 
 def run_settings(profile, **changes):
-    """The settings of one run of a profile, as `04-train` takes them: method, dataset, network, epochs, seed, ...
-
-    changes: settings that differ from the profile's. Returns a dict of literals.
-    """
-    profile = get_profile(profile)
+    """The settings of one run of a profile (a name), as `04-train` takes them; `changes` over the profile's. A dict of literals."""
+    sizes = get_profile(profile)
     return {
-        "profile": profile.name,
-        "dataset": profile.datasets[0],
+        "profile": sizes.name,
+        "dataset": sizes.datasets[0],
         "method": "layermix",
-        "network": profile.network,
-        "epochs": profile.epochs,
-        "seed": profile.seeds[0],
-        **profile.others,
+        "network": sizes.network,
+        "epochs": sizes.epochs,
+        "seed": sizes.seeds[0],
         **changes,
     }
 
 
 def comparison(profile):
-    """Every method of the profile (a name), with every seed, on its first dataset."""
+    """Notebook 06: baseline and LayerMix with every seed, on the first dataset."""
+    return [
+        run_settings(profile, method=m, seed=s) for m in ("baseline", "layermix") for s in get_profile(profile).seeds
+    ]
+
+
+def every_method(profile):
+    """Tables 3 and 4, Fig. 3, 5 and 9: all methods on the first dataset, `few` on the others."""
     sizes = get_profile(profile)
-    return [run_settings(profile, method=method, seed=seed) for method in sizes.methods for seed in sizes.seeds]
+    return [
+        run_settings(profile, dataset=dataset, method=method, seed=seed)
+        for position, dataset in enumerate(sizes.datasets)
+        for method in (sizes.few if position else sizes.methods)
+        for seed in (
+            sizes.seeds
+            if method in sizes.replicated and (not position or sizes.few == sizes.methods)
+            else sizes.seeds[:1]
+        )
+    ]
 
 
-STUDY = {"06-comparison": comparison}
-"""Notebook -> the runs it needs."""
+def table_dataset(profile):
+    """The dataset of Tables 5 to 7: CIFAR-100 as in the paper where the profile gives it all methods, else its first."""
+    sizes = get_profile(profile)
+    return sizes.datasets[-1] if sizes.few == sizes.methods else sizes.datasets[0]
+
+
+def table_5(profile):
+    """JSD or not x grey or colour x PixMix, IPMix, LayerMix, and the long schedule of LayerMix."""
+    sizes, dataset = get_profile(profile), table_dataset(profile)
+    settings = [run_settings(profile, dataset=dataset, method=method) for method in ("baseline", *MIXERS)]
+    if sizes.long_epochs is None:
+        return settings
+    grid = [(loss, fractals) for loss in ("ce", "jsd") for fractals in ("colour", "grey")]
+    settings = [
+        run_settings(profile, dataset=dataset, method=method, loss=loss, fractals=fractals, seed=seed)
+        for method in MIXERS
+        for loss, fractals in grid
+        for seed in sizes.seeds
+    ]
+    long = [
+        run_settings(profile, dataset=dataset, loss=loss, fractals=fractals, epochs=sizes.long_epochs, seed=seed)
+        for loss, fractals in grid
+        for seed in sizes.seeds
+    ]
+    # JSD trains on three views: plain training for three times as long is the comparison at equal compute.
+    equal = [run_settings(profile, dataset=dataset, epochs=3 * sizes.epochs, seed=seed) for seed in sizes.seeds]
+    return (
+        [run_settings(profile, dataset=dataset, method="baseline", seed=seed) for seed in sizes.seeds]
+        + settings
+        + long
+        + equal
+    )
+
+
+def table_6(profile):
+    """Magnitude x beta; the cell of the defaults is LayerMix's own run. Every seed where every method gets it."""
+    sizes = get_profile(profile)
+    seeds = sizes.seeds if sizes.replicated == sizes.methods else sizes.seeds[:1]
+    size = {"n_train": sizes.grid_n_train} if sizes.grid_n_train else {}
+    return [
+        run_settings(profile, dataset=table_dataset(profile), parameters={"magnitude": m, "beta": b}, seed=seed, **size)
+        for m in sizes.magnitudes
+        for b in sizes.betas
+        for seed in seeds
+    ]
+
+
+def table_7(profile):
+    """Networks, each with its own schedule."""
+    sizes = get_profile(profile)
+    seeds = sizes.seeds if sizes.replicated == sizes.methods else sizes.seeds[:1]
+    return [
+        run_settings(profile, dataset=table_dataset(profile), network=network, epochs=epochs, method=method, seed=seed)
+        for network, epochs in sizes.networks
+        for method in sizes.network_methods
+        for seed in seeds
+    ]
+
+
+def ablations(profile):
+    """What the paper argues with but does not show, and the paper against the release."""
+    sizes, dataset = get_profile(profile), table_dataset(profile)
+    methods = ("baseline", "layermix", "layermix_iid", "layermix_released", "pixmix", "pixmix_k3", "pixmix_released")
+    settings = [run_settings(profile, dataset=dataset, method=method) for method in methods]
+    if not sizes.ablated:
+        return settings
+    variants = [("layermix_iid", {"magnitude": m}) for m in (3, 5)] + [
+        ("layermix", {"magnitude": m, "beta": 3}) for m in (3, 5)
+    ]
+    variants += [("layermix", {"layers": [layer]}) for layer in (1, 2, 3)] + [
+        ("layermix", {"layers": [1, 2]})
+    ]  # no fractal
+    variants += [("layermix", {"probabilities": list(p)}) for p in ((0.25,) * 4, (0.5, 0.5, 0, 0), (0, 0, 0.5, 0.5))]
+    variants += [("layermix", {"flips": False})]
+    settings = [
+        run_settings(profile, dataset=dataset, method=method, parameters=parameters, seed=seed)
+        for method, parameters in [*((method, {}) for method in methods), *variants]
+        for seed in sizes.seeds
+    ]
+    return settings + [
+        run_settings(profile, dataset=dataset, fractals="colour", parameters=parameters, seed=seed)
+        for parameters in ({}, {"flips": False})
+        for seed in sizes.seeds
+    ]
+
+
+STUDY = {"06-comparison": comparison, "07-benchmarks": comparison}
+"""Notebook -> the runs it needs, as a function of a profile's name."""
+
+
+def study_settings(profile):
+    """The settings of every run that the study needs for a profile; some may name the same run."""
+    return [setting for plan in STUDY.values() for setting in plan(profile)]

@@ -25,15 +25,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from . import augment, datasets, fractals, models, paths, training
+from . import augment, datasets, models, paths, training
 from .errors import check_name
+from .fractals import VERSION as FRACTALS_VERSION
+from .fractals import mixing_set
 from .losses import check_loss
 from .profiles import get_profile
 
 VERSIONS = {
     "augment": augment.VERSION,
     "datasets": datasets.VERSION,
-    "fractals": fractals.VERSION,
+    "fractals": FRACTALS_VERSION,
     "models": models.VERSION,
     "training": training.VERSION,
 }
@@ -94,17 +96,20 @@ def dataset_of(name):
     return datasets.load_dataset(name)
 
 
+def fractal_source():
+    """What the study mixes with: the path of the user's pictures in data/raw, or "generated"."""
+    own = (path for path in paths.RAW.glob("fractals*") if path.name.split(".")[0] == "fractals")
+    return str(next(iter(sorted(own)), "generated"))
+
+
 @lru_cache(maxsize=4)
 def mixing_set_of(n_fractals, image_size, colour):
     """The mixing set for images of `image_size`: 36 px for 32, 256 for 224 (the paper's preparation).
 
     The user's pictures in `data/raw/fractals` (a folder) or `data/raw/fractals.*` (an archive) if there are any, else generated.
     """
-    own = sorted(
-        path for path in paths.RAW.glob("fractals*") if path.stem == "fractals" or path.name == "fractals.tar.gz"
-    )
-    source = own[0] if own else "generated"
-    return fractals.mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
+    source = fractal_source()
+    return mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
 
 
 def resolve(
@@ -117,7 +122,7 @@ def resolve(
     seed,
     parameters=None,
     loss=None,
-    colour=False,
+    fractals=None,
     n_fractals=None,
     n_train=None,
     n_validation=0,
@@ -128,17 +133,20 @@ def resolve(
     """The `RunConfig` that settings stand for, with everything checked before any work: (config, dataset, method).
 
     Precision, threads and the size of the mixing set come from the profile; what is None comes from the profile or the method.
-    colour: whether the mixing set is in colour. Raises ValueError in one sentence for whatever does not fit.
+    fractals: "grey" or "colour", None: as in the method's published rows. Raises ValueError in a sentence for what does not fit.
     """
     profile, parameters = get_profile(profile), dict(parameters or {})
     row = augment.check_method(method, parameters)
     loss = loss or row.loss
     check_loss(loss, soft_labels=row.build.mixes_labels)
+    fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
     if not (isinstance(epochs, int) and epochs >= 1):
         raise ValueError(f"epochs must be a whole number of at least 1, got {epochs!r}")
     data = dataset_of(dataset)
     models.check_network(network, data.image_size)
-    mixing = mixing_set_of(n_fractals or profile.n_fractals, data.image_size, colour) if row.needs_mixing_set else None
+    mixing = row.needs_mixing_set and mixing_set_of(
+        n_fractals or profile.n_fractals, data.image_size, fractals == "colour"
+    )
     built = augment.build_method(method, mixing_set=mixing, **parameters)
     config = RunConfig(
         dataset=data.name,

@@ -32,6 +32,7 @@ class Method:
     parameters: dict = field(default_factory=dict)
     loss: str = "ce"
     published_loss: str | None = None  # of the paper's rows; None: it has no row, or does not say
+    fractals: str = "grey"  # the mixing set of its published rows, "grey" or "colour"
 
     @property
     def settings(self):
@@ -57,11 +58,11 @@ METHODS = {
     "randaugment": Method(RandAugment),
     "trivialaugment": Method(TrivialAugment),
     "augmix": Method(AugMix, loss="jsd"),  # as in its paper; the row is quoted from PixMix's, which does not say
-    "oe": Method(OutlierExposure, loss="oe", published_loss="oe"),
-    "pixmix": Method(PixMix, published_loss="ce"),
-    "pixmix_k3": Method(PixMix, {"k": 3}, published_loss="ce"),
-    "pixmix_released": Method(PixMix, {"ops": "released"}, published_loss="ce"),
-    "ipmix": Method(IPMix, published_loss="ce"),  # the main tables; its own code trains with jsd
+    "oe": Method(OutlierExposure, loss="oe", published_loss="oe", fractals="colour"),
+    "pixmix": Method(PixMix, published_loss="ce", fractals="colour"),
+    "pixmix_k3": Method(PixMix, {"k": 3}, published_loss="ce", fractals="colour"),
+    "pixmix_released": Method(PixMix, {"ops": "released"}, published_loss="ce", fractals="colour"),
+    "ipmix": Method(IPMix, published_loss="ce", fractals="colour"),  # the main tables; its own code trains with jsd
     "layermix": Method(LayerMix, published_loss="ce"),
     "layermix_released": Method(LayerMix, {"ops": "released"}, published_loss="ce"),
     "layermix_iid": Method(LayerMix, {"shared": False}),
