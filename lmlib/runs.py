@@ -144,9 +144,9 @@ def resolve(
         raise ValueError(f"epochs must be a whole number of at least 1, got {epochs!r}")
     data = dataset_of(dataset)
     models.check_network(network, data.image_size)
-    mixing = row.needs_mixing_set and mixing_set_of(
-        n_fractals or profile.n_fractals, data.image_size, fractals == "colour"
-    )
+    mixing = None
+    if row.needs_mixing_set:
+        mixing = mixing_set_of(n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
     built = augment.build_method(method, mixing_set=mixing, **parameters)
     config = RunConfig(
         dataset=data.name,
