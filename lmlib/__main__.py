@@ -1,4 +1,4 @@
-"""The command line: `python -m lmlib [PROFILE] [--jobs N]`, `test`, `bench`, `clean`.
+"""The command line: `python -m lmlib [PROFILE] [--jobs N]`, `test`, `bench`, `clean`, `readme`.
 
 Words are checked before anything heavy is imported; a wrong one is one sentence and exit code 2.
 """
@@ -14,7 +14,7 @@ from . import paths
 from .errors import check_name
 from .profiles import PROFILES, STUDY, study_settings
 
-COMMANDS = ("test", "bench", "clean")
+COMMANDS = ("test", "bench", "clean", "readme")
 NOTEBOOKS = ("01-covariance", "02-fractals", "03-layermix", "04-train", "05-evaluate", "06-comparison")
 
 
@@ -34,7 +34,8 @@ def parse(words):
         epilog=f"profiles:\n{profiles}\n\nothers:\n"
         "  test       the tests (further words go to pytest)\n"
         "  bench      speed, side by side\n"
-        "  clean      remove caches and what `quick` wrote, never anything else",
+        "  clean      remove caches and what `quick` wrote, never anything else\n"
+        "  readme     make the results section of README.md from the committed rows",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
@@ -136,6 +137,10 @@ def main(words=None):
             bench.main()
         elif command == "clean":
             clean()
+        elif command == "readme":
+            from . import readme
+
+            readme.update()
         else:
             study(command, jobs)
     except KeyboardInterrupt:
