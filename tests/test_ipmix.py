@@ -38,16 +38,23 @@ def ipmix(image, pictures, params, method):
                 level = torch.tensor([params.level[i, step]])
                 mixed = functions[params.op[i, step]].function(mixed[None], level)[0]
                 continue
-            box = params.box[i, step]
-            place = (slice(None), slice(box.top, box.bottom), slice(box.left, box.right))
+            top, left, side = (getattr(params, name)[i, step] for name in ("top", "left", "length"))
+            square = (slice(None), slice(top, top + side), slice(left, left + side))
+            part = (slice(None), slice(0, params.height[i, step]), slice(0, params.width[i, step]))
             drawn = [getattr(params, name)[i, step] for name in ("a", "b", "keep", "mask_key")]
-            whole = (BLENDS[params.blend[i, step]], mixed.double().numpy(), picture, *map(float, drawn[:3]), drawn[3])
+            whole = (
+                BLENDS[params.blend[i, step]],
+                mixed[square].double().numpy(),
+                picture[square],
+                *map(float, drawn[:3]),
+                drawn[3],
+            )
             if method.wrap:
                 bytes_ = (unclipped(*whole) * np.float32(255)).clip(-(2**31), 2**31).astype(np.int64).astype(np.uint8)
                 patch = bytes_.astype(np.float32) / np.float32(255)
             else:
                 patch = blend(*whole)
-            mixed[place] = torch.from_numpy(patch[place]).float()
+            mixed[square][part] = torch.from_numpy(patch[part]).float()
         total = total + float(params.weight[i]) * mixed.double().numpy()
     return (1 - float(params.m)) * image.double().numpy() + float(params.m) * total
 
@@ -108,23 +115,23 @@ def test_chains_depths_operations_and_blends_are_uniform():
 
 
 def test_patches_are_squares_of_four_sizes_or_rectangles_from_the_same_corner():
-    box = drawn().box
-    height, width = box.bottom - box.top, box.right - box.left
+    params = drawn()
+    height, width = params.height, params.width
     share = [np.mean((height == length) & (width == length)) for length in SIZES]
     # A square of its size, or a rectangle of this or a larger size that happens to be one.
     for length, seen in zip(SIZES, share, strict=True):
         expected = 1 / 8 + sum(1 / 8 / (other - 1) ** 2 for other in SIZES if other >= length)
         assert abs(seen - expected) < 4.5 * np.sqrt(expected / height.size)
     assert height.min() == width.min() == 2
-    assert (box.bottom <= 32).all()
-    assert (box.right <= 32).all()
-    assert (box.top[height == 32] == 0).all()
+    assert (params.top + params.length <= 32).all()
+    assert (params.left + params.length <= 32).all()
+    assert (np.maximum(height, width) <= params.length).all()
 
 
 def test_the_corner_is_uniform_where_the_square_fits():
-    box = IPMix(GREY, patch_sizes=(8,)).sample((32, 40), **KEYS, index=np.arange(N)).box
-    uniform(box.top, 25)
-    uniform(box.left, 33)
+    params = IPMix(GREY, patch_sizes=(8,)).sample((32, 40), **KEYS, index=np.arange(N))
+    uniform(params.top, 25)
+    uniform(params.left, 33)
 
 
 @pytest.mark.parametrize("k, t", [(1, 1), (4, 2)])

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..random import integers, uniforms
 from .base import Augmentation, Params, check_range
@@ -19,12 +18,14 @@ def draw_convex(uniform):
 
 
 def mix_chains(images, chains, weight, m):
-    """(1 - m) x + m (w_1 chain_1 + ... + w_k chain_k). chains: an iterable of images; weight (B, k), m (B,): NumPy arrays."""
-    mixed = torch.zeros_like(images)
-    for w, changed in zip(weight.T, chains, strict=True):
-        mixed += per_image(to_device(w, images.device)) * changed
-    m = per_image(to_device(m, images.device))
-    return ((1 - m) * images + m * mixed).clamp_(0, 1)  # convex, but for the last bit
+    """(1 - m) x + m (w_1 chain_1 + ... + w_k chain_k).
+
+    chains: an iterable of k times (B, 3, H, W), which are overwritten; weight (B, k) and m (B,): float32 NumPy arrays.
+    """
+    mixed = per_image(to_device(1 - m, images.device)) * images
+    for w, changed in zip((m[:, None] * weight).T, chains, strict=True):
+        mixed += changed.mul_(per_image(to_device(w, images.device)))
+    return mixed.clamp_(0, 1)  # convex, but for the last bit
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .peers_ops import TEN, chain
 
 @dataclass(frozen=True)
 class IPMixParams(Params):
-    """What was drawn for B samples; k chains of at most t steps, the last axes of every array but the first and last ones."""
+    """What was drawn for B samples; k chains of at most t steps."""
 
     weight: np.ndarray  # float32 (B, k): of the chains, of sum 1
     m: np.ndarray  # float32 (B,): weight of the mixed chains; the image has the rest
@@ -24,7 +24,11 @@ class IPMixParams(Params):
     depth: np.ndarray  # int (B, k): steps in a chain, 0 to t
     op: np.ndarray  # int (B, k, t): positions in the table
     level: np.ndarray  # float32 (B, k, t): in the operation's unit
-    box: Box  # (B, k, t): where a patch lies
+    length: np.ndarray  # int (B, k, t): side of the square that a patch is cut from
+    top: np.ndarray  # int (B, k, t): where square and patch begin
+    left: np.ndarray
+    height: np.ndarray  # int (B, k, t): of the patch
+    width: np.ndarray
     blend: np.ndarray  # int (B, k, t): positions in BLENDS
     a: np.ndarray  # float32 (B, k, t): weight of the image
     b: np.ndarray  # float32 (B, k, t): weight of the mixing image
@@ -34,14 +38,14 @@ class IPMixParams(Params):
     window: Window  # where it is cut
 
 
-def draw_box(uniform, patch_sizes, size):
-    """A patch from six uniform draws (..., 6): a square, top left where it fits, or a rectangle from the same corner, p = 1/2."""
+def draw_patch(uniform, patch_sizes, size):
+    """From six uniform draws (..., 6): a square that fits, and as the patch the square or a rectangle from its corner, p = 1/2."""
     length = np.array(patch_sizes)[integers(uniform[..., 0], len(patch_sizes))]
     top = integers(uniform[..., 1], size[0] - length + 1)
     left = integers(uniform[..., 2], size[1] - length + 1)
     square = uniform[..., 3] < 0.5
     height, width = (np.where(square, length, 2 + integers(uniform[..., n], length - 1)) for n in (4, 5))
-    return Box(top, left, top + height, left + width)
+    return length, top, left, height, width
 
 
 def through_bytes(images):
@@ -87,45 +91,51 @@ class IPMix(Augmentation):
         op, level, sign = np.moveaxis(draw("operation", 3), -1, 0)
         op = integers(op, len(self.table))
         level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
-        box = draw_box(draw("patch", 6), self.patch_sizes, size)
+        patch = draw_patch(draw("patch", 6), self.patch_sizes, size)
         blend, branch, first, second, keep = np.moveaxis(draw("blend", 5), -1, 0)
         a, b = draw_weights(branch, first, second, self.beta)
         mask_key = words("ipmix/mask", self.k * self.t, **keys).astype(np.int64).reshape(-1, self.k, self.t)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        drawn = box, integers(blend, len(BLENDS)), a, b, keep.astype(np.float32), mask_key
+        drawn = *patch, integers(blend, len(BLENDS)), a, b, keep.astype(np.float32), mask_key
         return IPMixParams(weight, m, patches, depth, op, level, *drawn, picture, window)
 
     def change(self, images, params):
         mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
-        chains = (self.chain(images, mixing_image, params, i) for i in range(self.k))
-        return mix_chains(images, chains, params.weight, params.m)
+        operations, patches = (
+            np.nonzero(~params.patches),
+            np.nonzero(params.patches),
+        )  # each (whose, which of the k chains)
+        drawn = (part[operations] for part in (params.op, params.level, params.depth))
+        operated = chain(self.table, images, operations[0], *drawn)
+        patched = self.patch_chains(images, mixing_image, params, *patches)
+        place = np.argsort(np.argsort(params.patches.ravel(), kind="stable"))
+        chains = torch.cat([operated, patched]).index_select(0, to_device(place, images.device))
+        return mix_chains(images, chains.unflatten(0, (-1, self.k)).unbind(1), params.weight, params.m)
 
-    def chain(self, images, mixing_image, params, i):
-        """The i-th chain of every sample, of operations or of patches."""
-        is_patches = params.patches[:, i]
-        of_patches, of_operations = np.flatnonzero(is_patches), np.flatnonzero(~is_patches)
-        operated = chain(
-            self.table,
-            images,
-            of_operations,
-            *(part[of_operations, i] for part in (params.op, params.level, params.depth)),
-        )
-        patched = self.patch_chain(images, mixing_image, params, of_patches, i)
-        place = np.argsort(np.concatenate([of_operations, of_patches]))
-        return torch.cat([operated, patched]).index_select(0, to_device(place, images.device))
-
-    def patch_chain(self, images, mixing_image, params, chosen, i):
-        """Patches of the chosen samples, one after another, blended with the mixing image's patch at the same place."""
-        deepest_first = np.argsort(-params.depth[chosen, i], kind="stable")
-        order = chosen[deepest_first]
-        place = to_device(order, images.device)
-        mixed, mixing_image = images.index_select(0, place), mixing_image.index_select(0, place)
+    def patch_chains(self, images, mixing_image, params, owner, i):
+        """Chains of patches. owner, i int (N,): whose each is, and which of the k."""
+        mixed = images.index_select(0, to_device(owner, images.device))
         for step in range(self.t):
-            now = order[params.depth[order, i] > step]
-            if len(now):
-                drawn = (getattr(params, name)[now, i, step] for name in ("blend", "a", "b", "keep", "mask_key"))
-                patch = apply_blends(mixed[: len(now)], mixing_image[: len(now)], *drawn, clip=not self.wrap)
-                mask = params.box[now, i, step].mask(images.shape[-2:], images.device)
-                patch = torch.lerp(mixed[: len(now)], through_bytes(patch) if self.wrap else patch, mask)
-                mixed = torch.cat([patch, mixed[len(now) :]])
-        return mixed.index_select(0, to_device(np.argsort(deepest_first), images.device))
+            for length in np.unique(self.patch_sizes):
+                now = np.flatnonzero((params.depth[owner, i] > step) & (params.length[owner, i, step] == length))
+                if len(now):
+                    self.mix_patches(mixed, mixing_image, params, now, (owner[now], i[now], step), length)
+        return mixed
+
+    def mix_patches(self, mixed, mixing_image, params, now, chosen, length):
+        """Blend patches in squares of one length with those of the mixing image, and write them into `mixed`, rows `now`."""
+
+        def drawn(name):
+            return getattr(params, name)[chosen]
+
+        device, side, corner = mixed.device, np.arange(length), np.zeros(len(now), int)
+        y, x = drawn("top")[:, None] + side, drawn("left")[:, None] + side
+        y, x = to_device(y, device)[:, :, None], to_device(x, device)[:, None, :]
+        here, there = (to_device(part, device)[:, None, None] for part in (now, chosen[0]))
+        pixels = mixed.movedim(1, -1)
+        square, other = pixels[here, y, x].movedim(-1, 1), mixing_image.movedim(1, -1)[there, y, x].movedim(-1, 1)
+        weights = (drawn(name) for name in ("blend", "a", "b", "keep", "mask_key"))
+        blended = apply_blends(square, other, *weights, clip=not self.wrap)
+        blended = through_bytes(blended) if self.wrap else blended
+        patch = Box(corner, corner, drawn("height"), drawn("width")).mask((length, length), device)
+        pixels[here, y, x] = torch.lerp(square, blended, patch).movedim(1, -1)
