@@ -8,6 +8,7 @@ BEGIN, END = (
     "<!-- results: made by `./run_all.sh readme` from data/results, never by hand -->",
     "<!-- end of results -->",
 )
+BENCHMARKS = ["c", "c_bar", "p"]
 COLUMNS = {
     "clean error": ("clean", "clean_error"),
     "C: mCE": ("c", "mce"),
@@ -19,7 +20,7 @@ COLUMNS = {
 
 
 def section(profile):
-    """One profile's results as Markdown: a table a dataset and schedule, with what they are results of. Percent, lower is better."""
+    """One profile's results as Markdown: a table for each dataset and schedule, with its scale and provenance."""
     rows = results.read_rows(profile)
     rows = rows[rows["corruption"].isna() & rows["parameters"].eq("{}") & rows["n_train"].isna()]
     text = []
@@ -34,8 +35,9 @@ def section(profile):
         mixing = "; ".join(sorted(set(group["mixing"]) - {"none"}))
         text += [
             "",
-            f"Percent, lower is better: mean ± standard deviation over n seeds. Images: {subsets}; benchmark images {group['source'].iloc[-1]} "
-            f"or as the rows say. Mixing images: {mixing}. {group['precision'].iloc[0]}, {group['device'].iloc[0]}, "
+            f"Percent, lower is better: mean ± standard deviation over n seeds. Test images: {subsets}. Benchmark images: "
+            f"{', '.join(sorted(set(group.query('benchmark == @BENCHMARKS')['source'])))}. Mixing images: {mixing}. "
+            f"{group['precision'].iloc[0]}, {group['machine'].iloc[0]}, {group['device'].iloc[0]}, "
             f"commits {', '.join(sorted(set(group['commit'].str[:8])))}, finished {group['finished'].max()[:10]}.",
             "",
         ]
