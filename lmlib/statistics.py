@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from lmlib import random
@@ -96,6 +97,39 @@ def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=
     estimates = [statistic(values[generator.integers(n_images, size=n_images)]) for generator in generators]
     tail = (1 - _level(level)) / 2
     return Interval(*(float(bound) for bound in np.quantile(estimates, [tail, 1 - tail])))
+
+
+def variance_shares(cells, factors):
+    """Analysis of variance of a complete grid: DataFrame with columns share (of the variance), df, F and p_value.
+
+    cells: DataFrame with a column `value` and one for each factor, every combination of their levels equally often.
+    One row for the main effect of each factor; for the interaction where there are two factors or more and several rows a
+    combination; and the rest, which every F is against. With one row a combination the rest holds the interaction too: the
+    two cannot be told apart. Raises ValueError for a factor of one level and for a grid with holes.
+    """
+    value, by_cell = cells["value"], cells.groupby(factors)["value"]
+    levels, sizes = [cells[factor].nunique() for factor in factors], by_cell.size()
+    if min(levels) < 2 or len(sizes) != np.prod(levels) or sizes.nunique() > 1:
+        raise ValueError(
+            f"an analysis of variance over {factors} needs at least two levels of each and every combination equally often, "
+            f"got {levels} levels and {sizes.min()} to {sizes.max()} rows in {len(sizes)} combinations."
+        )
+    squares = {factor: _squares(cells.groupby(factor)["value"].transform("mean")) for factor in factors}
+    df = {factor: level - 1 for factor, level in zip(factors, levels, strict=True)}
+    if len(factors) > 1 and sizes.iloc[0] > 1:
+        squares[" x ".join(factors)] = _squares(by_cell.transform("mean")) - sum(squares.values())
+        df[" x ".join(factors)] = len(sizes) - 1 - sum(df.values())
+    squares["rest"], df["rest"] = _squares(value) - sum(squares.values()), len(value) - 1 - sum(df.values())
+    table = pd.DataFrame({"squares": squares, "df": df})
+    variance = table["squares"] / table["df"]
+    table["share"], table["F"] = table["squares"] / _squares(value), (variance / variance["rest"]).drop("rest")
+    table["p_value"] = stats.f.sf(table["F"], table["df"], table.loc["rest", "df"])
+    return table[["share", "df", "F", "p_value"]]
+
+
+def _squares(values):
+    """The sum of squares about the mean."""
+    return float(((values - values.mean()) ** 2).sum())
 
 
 def _finite(name, values, ndim=1):

@@ -1,10 +1,12 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from lmlib.statistics import bootstrap_interval, holm, paired_difference, summary
+from lmlib.published import published
+from lmlib.statistics import bootstrap_interval, holm, paired_difference, summary, variance_shares
 
 
 def test_summary_uses_the_sample_standard_deviation():
@@ -134,3 +136,63 @@ def test_bad_bootstrap_input_raises():
         bootstrap_interval([0.5, 0.6], seed=0, level=95)
     with pytest.raises(ValueError, match="n_resamples"):
         bootstrap_interval([0.5, 0.6], seed=0, n_resamples=0)
+
+
+def grid_of(values):
+    """A DataFrame of `values`, (a, b) or (a, b, seeds), as variance_shares takes it."""
+    values = np.asarray(values, float)
+    a, b, *_ = np.indices(values.shape)
+    return pd.DataFrame({"a": a.ravel(), "b": b.ravel(), "value": values.ravel()})
+
+
+def test_variance_shares_of_a_grid_made_by_hand():
+    # Rows move by 4, columns by 2, one corner by 2 more: squares 25, 9 and 1 of 35.
+    table = variance_shares(grid_of([[0, 2], [4, 8]]), ["a", "b"])
+    assert table.index.tolist() == ["a", "b", "rest"] and table["df"].tolist() == [1, 1, 1]
+    assert table["share"].tolist() == pytest.approx([25 / 35, 9 / 35, 1 / 35], abs=1e-12)
+    assert table["F"].tolist()[:2] == pytest.approx([25, 9], abs=1e-9) and math.isnan(table["F"]["rest"])
+    assert table["p_value"].tolist()[:2] == pytest.approx(2 / math.pi * np.arctan([1 / 5, 1 / 3]), abs=1e-12)  # F(1, 1)
+
+
+def test_two_seeds_a_cell_separate_the_interaction_from_the_rest():
+    values = np.array([[0, 2], [4, 8]])[..., None] + [-1, 1]  # twice the squares above, and 8 within the cells
+    table = variance_shares(grid_of(values), ["a", "b"])
+    assert table.index.tolist() == ["a", "b", "a x b", "rest"] and table["df"].tolist() == [1, 1, 1, 4]
+    assert table["share"].tolist() == pytest.approx([50 / 78, 18 / 78, 2 / 78, 8 / 78], abs=1e-12)
+    assert table["F"].tolist()[:3] == pytest.approx([25, 9, 1], abs=1e-9)
+
+
+def test_one_factor_is_scipys_one_way_analysis():
+    cells = grid_of(np.random.default_rng(0).normal(size=(3, 5)))
+    expected = stats.f_oneway(*[group["value"] for _, group in cells.groupby("a")])
+    assert tuple(variance_shares(cells, ["a"]).loc["a", ["F", "p_value"]]) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_two_factors_are_least_squares_on_indicators():
+    values = np.random.default_rng(1).normal(size=(4, 3))
+    cells = grid_of(values)
+    indicators = pd.get_dummies(cells[["a", "b"]].astype(str)).to_numpy(float)
+    without_a = pd.get_dummies(cells[["b"]].astype(str)).to_numpy(float)
+    full, less = (
+        ((m @ np.linalg.pinv(m) @ values.ravel() - values.ravel()) ** 2).sum() for m in (indicators, without_a)
+    )
+    assert variance_shares(cells, ["a", "b"]).loc["a", "F"] == pytest.approx((less - full) / 3 / (full / 6), rel=1e-10)
+
+
+def test_erratum_7_follows_from_table_6_as_printed():
+    cells = published(6).query("measure == 'mce' and label != 'mean (std)'")
+    share, df, f, p_value = variance_shares(cells, ["beta"]).loc["beta"]
+    assert (df, f, p_value) == pytest.approx((2, 26.57, 1.7e-4), abs=6e-3) and share == pytest.approx(0.855, abs=1e-3)
+    assert p_value == pytest.approx(1.7e-4, abs=6e-6)
+
+
+@pytest.mark.parametrize(
+    "cells", [grid_of([[1, 2]]), grid_of([[1, 2], [3, 4]]).iloc[:3], pd.concat([grid_of(np.eye(2)), grid_of([[1, 2]])])]
+)
+def test_a_grid_with_holes_or_one_level_raises(cells):
+    with pytest.raises(ValueError, match="at least two levels of each and every combination equally often"):
+        variance_shares(cells, ["a", "b"])
+
+
+def test_a_constant_grid_has_no_variance_to_share():
+    assert variance_shares(grid_of(np.ones((2, 2))), ["a", "b"])["share"].isna().all()
