@@ -122,3 +122,34 @@ class Explorer:
         self.caption.value = (
             f"<b>{name}</b>; blends: {blends}. Above: {' &rarr; '.join(STEPS)}. Below: {self.n_samples} samples."
         )
+
+
+class GridExplorer:
+    """Sliders over the cells of Table 6: a cell's numbers, and what LayerMix with its magnitude and beta makes of the images.
+
+    table: DataFrame of texts, indexed by (magnitude, beta), every combination, a column a measure; images: uint8 (N, 3, H, W);
+    mixing_set as `LayerMix` takes it. The pictures are a row of the images, then `n_draws` rows of draws, the same in each cell.
+    """
+
+    def __init__(self, table, images, mixing_set, *, n_draws=3, zoom=2):
+        self.table, self.images, self.mixing_set = table, torch.as_tensor(images), mixing_set
+        self.n_draws, self.zoom = n_draws, zoom
+        self.magnitude, self.beta = (
+            widgets.SelectionSlider(
+                options=list(levels), value=levels[-1 if name == "magnitude" else 0], description=name
+            )
+            for name, levels in zip(("magnitude", "beta"), table.index.levels, strict=True)
+        )
+        self.numbers, self.samples = widgets.HTML(), widgets.Image(format="png")
+        for slider in (self.magnitude, self.beta):
+            slider.observe(self.update, "value")
+        self.widget = widgets.VBox([self.magnitude, self.beta, self.numbers, self.samples])
+        self.update()
+
+    def update(self, change=None):
+        """Show the cell that the sliders stand on."""
+        cell = self.magnitude.value, self.beta.value
+        self.numbers.value = self.table.loc[[cell]].to_html()
+        layermix, index = LayerMix(self.mixing_set, *cell), np.arange(len(self.images))
+        draws = [layermix(as_float(self.images), seed=0, epoch=epoch, index=index) for epoch in range(self.n_draws)]
+        self.samples.value = sheet(torch.cat([as_float(self.images), *draws]), len(self.images), self.zoom)
