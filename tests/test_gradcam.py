@@ -1,9 +1,11 @@
+import matplotlib
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmlib.gradcam import gradcam
+from lmlib.gradcam import agreement, gradcam, overlay
 from lmlib.models import build_model, last_conv_layer
 
 WEIGHTS = torch.tensor([[2.0, -1.0, 0.0], [-1.0, 3.0, 0.0], [-1.0, -1.0, -1.0]])
@@ -166,3 +168,33 @@ def test_class_that_is_not_there_is_refused(class_index):
     model = pooled()
     with pytest.raises(ValueError, match=r"integers in 0 \.\. 2, got"):
         gradcam(model, images(1), class_index, model[0])
+
+
+def test_agreement_is_the_correlation_over_pixels():
+    maps, others = (
+        torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(0)),
+        images(3, 4)[:, 0].repeat(1, 2, 1)[:, :5],
+    )
+    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(maps.numpy(), others.numpy(), strict=True)]
+    np.testing.assert_allclose(agreement(maps, others), expected, atol=1e-6)
+
+
+def test_maps_agree_with_themselves_and_disagree_with_their_negative():
+    maps = images(2)[:, 0]
+    torch.testing.assert_close(agreement(maps, 0.5 * maps), torch.ones(2).double())
+    torch.testing.assert_close(agreement(maps, 1 - maps), -torch.ones(2).double())
+
+
+def test_map_without_evidence_agrees_with_nothing():
+    maps, blank = images(1)[:, 0], torch.zeros(1, 6, 6)
+    assert agreement(maps, blank) == agreement(blank, blank) == agreement(maps, torch.full((1, 6, 6), 0.1)) == 0
+
+
+def test_overlay_is_the_dim_image_without_evidence_and_the_colour_with_it():
+    white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    maps = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])
+    drawn = overlay(white, maps)
+    assert drawn.shape == (1, 3, 2, 2) and drawn.min() >= 0 and drawn.max() <= 1
+    torch.testing.assert_close(drawn[0, :, 0, 0], torch.full((3,), 0.7).double())
+    bright = torch.tensor(matplotlib.colormaps["inferno"](1.0)[:3])
+    torch.testing.assert_close(drawn[0, :, 0, 1], 0.2 * 0.7 + 0.8 * bright.double())
