@@ -1,0 +1,74 @@
+"""What a row of a table must say beside its numbers: how its runs and its test images differ from the paper's."""
+
+import json
+from functools import cache
+
+import numpy as np
+
+from .augment import METHODS, build_method
+
+FORWARD_PASSES = {"ce": 1, "jsd": 3, "oe": 2}
+"""Loss -> images that go through the network for one training image."""
+SETTINGS = ["dataset", "network", "method", "parameters", "loss", "epochs", "n_train", "mixing", "precision"]
+SHORT = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
+"""The benchmarks as people read them; what is made of two of them needs no word of its own."""
+
+
+@cache
+def trains_on_brightness(method, parameters="{}"):
+    """Whether brightness, which the corruptions of C hold too, is among a method's operations. parameters: a row's, JSON."""
+    built = build_method(method, mixing_set=np.zeros((1, 3, 36, 36), np.uint8), **json.loads(parameters))
+    return "brightness" in getattr(built, "table", {})
+
+
+def honesty(group, columns, by, paper):
+    """What a table row carries beside its numbers, for machines in columns, and for people in `deviations`: a dict.
+
+    group: the rows of one table row, as `tables.described` makes them; columns: those of the table; by: what it is laid out by;
+    paper: a printed cell of the same table row (`published.published`), empty where there is none.
+    """
+    run = group.iloc[0]
+    said = {name: run[name] for name in SETTINGS if name not in by}
+    said |= {"forward_passes": FORWARD_PASSES[run["loss"]]}
+    said |= {"trains_on_brightness": trains_on_brightness(run["method"], run["parameters"])}
+    words = [*setting_deviations(run, by, paper), *test_deviations(group, columns)]
+    if said["trains_on_brightness"]:
+        means = group[group["benchmark"] == "c"].groupby("measure")["value"].mean() * 100
+        words.append(
+            f"trains on brightness: mCE {means['mce']:.1f} over 15, {means['mce_without_brightness']:.1f} over 14"
+        )
+    return said | {"deviations": "; ".join(words)}
+
+
+def setting_deviations(run, by, paper):
+    """In words, how a run was trained otherwise than the paper's (WRN-40-4 and 100 epochs where it has no such row)."""
+    method, words = METHODS[run["method"]], []
+    network, epochs = paper.get("network", "wrn-40-4"), paper.get("epochs", 100)
+    if not run["dataset"].startswith("cifar"):
+        words.append(f"{run['dataset']} for CIFAR")
+    if run["network"] != network:
+        words.append(f"{run['network']} for {network}")
+    if run["epochs"] != epochs:
+        words.append(f"{run['epochs']} epochs for {epochs}")
+    if run["n_train"] != "all":
+        words.append(f"{int(run['n_train']):,} training images")
+    if "substitute" in run["mixing"]:
+        words.append("substitute mixing set")
+    if run["fractals"] not in ("none", method.fractals) and "fractals" not in by:
+        words.append(f"{run['fractals']} mixing set, published {method.fractals}")
+    if run["loss"] != (method.published_loss or "ce") and not {"jsd", "loss"} & set(by):
+        published = f"published {method.published_loss}" if method.published_loss else "the paper does not say"
+        words.append(f"loss {run['loss']}, {published}")
+    if FORWARD_PASSES[run["loss"]] > 1:
+        words.append(f"{FORWARD_PASSES[run['loss']]} forward passes an image")
+    return words
+
+
+def test_deviations(group, columns):
+    """In words, which benchmarks were measured on fewer images than all, and which on generated ones."""
+    shown = group[group["benchmark"].isin({column.benchmark for column in columns} & set(SHORT))]
+    shown = shown.drop_duplicates("benchmark").assign(name=lambda rows: rows["benchmark"].map(SHORT))
+    partial = shown[~shown["subset"].str.match(r"all [\d,]+ test images$")]
+    words = [f"{', '.join(part['name'])}: {subset}" for subset, part in partial.groupby("subset", sort=False)]
+    generated = shown.loc[shown["source"].str.contains("generated"), "name"]
+    return words + ([f"{', '.join(generated)} generated"] if len(generated) else [])

@@ -1,0 +1,261 @@
+"""From rows to a table beside the paper's: mean, spread and n, what is separated, what was printed, what deviates.
+
+found = cells(rows, TABLE_3, profile=profile, printed=published(3))    # one row a cell, for machines: `results.save_table`
+show(found, "Table 3", profile=profile)                                # one row a method, for people
+"""
+
+import json
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from . import measures
+from .augment import METHODS
+from .errors import check_name
+from .honesty import SETTINGS, honesty
+from .plots import NOT_FRACTIONS
+from .statistics import paired_difference, summary
+
+
+class Column(NamedTuple):
+    """A column of a table: a short title, and the measure on the benchmark that it shows."""
+
+    title: str
+    benchmark: str
+    measure: str
+
+
+CLEAN, MCE, MFP = Column("clean", "clean", "clean_error"), Column("C mCE", "c", "mce"), Column("P mFP", "p", "mfp")
+PGD = Column("PGD strict", "pgd", "pgd_error")
+CLEAN_RMS, C_RMS = (Column(f"{title} RMS", title.lower(), "rms_calibration_error") for title in ("clean", "C"))
+TABLE_3 = (MCE, MFP, PGD, CLEAN_RMS, C_RMS)  # the paper's column of calibration mixes the last two
+TABLE_4 = (
+    CLEAN, MCE, Column("C-bar mCE", "c_bar", "mce"), MFP, Column("P mT5D", "p", "mt5d"), PGD,
+    CLEAN_RMS, C_RMS, Column("C-bar RMS", "c_bar", "rms_calibration_error"),
+)  # fmt: skip
+BESIDE = (
+    Column("C + C-bar mCE", "c_and_c_bar", "mce"), Column("C mCE of 14", "c", "mce_without_brightness"),
+    Column("PGD published", "pgd", "pgd_error_published"), Column("clean NLL", "clean", "nll"), Column("C NLL", "c", "nll"),
+    Column("clean Brier", "clean", "brier"), Column("C Brier", "c", "brier"),
+    Column("clean RMS floor", "clean", "rms_noise_floor"), Column("C RMS floor", "c", "rms_noise_floor"),
+)  # fmt: skip
+"""What a table also carries: see data/published/README.md."""
+
+HIGHER_IS_BETTER = ("aurra",)
+NOT_RANKED = ("rms_noise_floor",)
+READING_OF = {"layermix_released": "layermix", "pixmix_k3": "pixmix", "pixmix_released": "pixmix"}
+"""Method -> the method whose printed values it is another reading of."""
+
+
+def described(rows):
+    """Rows with what a table may be laid out by, read from their settings: jsd, fractals, magnitude, beta.
+
+    jsd: "yes" or "no"; fractals: "none", "grey" or "colour"; magnitude and beta: nan where the method has none.
+    Raises ValueError where rows were written by another version of the measures: they are never mixed.
+    """
+    other = rows.loc[rows["version"] != measures.VERSION, "run"].unique()
+    if len(other):
+        raise ValueError(
+            f"{len(other)} runs were measured by another version than {measures.VERSION} of the measures, e.g. {other[0]}:"
+            " `./run_all.sh` with their profile measures them again"
+        )
+    pairs = zip(rows["method"], rows["parameters"], strict=True)
+    settings = [settings_of(method, parameters) for method, parameters in pairs]
+    return rows.assign(
+        n_train=[f"{n:.0f}" if n > 0 else "all" for n in pd.to_numeric(rows["n_train"])],
+        mixing=rows["mixing"].fillna("none"),
+        jsd=np.where(rows["loss"] == "jsd", "yes", "no"),
+        fractals=rows["mixing"].fillna("none").str.split(", ").str[-1],
+        magnitude=[found.get("magnitude", np.nan) for found in settings],
+        beta=[found.get("beta", np.nan) for found in settings],
+    )
+
+
+@cache
+def settings_of(method, parameters):
+    """All parameters of a method, those of a row (JSON) over the defaults."""
+    return METHODS[method].settings | json.loads(parameters)
+
+
+def cells(rows, columns, *, profile, by=("method",), printed=None):
+    """One row a cell of a table: DataFrame, indexed by `by`, fractions; as `results.save_table` wants it.
+
+    rows: of `results.read_rows`; columns: of `Column`; by: what makes a row of the table, of the columns of `described`;
+    printed: cells of `published.published`, at most one for each row and column of the table. What comes out:
+    title, benchmark, measure; mean, std, n over seeds; image_low, image_high: where n = 1, the 95 % bootstrap interval over
+    test images; mark, as in `marks`; printed, and in profile `paper` the difference to it; deviations, and what they say
+    in columns of their own. Raises ValueError where one row of the table would mix runs of different settings.
+    """
+    rows, by = described(rows), list(by)
+    for name in by:
+        check_name("column to lay a table out by", name, rows.columns)
+    rows = rows[rows["corruption"].isna()]
+    groups, records = rows.groupby(by, sort=False, dropna=False), []
+    for key, group in groups:
+        check_one_setting(key, by, group)
+    look_up = printed_values(printed, by)
+    for column in columns:
+        here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
+        found = dict(list(here.groupby(by, sort=False, dropna=False)))
+        marked = marks({key: group.set_index("seed")["value"] for key, group in found.items()}, column.measure)
+        records += [
+            dict(zip(by, key, strict=True))
+            | cell(column, group, profile, look_up.get((*reading(by, key), column.benchmark, column.measure)))
+            | {"mark": marked.get(key, "")}
+            for key, group in found.items()
+        ]
+    paper = {place[: len(by)]: cell for place, cell in look_up.items()}
+    said = {key: honesty(group, columns, by, paper.get(reading(by, key), {})) for key, group in groups}
+    table = pd.DataFrame([record | said[tuple(record[name] for name in by)] for record in records])
+    if table.empty:
+        raise ValueError(
+            f"no rows of {', '.join(column.title for column in columns)}: `./run_all.sh {profile}` makes them"
+        )
+    return table.assign(profile=profile).set_index(by)
+
+
+def check_one_setting(key, by, group):
+    """Raise ValueError where the rows of one table row come from different settings, or from two runs of a seed."""
+    runs = group.drop_duplicates("run")
+    mixed = [name for name in SETTINGS if runs[name].nunique(dropna=False) > 1]
+    if mixed or runs["seed"].duplicated().any():
+        what = f"settings ({', '.join(mixed)})" if mixed else "runs of one seed"
+        raise ValueError(
+            f"the table row {', '.join(map(str, key))} would mix several {what}: choose among the rows, or add to by={by}"
+        )
+
+
+def cell(column, group, profile, printed):
+    """The numbers of one cell: mean, std, n; the interval over images where n = 1; the printed value and the difference."""
+    mean, std, n = summary(group["value"])
+    low, high = (group["low"].iloc[0], group["high"].iloc[0]) if n == 1 else (np.nan, np.nan)
+    found = column._asdict() | {"mean": mean, "std": std, "n": n, "image_low": low, "image_high": high}
+    found |= {"printed": np.nan if printed is None else printed["value"]}
+    found |= {"printed_dataset": "" if printed is None else printed["dataset"]}
+    if profile == "paper":
+        same = printed is not None and printed["dataset"] == group["dataset"].iloc[0]
+        found["difference"] = mean - printed["value"] if same else np.nan
+    one = group.iloc[0]
+    return found | {"n_images": one["n"], "subset": one["subset"], "source": one["source"]}
+
+
+def printed_values(printed, by):
+    """{(key of the table's row, benchmark, measure): the printed cell}; ValueError where two cells compete for a place."""
+    if printed is None:
+        return {}
+    names = [*(name for name in by if name in printed), "benchmark", "measure"]
+    if printed.duplicated(names).any():
+        raise ValueError(f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset")
+    missing = [name for name in by if name not in printed]
+    if missing:
+        raise ValueError(f"printed cells have no column {', '.join(missing)}, which the table is laid out by")
+    keys = (reading(names, key) for key in printed[names].itertuples(index=False, name=None))
+    return dict(zip(keys, printed.to_dict("records"), strict=True))
+
+
+def reading(names, key):
+    """A key as it is looked up: readings of a method under its printed name, numbers as text."""
+    key = ("" if pd.isna(value) else value for value in key)
+    key = (f"{value:g}" if isinstance(value, int | float | np.number) else value for value in key)
+    return tuple(
+        READING_OF.get(value, value) if name == "method" else value for name, value in zip(names, key, strict=False)
+    )
+
+
+def marks(values, measure):
+    """Which rows are best and second best where the seeds carry it: {key: "best" or "second"}, often empty.
+
+    values: {key: {seed: value}}. The best is marked if its difference to every other row, paired by seed, has an interval off
+    zero: at 95 % for all of them together, that is, p times the number of other rows (any of them might be the true
+    best) below 0.05. The second is marked if the best is, and if it is separated likewise from all that remain. Fewer than
+    two shared seeds, or differences without any spread, separate nothing.
+    """
+    if measure in NOT_RANKED:
+        return {}
+    sign = -1 if measure in HIGHER_IS_BETTER else 1
+    values = {key: dict(by_seed) for key, by_seed in values.items()}
+    ranked, marked = sorted(values, key=lambda key: sign * np.mean(list(values[key].values()))), {}
+    for position, mark in enumerate(("best", "second")):
+        behind = ranked[position + 1 :]
+        if not behind or not all(
+            separated(values[ranked[position]], values[key], sign, len(ranked) - 1) for key in behind
+        ):
+            break
+        marked[ranked[position]] = mark
+    return marked
+
+
+def separated(ours, theirs, sign, n_compared):
+    """Whether `ours` is better than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
+    if len(set(ours) & set(theirs)) < 2:
+        return False
+    difference = paired_difference(ours, theirs)
+    return sign * difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
+
+
+def text(cell):
+    """A cell for people: "12.3 ± 0.2 (n=3)", or with the interval over images "12.3 [10.1, 14.5] (n=1)"; in percent if a fraction.
+
+    A superscript 1 or 2 marks the best and the second best.
+    """
+    scale, digits = (1, 3) if cell["measure"] in NOT_FRACTIONS else (100, 1)
+    spread = f" ± {cell['std'] * scale:.{digits}f}" if cell["n"] > 1 else ""
+    if np.isfinite(cell["image_low"]):
+        spread = f" [{cell['image_low'] * scale:.{digits}f}, {cell['image_high'] * scale:.{digits}f}]"
+    mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
+    return f"{cell['mean'] * scale:.{digits}f}{spread} (n={cell['n']}){mark}"
+
+
+def wide(found):
+    """The cells as one row a table row: DataFrame of text, columns (title, "ours", "paper" or "difference"), deviations last."""
+    parts = {}
+    for title, column in found.groupby("title", sort=False):
+        scale = 1 if column["measure"].iloc[0] in NOT_FRACTIONS else 100
+        parts[title, "ours"] = column.apply(text, axis=1)
+        if column["printed"].notna().any():
+            datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
+            parts[title, f"paper: {datasets}"] = (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
+        if "difference" in column and column["difference"].notna().any():
+            parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
+    parts["deviations", ""] = found["deviations"][~found.index.duplicated()]
+    order = found.index.drop_duplicates()
+    return (
+        pd.DataFrame({name: words.reindex(order) for name, words in parts.items()})
+        .fillna("")
+        .replace({"nan": "", "+nan": ""})
+    )
+
+
+def title(found, name, *, profile):
+    """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
+    plain = found.reset_index()
+
+    def all_of(column):
+        return ", ".join(map(str, dict.fromkeys(plain[column])))
+
+    low, high = plain["n"].min(), plain["n"].max()
+    seeds = f"n = {low} seed{'s' * (high > 1)}" if low == high else f"n = {low} to {high} seeds"
+    units = (
+        "percent; NLL, Brier and mT5D in their own unit" if set(plain["measure"]) & set(NOT_FRACTIONS) else "percent"
+    )
+    single = " (n = 1: no spread; in brackets the 95 % interval over test images)" if low == 1 else " (± std)"
+    marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
+    return (
+        f"{name} · profile {profile}: {all_of('dataset')}, {all_of('network')}, {all_of('epochs')} epochs, {seeds}{single} · "
+        f"{units}; lower is better{' but for AURRA' if 'aurra' in set(plain['measure']) else ''} · {marked} at 95 %"
+    )
+
+
+def show(found, name, *, profile):
+    """The table for people: a Styler of `wide` with `title` as its caption."""
+    look = [{"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}]
+    look += [{"selector": "td", "props": "white-space: nowrap; text-align: left"}]
+    narrow = {"min-width": "24em", "white-space": "normal"}
+    return (
+        wide(found)
+        .style.set_caption(title(found, name, profile=profile))
+        .set_table_styles(look)
+        .set_properties(subset=[("deviations", "")], **narrow)
+    )
