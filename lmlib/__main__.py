@@ -15,7 +15,15 @@ from .errors import check_name
 from .profiles import PROFILES, STUDY, study_settings
 
 COMMANDS = ("test", "bench", "clean", "readme")
-NOTEBOOKS = ("01-covariance", "02-fractals", "03-layermix", "04-train", "05-evaluate", "06-comparison")
+NOTEBOOKS = (
+    "01-covariance",
+    "02-fractals",
+    "03-layermix",
+    "04-train",
+    "05-evaluate",
+    "06-comparison",
+    "07-benchmarks",
+)
 
 
 class Parser(argparse.ArgumentParser):

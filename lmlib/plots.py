@@ -80,3 +80,18 @@ def bars_by_method(axis, rows):
         axis.plot(np.full(len(values), position), values, "k.", markersize=4)
     axis.set_xticks(range(len(methods)), methods, rotation=30 if len(methods) > 4 else 0)
     axis.set_ylim(bottom=0)
+
+
+def mosaic(axis, images, rows=(), columns=()):
+    """Draw images (R, C, 3, H, W), uint8 or float in [0, 1], close together as one picture, with a label a row and a column."""
+    n_rows, n_columns, _, height, width = np.shape(images)
+    canvas = np.ones((n_rows * (height + 2), n_columns * (width + 2), 3))
+    for row, line in enumerate(images):
+        for column, image in enumerate(line):
+            top, left = row * (height + 2), column * (width + 2)
+            canvas[top : top + height, left : left + width] = pixels(image)
+    axis.imshow(canvas)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0, labelbottom=False, labeltop=True)
+    axis.set_yticks(np.arange(len(rows)) * (height + 2) + height / 2, rows)
+    axis.set_xticks(np.arange(len(columns)) * (width + 2) + width / 2, columns)
