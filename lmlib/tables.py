@@ -92,13 +92,14 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
     for name in by:
         check_name("column to lay a table out by", name, rows.columns)
     rows = rows[rows["corruption"].isna()]
-    groups, records = rows.groupby(by, sort=False, dropna=False), []
+    rows = rows.assign(**{name: rows[name].astype(object).where(rows[name].notna(), "") for name in by})
+    groups, records = rows.groupby(by, sort=False), []
     for key, group in groups:
         check_one_setting(key, by, group)
     look_up = printed_values(printed, by)
     for column in columns:
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
-        found = dict(list(here.groupby(by, sort=False, dropna=False)))
+        found = dict(list(here.groupby(by, sort=False)))
         marked = marks({key: group.set_index("seed")["value"] for key, group in found.items()}, column.measure)
         records += [
             dict(zip(by, key, strict=True))
@@ -236,7 +237,7 @@ def title(found, name, *, profile):
         return ", ".join(map(str, dict.fromkeys(plain[column])))
 
     low, high = plain["n"].min(), plain["n"].max()
-    seeds = f"n = {low} seed{'s' * (high > 1)}" if low == high else f"n = {low} to {high} seeds"
+    seeds = f"n = {low} seed{'s' if high > 1 else ''}" if low == high else f"n = {low} to {high} seeds"
     units = (
         "percent; NLL, Brier and mT5D in their own unit" if set(plain["measure"]) & set(NOT_FRACTIONS) else "percent"
     )
