@@ -34,9 +34,8 @@ def honesty(group, columns, by, paper):
     words = [*setting_deviations(run, by, paper), *test_deviations(group, columns)]
     if said["trains_on_brightness"]:
         means = group[group["benchmark"] == "c"].groupby("measure")["value"].mean() * 100
-        words.append(
-            f"trains on brightness: mCE {means['mce']:.1f} over 15, {means['mce_without_brightness']:.1f} over 14"
-        )
+        mce = "mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means) if "mce" in means else ""
+        words.append(f"trains on brightness: {mce}" if mce else "trains on brightness")
     return said | {"deviations": "; ".join(words)}
 
 

@@ -1,0 +1,221 @@
+import math
+
+import pandas as pd
+import pytest
+
+from lmlib import measures
+from lmlib.honesty import trains_on_brightness
+from lmlib.published import published
+from lmlib.results import COLUMNS
+from lmlib.tables import CLEAN, MCE, Column, cells, described, marks, show, title, wide
+
+OF_14 = Column("C mCE of 14", "c", "mce_without_brightness")
+MT5D = Column("P mT5D", "p", "mt5d")
+
+
+def row(method, seed, value, column=CLEAN, **changes):
+    """A row as `results.read_rows` gives it: a run of the paper's size on CIFAR-100, unless `changes` say otherwise."""
+    found = dict.fromkeys(COLUMNS, float("nan")) | {
+        "run": f"{method}-s{seed}-{changes.get('loss', 'ce')}-{changes.get('epochs', 100)}-{changes.get('parameters', '')}",
+        "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
+        "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value, "low": value - 0.02,
+        "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
+        "version": measures.VERSION, "mixing": "none", "precision": "fp32",
+    }  # fmt: skip
+    return found | changes
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def seeds(method, values, column=CLEAN, **changes):
+    return [row(method, seed, value, column, **changes) for seed, value in enumerate(values)]
+
+
+THREE = frame(*seeds("baseline", (0.20, 0.21, 0.22)), *seeds("cutout", (0.18,)))
+
+
+def test_a_cell_is_the_mean_and_the_sample_standard_deviation_with_n():
+    cell = cells(THREE, [CLEAN], profile="quick").loc["baseline"]
+    assert (cell["mean"], cell["std"], cell["n"]) == pytest.approx((0.21, 0.01, 3), abs=1e-15)
+    assert wide(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")] == "21.0 ± 1.0 (n=3)"
+
+
+def test_one_seed_is_marked_and_carries_the_interval_over_images_instead_of_a_spread():
+    found = cells(THREE, [CLEAN], profile="quick")
+    cell = found.loc["cutout"]
+    assert math.isnan(cell["std"]) and (cell["image_low"], cell["image_high"]) == pytest.approx((0.16, 0.21))
+    assert wide(found).loc["cutout", ("clean", "ours")] == "18.0 [16.0, 21.0] (n=1)"
+    assert math.isnan(found.loc["baseline", "image_low"])
+
+
+def test_a_distance_stays_in_its_own_unit():
+    found = cells(frame(*seeds("baseline", (0.1, 0.3), MT5D)), [MT5D], profile="quick", printed=published(4))
+    assert wide(found).loc["baseline"].tolist()[:2] == ["0.200 ± 0.141 (n=2)", "2.7"]
+
+
+def test_nothing_is_best_where_one_seed_stands_against_it():
+    values = {"a": {0: 0.10, 1: 0.1001, 2: 0.0999}, "b": {0: 0.9}}
+    assert marks(values, "clean_error") == {}
+    assert not cells(THREE, [CLEAN], profile="quick")["mark"].any()
+
+
+def test_best_and_second_are_marked_where_their_differences_stand_clear_of_the_spread():
+    values = {
+        "worst": {0: 0.30, 1: 0.311, 2: 0.32},
+        "best": {0: 0.10, 1: 0.11, 2: 0.121},
+        "next": {0: 0.2, 1: 0.21, 2: 0.22},
+    }
+    assert marks(values, "clean_error") == {"best": "best", "next": "second"}
+
+
+def test_no_second_best_where_the_rest_overlaps_and_no_best_where_the_first_two_do():
+    clear, near, nearer = {0: 0.10, 1: 0.11, 2: 0.121}, {0: 0.30, 1: 0.35, 2: 0.31}, {0: 0.31, 1: 0.34, 2: 0.31}
+    assert marks({"a": clear, "b": near, "c": nearer}, "clean_error") == {"a": "best"}
+    assert marks({"b": near, "c": nearer, "d": {0: 0.9, 1: 0.911, 2: 0.92}}, "clean_error") == {}
+
+
+def test_the_more_rows_the_more_a_best_has_to_show():
+    # Differences 0.09, 0.10, 0.11: t = 17.3 with 2 degrees of freedom, p = .0033: below .05 / 15, not below .05 / 16.
+    def leader(n_rows):
+        best = {"best": dict.fromkeys(range(3), 0.0)}
+        return marks(best | {row: {0: 0.09, 1: 0.10, 2: 0.11} for row in range(n_rows - 1)}, "clean_error")
+
+    assert leader(16) == {"best": "best"} and leader(17) == {}
+
+
+def test_differences_without_spread_separate_nothing():
+    assert marks({"a": {0: 0.1, 1: 0.1}, "b": {0: 0.2, 1: 0.2}, "c": {0: 0.3, 1: 0.3}}, "pgd_error") == {}
+
+
+def test_the_higher_aurra_is_best_and_a_noise_floor_is_not_ranked():
+    values = {"low": {0: 0.5, 1: 0.51, 2: 0.52}, "high": {0: 0.9, 1: 0.911, 2: 0.92}}
+    assert marks(values, "aurra") == {"high": "best"} and marks(values, "nll") == {"low": "best"}
+    assert marks(values, "rms_noise_floor") == {}
+
+
+def test_the_printed_value_stands_beside_ours_for_every_reading_of_a_method():
+    rows = frame(row("pixmix", 0, 0.3, MCE), row("pixmix_released", 0, 0.4, MCE), row("trivialaugment", 0, 0.4, MCE))
+    rows = pd.concat([rows, frame(*(row(m, 0, 0.3, OF_14) for m in ("pixmix", "trivialaugment")))])
+    found = cells(rows, [MCE], profile="quick", printed=published(4))
+    assert found.loc[["pixmix", "pixmix_released"], "printed"].tolist() == [0.355, 0.355]
+    assert math.isnan(found.loc["trivialaugment", "printed"])
+    assert wide(found)["C mCE", "paper: cifar100"].tolist() == ["35.5", "35.5", ""]
+
+
+def test_a_difference_to_the_printed_value_is_there_in_profile_paper_alone():
+    arguments = {"columns": [CLEAN], "printed": published(4)}
+    for profile in ("quick", "cifar-cpu"):
+        found = cells(THREE, profile=profile, **arguments)
+        assert "difference" not in found and ("clean", "difference") not in wide(found)
+    found = cells(THREE, profile="paper", **arguments)
+    assert found.loc["baseline", "difference"] == pytest.approx(-0.003)
+    assert wide(found).loc["baseline", ("clean", "difference")] == "-0.30"
+
+
+def test_no_difference_to_another_datasets_printed_value():
+    found = cells(THREE.assign(dataset="cifar10"), [CLEAN], profile="paper", printed=published(4))
+    assert found["printed"].notna().all() and found["difference"].isna().all()
+
+
+def test_a_table_is_laid_out_by_magnitude_and_beta_which_defaults_fill_in():
+    rows = frame(
+        *seeds("layermix", (0.2,), parameters='{"magnitude": 5}', mixing="9 images imported from x, grey"),
+        *seeds("layermix", (0.3,), mixing="9 images imported from x, grey"),
+    )
+    printed = published(6).query("label != 'mean (std)'")
+    found = cells(rows, [CLEAN], profile="paper", by=("magnitude", "beta"), printed=printed)
+    assert found["mean"].to_dict() == {(5, 3): 0.2, (8, 3): 0.3}
+    assert found["printed"].to_dict() == {(5, 3): 0.2051, (8, 3): 0.207}
+
+
+def test_table_5_is_laid_out_by_loss_and_fractals():
+    mixing = "14,230 generated fractals (a substitute), colour"
+    rows = frame(row("ipmix", 0, 0.2), row("ipmix", 0, 0.3, loss="jsd")).assign(mixing=mixing)
+    found = cells(rows, [CLEAN], profile="paper", by=("method", "jsd", "fractals", "epochs"), printed=published(5))
+    no, yes = (found.loc[("ipmix", word, "colour", 100)] for word in ("no", "yes"))
+    expected = published(5).query("method == 'ipmix' and fractals == 'colour' and measure == 'clean_error'")
+    assert [no["printed"], yes["printed"]] == expected.sort_values("jsd")["value"].tolist()
+    assert no["deviations"] == "substitute mixing set"
+    assert yes["deviations"] == "substitute mixing set; 3 forward passes an image" and yes["forward_passes"] == 3
+
+
+def test_rows_without_a_setting_stand_beside_rows_with_it():
+    rows = frame(row("baseline", 0, 0.2), row("layermix", 0, 0.3, mixing="9 images imported from x, grey"))
+    found = cells(rows, [CLEAN], profile="paper", by=("method", "magnitude"))
+    assert list(found.index) == [("baseline", ""), ("layermix", 8)]
+
+
+def test_a_run_at_the_papers_scale_deviates_in_nothing():
+    assert cells(THREE, [CLEAN], profile="paper", printed=published(4))["deviations"].tolist() == ["", ""]
+
+
+def test_deviations_stand_in_the_row():
+    small = {"dataset": "digits", "network": "wrn-10-1", "epochs": 15, "n_train": 1000, "loss": "jsd"}
+    part = {"subset": "200 stratified test images", "source": "generated"}
+    rows = frame(row("augmix", 0, 0.2, **small), row("augmix", 0, 0.2, MCE, **part, **small))
+    found = cells(rows, [CLEAN, MCE], profile="quick", printed=published(4))
+    assert found["deviations"].unique().tolist() == [
+        "digits for CIFAR; wrn-10-1 for wrn-40-4; 15 epochs for 100; 1,000 training images; loss jsd, the paper does not say; "
+        "3 forward passes an image; C: 200 stratified test images; C generated"
+    ]
+    assert found.loc["augmix", "n_train"].tolist() == ["1000", "1000"]
+
+
+def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():
+    rows = frame(row("cutout", 0, 0.2), row("cutout", 0, 0.2, MCE, subset="200 stratified test images"))
+    assert cells(rows, [CLEAN], profile="quick")["deviations"].tolist() == [""]
+
+
+def test_the_epochs_of_a_longer_printed_row_are_not_a_deviation():
+    rows = frame(row("baseline", 0, 0.2, network="resnet-18", epochs=200))
+    found = cells(rows, [CLEAN], profile="paper", by=("network", "method"), printed=published(7))
+    assert found["deviations"].tolist() == [""]
+
+
+def test_a_method_that_trains_on_brightness_has_its_mce_over_15_and_over_14():
+    rows = frame(*seeds("randaugment", (0.30, 0.32), MCE), *seeds("randaugment", (0.36, 0.35), OF_14))
+    said = cells(rows, [MCE], profile="paper").loc["randaugment"]
+    assert said["trains_on_brightness"] and said["deviations"] == "trains on brightness: mCE 31.0 over 15, 35.5 over 14"
+
+
+def test_which_methods_train_on_brightness():
+    yes = ("layermix", "layermix_iid", "pixmix", "pixmix_k3", "autoaugment", "randaugment", "trivialaugment")
+    no = ("baseline", "cutout", "mixup", "cutmix", "augmix", "ipmix", "oe", "layermix_released", "pixmix_released")
+    assert all(map(trains_on_brightness, yes)) and not any(map(trains_on_brightness, no))
+    assert not trains_on_brightness("pixmix", '{"ops": "nine"}')
+
+
+def test_the_title_says_profile_network_epochs_and_n():
+    found = cells(THREE, [CLEAN], profile="quick")
+    words = title(found, "Table 4", profile="quick")
+    assert words.startswith(
+        "Table 4 · profile quick: cifar100, wrn-40-4, 100 epochs, n = 1 to 3 seeds (n = 1: no spread"
+    )
+    assert "no best or second best is separated" in words
+    assert words in show(found, "Table 4", profile="quick").to_html()
+
+
+def test_runs_of_different_settings_never_share_a_row():
+    with pytest.raises(ValueError, match=r"row baseline would mix several settings \(epochs\)"):
+        cells(frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, epochs=6)), [CLEAN], profile="quick")
+
+
+def test_two_runs_of_one_seed_never_share_a_row():
+    with pytest.raises(ValueError, match="would mix several runs of one seed"):
+        cells(frame(row("baseline", 0, 0.2), row("baseline", 0, 0.2, run="again")), [CLEAN], profile="quick")
+
+
+def test_rows_of_another_version_of_the_measures_are_named_and_not_mixed():
+    with pytest.raises(ValueError, match=f"1 runs were measured by another version than {measures.VERSION}"):
+        described(frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=measures.VERSION + 1)))
+
+
+def test_competing_printed_cells_and_unknown_columns_are_refused():
+    with pytest.raises(ValueError, match="several printed cells have the same method"):
+        cells(THREE, [CLEAN], profile="quick", printed=published(3))
+    with pytest.raises(ValueError, match="did you mean 'network'"):
+        cells(THREE, [CLEAN], profile="quick", by=("networks",))
+    with pytest.raises(ValueError, match="no rows of P mT5D"):
+        cells(THREE, [MT5D], profile="quick")
