@@ -23,6 +23,7 @@ NOTEBOOKS = (
     "05-evaluate",
     "06-comparison",
     "07-benchmarks",
+    "14-gradcam",
 )
 
 

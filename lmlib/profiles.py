@@ -244,7 +244,11 @@ def ablations(profile):
     ]
 
 
-STUDY = {"06-comparison": comparison, "07-benchmarks": comparison}
+STUDY = {
+    "06-comparison": comparison,
+    "07-benchmarks": comparison,
+    "14-gradcam": every_method,
+}
 """Notebook -> the runs it needs, as a function of a profile's name."""
 
 
