@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm.auto import tqdm
 
-from . import notebooks, results, runs
+from . import estimate, notebooks, results, runs
 from .evaluation import is_complete
 from .profiles import get_profile
 
@@ -25,14 +25,22 @@ def ensure(settings, *, jobs=None):
     Everything is checked before the first one starts. A failed run is named with its cell and log and does not stop the
     others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
     """
-    configs = {}
-    for setting in settings:
-        configs.setdefault(runs.resolve(**setting)[0].name, setting)
-    profile = settings[0]["profile"]
-    missing = {name: setting for name, setting in configs.items() if not is_complete(profile, name)}
+    named, profile = named_settings(settings), settings[0]["profile"]
+    missing = {name: setting for name, setting in named.items() if not is_complete(profile, name)}
     if missing:
-        train_missing(profile, missing, jobs or default_jobs(profile))
-    return list(configs)
+        jobs = jobs or default_jobs(profile)
+        if profile != "quick":
+            estimate.announce(profile, list(missing.values()), jobs=jobs)
+        train_missing(profile, missing, jobs)
+    return list(named)
+
+
+def named_settings(settings):
+    """The distinct runs that `settings` name: {name: setting}, in order, each checked."""
+    named = {}
+    for setting in settings:
+        named.setdefault(runs.resolve(**setting)[0].name, setting)
+    return named
 
 
 def train_missing(profile, missing, jobs):

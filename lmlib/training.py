@@ -61,7 +61,7 @@ class Batches:
         place = torch.from_numpy(index).to(self.images.device)
         images, targets = self.base(self.images[place], **keys), self.labels[place]
         if self.method.mixes_labels:
-            partner = self.method.partner_index(len(self.images), **keys)
+            partner = self.index[self.method.partner_index(len(self.index), **keys)]
             place = torch.from_numpy(partner).to(self.images.device)
             other = self.base(self.images[place], seed=self.seed, epoch=epoch, index=partner)
             mixed, weight = self.method(as_float(images), as_float(other), **keys)
@@ -70,7 +70,9 @@ class Batches:
         if self.loss == "jsd":
             images = as_float(images)
             return [images, self.method(images, **keys), self.method(images, **keys, view=1)], targets, None
-        outliers = self.method.outliers(tuple(images.shape[-2:]), **keys) if self.loss == "oe" else None
+        outliers = (
+            self.method.outliers(tuple(images.shape[-2:]), **keys, device=images.device) if self.loss == "oe" else None
+        )
         return [self.method(as_float(images), **keys)], targets, outliers
 
 
