@@ -1,0 +1,44 @@
+"""Folders of its own for whatever writes, and one small trained run that many tests read."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny import TINY, move
+
+from lmlib import paths, runs
+from lmlib.corruptions import frost
+
+
+def no_network():
+    raise OSError("no network in the tests")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty study folder: nothing of the real one is read or written. The number of threads is given back."""
+    threads = torch.get_num_threads()
+    move(monkeypatch, tmp_path)
+    monkeypatch.setattr(frost, "fetch", no_network)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """One run of `TINY`, trained once for all tests: its root, config, data, method and model. Not to be changed."""
+    threads, folder = torch.get_num_threads(), tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        move(patch, folder)
+        config, data, method = runs.resolve(**TINY)
+        model = runs.train(config, data, method)
+    torch.set_num_threads(threads)
+    return SimpleNamespace(root=folder, config=config, data=data, method=method, model=model)
+
+
+@pytest.fixture
+def own_run(root, trained):
+    """The trained run, copied into the test's own folders."""
+    shutil.copytree(trained.root / "data" / "runs", paths.RUNS)
+    return trained

@@ -1,0 +1,357 @@
+import json
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY
+
+from lmlib import paths, profiles, runs, training
+from lmlib.augment import METHODS, Baseline, FlipCrop, build_method
+from lmlib.augment.base import as_float
+from lmlib.datasets import load_dataset
+from lmlib.training import BLOCK, Batches, Trainer, learning_rate
+
+SMALL = TINY | {"method": "baseline"}
+KEYS = {"seed": 3, "epoch": 1}
+MIXERS = [name for name, row in METHODS.items() if row.build.mixes_labels]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (5, 1, 36, 36), dtype=np.uint8)
+
+
+def batches(digits, method, index, *, loss="ce", batch_size=128, flip=False, seed=3):
+    images, labels = torch.from_numpy(digits.train.images), torch.from_numpy(digits.train.labels)
+    base = FlipCrop(4, flip)
+    return Batches(
+        images, labels, index, base=base, method=method, loss=loss, n_classes=10, batch_size=batch_size, seed=seed
+    )
+
+
+def whole_epoch(found, epoch=1):
+    """Inputs, targets and outliers of an epoch in one piece."""
+    parts = zip(*found.epoch(epoch), strict=True)
+    return [torch.cat(part) if part[0] is not None else None for part in parts]
+
+
+# --- the schedule and the optimiser ----------------------------------------------------------------------------------
+
+
+def test_learning_rate_falls_from_a_tenth_over_its_middle_to_a_millionth():
+    assert learning_rate(0, 100, 0.1) == 0.1
+    assert learning_rate(50, 100, 0.1) == pytest.approx((0.1 + 1e-6) / 2, rel=1e-12)
+    assert learning_rate(100, 100, 0.1) == 1e-6
+
+
+def test_learning_rate_is_torchs_cosine_at_every_step():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=1e-6)
+    for step in range(40):
+        assert learning_rate(step, 40, 0.1) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        schedule.step()
+
+
+def test_every_step_of_a_training_has_the_rate_of_its_place_in_all_epochs(root):
+    trainer = Trainer(*runs.resolve(**SMALL))
+    rates = []
+    trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    trainer.run(lambda *_: None)
+    assert rates == [learning_rate(step, 4, 0.1) for step in range(4)]  # 200 images are 2 batches; 2 epochs
+
+
+def test_the_optimiser_is_the_papers(root):
+    config, data, method = runs.resolve(**SMALL)
+    trainer = Trainer(config, data, method)
+    (group,) = trainer.optimizer.param_groups
+    assert isinstance(trainer.optimizer, torch.optim.SGD)
+    assert (group["lr"], group["momentum"], group["nesterov"], group["dampening"]) == (0.1, 0.9, True, 0)
+    assert (group["weight_decay"], config.batch_size) == (5e-4, 128)
+    assert len(group["params"]) == len(list(trainer.model.parameters()))
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, loss", [*((name, METHODS[name].loss) for name in METHODS), ("layermix", "jsd")])
+def test_a_sample_depends_neither_on_its_batch_nor_on_the_block_it_was_made_in(
+    digits, pictures, name, loss, monkeypatch
+):
+    colour = np.repeat(pictures, 3, axis=1) if name == "oe" else pictures
+    method, index = build_method(name, mixing_set=colour), np.arange(100, 124)
+
+    def views(batch_size):
+        found = batches(digits, method, index, loss=loss, batch_size=batch_size)
+        inputs, targets, outliers = zip(*found.epoch(1), strict=True)
+        n_views = 3 if loss == "jsd" else 1
+        inputs = [torch.cat(part) for part in zip(*(batch.chunk(n_views) for batch in inputs), strict=True)]
+        return [*inputs, torch.cat(targets), *([torch.cat(outliers)] if loss == "oe" else [])]
+
+    together = views(128)
+    monkeypatch.setitem(BLOCK, "cpu", 1)
+    for batch_size in (128, 5):
+        for one, other in zip(views(batch_size), together, strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["baseline", "layermix", "mixup"])
+def test_a_sample_alone_is_the_same_as_in_its_batch(digits, pictures, name):
+    found = batches(digits, build_method(name, mixing_set=pictures), np.arange(50))
+    (together,), targets, _ = found.augmented(np.arange(20), 1)
+    (alone,), target, _ = found.augmented(np.array([13]), 1)
+    assert torch.equal(alone[0], together[13]) and torch.equal(target[0], targets[13])
+
+
+def test_an_epoch_holds_each_training_image_exactly_once_in_an_order_of_its_own():
+    images = torch.arange(40 * 3, dtype=torch.uint8).view(40, 3, 1, 1).expand(40, 3, 4, 4)
+    index, labels = np.arange(1, 40, 3), torch.arange(40)  # a label names its image
+    found = Batches(
+        images, labels, index, base=FlipCrop(0, False), method=Baseline(), loss="ce", n_classes=40, batch_size=4, seed=0
+    )
+    orders = []
+    for epoch in range(3):
+        inputs, targets, _ = whole_epoch(found, epoch)
+        assert sorted(targets.tolist()) == index.tolist()
+        assert torch.equal(inputs, as_float(images[targets]))
+        orders.append(targets.tolist())
+    assert orders[0] != orders[1] != orders[2]
+    assert [len(targets) for _, targets, _ in found.epoch(0)] == [4, 4, 4, 1]
+
+
+def test_another_seed_or_epoch_gives_other_pictures_of_the_same_images(digits):
+    index = np.arange(30)
+    (first,), _, _ = batches(digits, Baseline(), index).augmented(index, 0)
+    (next_epoch,), _, _ = batches(digits, Baseline(), index).augmented(index, 1)
+    (next_seed,), _, _ = batches(digits, Baseline(), index, seed=4).augmented(index, 0)
+    assert not torch.equal(first, next_epoch) and not torch.equal(first, next_seed)
+
+
+def windows(image, pad=4):
+    """Every window of the image, padded with zeros: float (81, 3, 32, 32)."""
+    padded = torch.nn.functional.pad(as_float(torch.from_numpy(image)), (pad,) * 4)
+    return torch.stack([padded[:, y : y + 32, x : x + 32] for y in range(2 * pad + 1) for x in range(2 * pad + 1)])
+
+
+def test_digits_are_cropped_and_never_flipped(root, digits):
+    trainer = Trainer(*runs.resolve(**SMALL))
+    index, kept_in_place = np.arange(60), 0
+    (inputs,), _, _ = trainer.batches.augmented(index, 0)
+    for n in index:
+        assert (windows(digits.train.images[n]) == inputs[n]).flatten(1).all(1).any()
+        kept_in_place += torch.equal(inputs[n], as_float(torch.from_numpy(digits.train.images[n])))
+    assert kept_in_place < 10  # one in 81 stays where it was
+
+
+def test_where_flips_keep_the_label_about_half_of_the_images_are_flipped(digits):
+    index = np.arange(200)
+    (inputs,), _, _ = batches(digits, Baseline(), index, flip=True).augmented(index, 0)
+    flipped = 0
+    for n in index:
+        if not (windows(digits.train.images[n]) == inputs[n]).flatten(1).all(1).any():
+            flipped += 1
+            assert (windows(digits.train.images[n][:, :, ::-1].copy()) == inputs[n]).flatten(1).all(1).any()
+    assert abs(flipped - 100) < 4 * 50**0.5
+
+
+def test_jsd_trains_on_the_clean_image_and_two_different_mixes(digits, pictures):
+    index = np.arange(40)
+    found = batches(digits, build_method("layermix", mixing_set=pictures), index, loss="jsd")
+    ((inputs, targets, _),) = found.epoch(1)
+    clean, one, other = inputs.chunk(3)
+    plain, labels, _ = next(iter(batches(digits, Baseline(), index).epoch(1)))
+    assert torch.equal(clean, plain) and torch.equal(targets, labels)
+    for first, second in ((clean, one), (clean, other), (one, other)):
+        assert ((first - second).abs().flatten(1).amax(1) > 0.02).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_labels_of_mixed_images_sum_to_one_and_name_two_classes_at_most(digits, name):
+    index = np.arange(300)
+    (mixed,), targets, _ = batches(digits, build_method(name), index).augmented(index, 1)
+    assert targets.shape == (300, 10) and torch.allclose(targets.sum(1), torch.ones(300), atol=1e-6)
+    assert (targets >= 0).all() and ((targets > 0).sum(1) <= 2).all()
+    assert ((targets > 0).sum(1) == 2).float().mean() > 0.5
+    assert mixed.amin() >= 0 and mixed.amax() <= 1
+
+
+def test_a_mixup_batch_is_its_images_and_their_partners_by_the_weight_in_the_labels(digits):
+    index, method = np.arange(50), build_method("mixup")
+    found = batches(digits, method, index)
+    (mixed,), targets, _ = found.augmented(index, 1)
+    partner = method.partner_index(len(digits.train), **KEYS, index=index)
+    own, other = (as_float(found.base(found.images[torch.from_numpy(k)], **KEYS, index=k)) for k in (index, partner))
+    labels = digits.train.labels
+    for n in np.flatnonzero(labels[index] != labels[partner]):
+        weight = targets[n, labels[n]]
+        assert torch.allclose(mixed[n], weight * own[n] + (1 - weight) * other[n], atol=1e-5)
+        assert targets[n, labels[partner[n]]] == pytest.approx(1 - float(weight), abs=1e-6)
+
+
+# --- a training ------------------------------------------------------------------------------------------------------
+
+
+def killed(folder, settings, deaths):
+    """How each life ended, and the final state of the undisturbed and of the killed training."""
+    program = Path(__file__).with_name("killed.py")
+    command = [sys.executable, program, folder, json.dumps(settings), json.dumps(deaths)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    name = runs.resolve(**settings)[0].name
+    states = [
+        runs.load_checkpoint(folder / which / name / "checkpoint.safetensors") for which in ("undisturbed", "killed")
+    ]
+    assert all((folder / which / name / "done.json").exists() for which in ("undisturbed", "killed"))
+    return json.loads(result.stdout.splitlines()[-1]), *states
+
+
+def assert_same_end(undisturbed, survivor):
+    (tensors, values), (others, other_values) = undisturbed, survivor
+    assert tensors.keys() == others.keys() and any(name.startswith("momentum.") for name in tensors)
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, others[name]), name
+    for found in (values, other_values):
+        assert all(entry.pop("seconds") > 0 for entry in found["history"])
+    assert values == other_values
+
+
+def test_a_training_killed_at_random_moments_ends_as_if_nothing_had_happened(root):
+    moments = random.Random()
+    shares = [moments.uniform(0.05, 0.3) for _ in range(3)]
+    print("killed after", shares)
+    settings = TINY | {"epochs": 4, "n_train": 128, "batch_size": 32}
+    ends, *states = killed(root, settings, [["after", share] for share in shares])
+    assert ends.count(9) == 3 and ends[-1] == 0
+    assert_same_end(*states)
+    assert [entry["epoch"] for entry in states[0][1]["history"]] == [0, 1, 2, 3]
+
+
+def test_a_network_with_dropout_killed_within_an_epoch_or_a_save_ends_as_if_nothing_had_happened(root):
+    settings = SMALL | {"network": "wrn-28-1", "n_train": 32, "batch_size": 16}
+    deaths = [["rename", 1, "before"], ["rename", 1, "after"], ["step", 2]]
+    ends, *states = killed(root, settings, deaths)
+    assert ends == [9, 9, 9, 0]
+    assert_same_end(*states)
+
+
+def one_step(settings, change=lambda trainer: None):
+    trainer = Trainer(*runs.resolve(**settings))
+    change(trainer)
+    trainer.model.train()
+    loss = trainer.step(0, *next(trainer.batches.epoch(0)))
+    return loss, torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+
+DROPOUT = SMALL | {"network": "wrn-28-1", "n_train": 16}
+
+
+def test_dropout_is_drawn_from_the_key_of_the_step_alone(root, monkeypatch):
+    _, first = one_step(DROPOUT)
+    torch.manual_seed(99)
+    _, again = one_step(DROPOUT)
+    assert torch.equal(first, again)
+    monkeypatch.setattr(training, "dropout_seed", lambda seed, step: 7)
+    assert not torch.equal(first, one_step(DROPOUT)[1])
+
+
+def test_every_step_has_a_dropout_of_its_own():
+    assert len({training.dropout_seed(seed, step) for seed in range(5) for step in range(50)}) == 250
+
+
+def test_a_step_leaves_the_global_generators_alone(root):
+    trainer = Trainer(*runs.resolve(**DROPOUT))
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    trainer.model.train()
+    trainer.step(0, *next(trainer.batches.epoch(0)))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_in_a_sentence_and_keeps_the_last_epoch(root, monkeypatch):
+    config, data, method = runs.resolve(**SMALL | {"epochs": 3})
+    real, calls = training.batch_loss, iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "batch_loss", lambda *a: real(*a) * (float("nan") if next(calls) >= 3 else 1))
+        with pytest.raises(
+            FloatingPointError, match=r"epoch 2, .*last finished epoch is kept.*lower the learning rate"
+        ):
+            runs.train(config, data, method)
+    tensors, values = runs.load_checkpoint(config.folder / "checkpoint.safetensors")
+    assert values["epoch"] == 1 and all(torch.isfinite(value.float()).all() for value in tensors.values())
+    assert not (config.folder / "done.json").exists()
+    runs.train(config, data, method)
+    assert [entry["epoch"] for entry in runs.history_of(config.name)] == [0, 1, 2]
+
+
+def test_a_training_that_diverges_by_itself_is_stopped_before_anything_is_saved(root):
+    config, data, method = runs.resolve(**SMALL | {"learning_rate": 1e30})
+    with pytest.raises(FloatingPointError):
+        runs.train(config, data, method)
+    assert not (config.folder / "checkpoint.safetensors").exists()
+
+
+def test_threads_are_those_of_the_profile(root, monkeypatch):
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=2))
+    torch.set_num_threads(1)
+    config, data, method = runs.resolve(**SMALL | {"epochs": 1, "n_train": 10})
+    runs.train(config, data, method)
+    assert config.threads == 2 and torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_precision_is_that_of_the_profile(root, monkeypatch, precision, dtype):
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], precision=precision))
+    trainer, seen = Trainer(*runs.resolve(**SMALL | {"n_train": 10})), []
+    trainer.model.network.linear.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loss = trainer.step(0, *next(trainer.batches.epoch(0)))
+    assert seen == [dtype] and loss.dtype == torch.float32
+
+
+def test_a_few_epochs_on_digits_learn(root):
+    config, data, method = runs.resolve(**SMALL | {"epochs": 3, "n_train": 600, "batch_size": 16})
+    model = runs.train(config, data, method)
+    error = training.error_of(model, data.test.images, data.test.labels)
+    assert error < 0.4  # chance is 0.9
+    history = runs.history_of(config.name)
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+    bf16 = training.error_of(model, data.test.images, data.test.labels, config.precision)
+    assert history[-1]["test_error"] == bf16
+
+
+@pytest.mark.parametrize("loss", ["jsd", "oe"])
+def test_a_training_with_another_loss_goes_through(root, loss):
+    method = {"jsd": "layermix", "oe": "oe"}[loss]
+    config, data, built = runs.resolve(**TINY | {"method": method, "loss": loss, "n_train": 40, "epochs": 1})
+    runs.train(config, data, built)
+    assert np.isfinite(runs.history_of(config.name)[0]["loss"])
+
+
+def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(trained):
+    images = trained.data.test.images[:30]
+    model = runs.models.build_model("wrn-10-1", n_classes=10).train()
+    running = model.state_dict()["network.features.1.activate.0.running_mean"].clone()
+    one, other = (training.predict(model, images, batch_size=n) for n in (500, 7))
+    assert model.training and torch.equal(model.state_dict()["network.features.1.activate.0.running_mean"], running)
+    assert torch.allclose(one, other, atol=1e-5) and one.dtype == torch.float32
+
+
+def test_an_interrupted_save_leaves_no_checkpoint_in_pieces(root, monkeypatch):
+    config, data, method = runs.resolve(**SMALL)
+    runs.train(config, data, method)
+    path = config.folder / "checkpoint.safetensors"
+    before, (tensors, values) = path.read_bytes(), runs.load_checkpoint(path)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        runs.save_checkpoint(path, tensors, values | {"epoch": 9})
+    assert path.read_bytes() == before and paths.RUNS in path.parents
