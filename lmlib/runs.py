@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from . import augment, datasets, models, paths, training
+from .augment.base import check_range, check_whole
 from .errors import check_name
 from .fractals import VERSION as FRACTALS_VERSION
 from .fractals import mixing_set
@@ -81,13 +82,17 @@ class RunConfig:
 
     def training_index(self, dataset):
         """Which training images the run uses: int64, positions in the original split."""
-        labels = dataset.train.labels
-        kept = np.arange(len(labels))
-        if self.n_validation:
-            kept, _ = datasets.validation_split(dataset.train, self.n_validation, seed=0)
-        if self.n_train is None:
-            return kept
-        return kept[datasets.stratified_subset(labels[kept], self.n_train, seed=0)]
+        return training_index(dataset.train, self.n_train, self.n_validation)
+
+
+def training_index(split, n_train, n_validation):
+    """`n_train` stratified positions in a training split (None: all) beside `n_validation` held out: sorted int64."""
+    kept = np.arange(len(split))
+    if n_validation:
+        kept, _ = datasets.validation_split(split, n_validation, seed=0)
+    if n_train is None:
+        return kept
+    return kept[datasets.stratified_subset(split.labels[kept], n_train, seed=0)]
 
 
 @lru_cache(maxsize=2)
@@ -139,20 +144,28 @@ def resolve(
     row = augment.check_method(method, parameters)
     loss = loss or row.loss
     check_loss(loss, soft_labels=row.build.mixes_labels)
+    if loss == "oe" and not hasattr(row.build, "outliers"):
+        raise ValueError(f"the loss oe needs a method that draws outliers, which {method} does not: use the method oe")
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
-    if not (isinstance(epochs, int) and epochs >= 1):
-        raise ValueError(f"epochs must be a whole number of at least 1, got {epochs!r}")
+    check_whole("epochs", epochs, 1, 10**6)
+    check_whole("seed", seed, 0, 2**63 - 1)
+    check_whole("batch_size", batch_size, 1, 10**6)
+    check_range("learning_rate", learning_rate, 0, np.inf, low_open=True)
+    check_range("weight_decay", weight_decay, 0, np.inf)
     data = dataset_of(dataset)
     models.check_network(network, data.image_size)
+    training_index(data.train, n_train, n_validation)
+    augment.build_method(method, mixing_set=np.zeros((1, 3, 1, 1), np.uint8), **parameters)  # before a set is made
     mixing = None
     if row.needs_mixing_set:
         mixing = mixing_set_of(n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
     built = augment.build_method(method, mixing_set=mixing, **parameters)
+    built.sample((data.image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
     config = RunConfig(
         dataset=data.name,
         dataset_hash=data.hash,
         method=method,
-        parameters={key: value for key, value in parameters.items() if value != row.settings[key]},
+        parameters=own_parameters(parameters, row.settings),
         mixing=mixing and {"label": mixing.label, "sha256": mixing.manifest["sha256"]},
         loss=loss,
         network=network,
@@ -168,6 +181,17 @@ def resolve(
         compile=profile.compile,
     )
     return config, data, built
+
+
+def own_parameters(parameters, defaults):
+    """The parameters that differ from their defaults, in one form for what is equal: 5 for 5.0, a list for a tuple."""
+
+    def plain(value):
+        if isinstance(value, (list, tuple)):
+            return [plain(one) for one in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return {key: plain(value) for key, value in parameters.items() if plain(value) != plain(defaults[key])}
 
 
 def environment():
@@ -236,6 +260,8 @@ def check_folder(config):
     if file.exists():
         try:
             found = json.loads(file.read_text())
+            if not isinstance(found, dict):
+                raise ValueError("no object")
         except ValueError as error:
             set_aside(config.folder, f"{file} is damaged ({error})")
         if found != wanted:

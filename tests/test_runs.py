@@ -1,0 +1,326 @@
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, files_below
+
+from lmlib import paths, profiles, runs
+from lmlib.training import Trainer, predict
+
+PLAIN = TINY | {"method": "baseline"}
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def name_of(**settings):
+    return runs.resolve(**TINY | settings)[0].name
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+
+def test_a_runs_name_says_what_it_is_and_is_a_folders_name(root):
+    name = name_of(parameters={"magnitude": 5}, seed=4, loss="jsd")
+    assert name.startswith("digits-wrn-10-1-layermix-magnitude=5-jsd-e2-s4-")
+    assert name == Path(name).name and len(name.rpartition("-")[2]) == 8
+
+
+def test_equal_settings_are_one_run(root):
+    first = runs.resolve(**TINY)[0]
+    runs.dataset_of.cache_clear()
+    runs.mixing_set_of.cache_clear()
+    assert runs.resolve(**TINY)[0] == first and runs.resolve(**TINY)[0].name == first.name
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"method": "layermix_iid"},
+        {"parameters": {"magnitude": 5}},
+        {"parameters": {"beta": 4}},
+        {"parameters": {"layers": [1, 2]}},
+        {"loss": "jsd"},
+        {"network": "wrn-16-1"},
+        {"epochs": 3},
+        {"seed": 1},
+        {"batch_size": 64},
+        {"learning_rate": 0.05},
+        {"weight_decay": 1e-4},
+        {"n_train": 201},
+        {"n_train": None},
+        {"n_validation": 10},
+        {"n_fractals": 21},
+        {"fractals": "colour"},
+    ],
+    ids=str,
+)
+def test_each_setting_makes_another_run(root, setting):
+    assert name_of(**setting) != name_of()
+
+
+@pytest.mark.parametrize("setting", [{"precision": "fp32"}, {"threads": 2}, {"compile": True}], ids=str)
+def test_each_setting_of_the_profile_that_changes_numbers_makes_another_run(root, monkeypatch, setting):
+    before = name_of()
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **setting))
+    assert name_of() != before
+
+
+@pytest.mark.parametrize("module", runs.VERSIONS)
+def test_a_module_whose_numbers_changed_makes_another_run(root, monkeypatch, module):
+    before = name_of()
+    monkeypatch.setitem(runs.VERSIONS, module, runs.VERSIONS[module] + 1)
+    assert name_of() != before
+
+
+def test_other_pixels_under_the_same_name_make_another_run(root, monkeypatch):
+    before, data = name_of(), runs.dataset_of("digits")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: replace(data, hash="another"))
+    assert name_of() != before
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"parameters": {"magnitude": 8}},
+        {"parameters": {"magnitude": 8.0, "beta": 3.0}},
+        {"parameters": {"ops": "paper", "shared": True, "flips": True}},
+        {"parameters": {"layers": [1, 2, 3]}},
+        {"loss": "ce"},
+        {"batch_size": 128, "learning_rate": 0.1, "weight_decay": 5e-4, "n_validation": 0},
+    ],
+    ids=str,
+)
+def test_a_default_given_explicitly_is_the_same_run(root, setting):
+    assert name_of(**setting) == name_of()
+
+
+def test_a_whole_number_is_the_same_run_with_and_without_its_point(root):
+    assert name_of(parameters={"magnitude": 5.0}) == name_of(parameters={"magnitude": 5})
+
+
+def test_how_big_the_benchmarks_are_is_no_matter_of_the_run(root, monkeypatch):
+    before = name_of()
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], subset=3, attacked=7))
+    assert name_of() == before
+
+
+def test_commit_device_and_packages_are_recorded_and_do_not_name_the_run(own_run, monkeypatch):
+    finished = json.loads((own_run.config.folder / "done.json").read_text())
+    assert {"commit", "device", "machine", "packages", "python", "finished"} <= set(finished)
+    monkeypatch.setattr(runs, "environment", lambda: {"commit": "another", "device": "another"})
+    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cuda"))
+    assert name_of() == own_run.config.name
+
+
+def test_the_training_images_are_a_stratified_choice_without_those_held_out(root):
+    config, data, _ = runs.resolve(**PLAIN | {"n_validation": 300, "n_train": 200})
+    without, _, _ = runs.resolve(**PLAIN | {"n_validation": 300, "n_train": None})
+    index, everything = config.training_index(data), without.training_index(data)
+    assert len(index) == len(set(index)) == 200 and len(everything) == len(data.train) - 300
+    assert set(index) <= set(everything)
+    assert np.ptp(np.bincount(data.train.labels[index])) <= 2
+
+
+# --- bad settings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"profile": "qick"}, "did you mean 'quick'"),
+        ({"method": "layermx"}, "did you mean 'layermix'"),
+        ({"dataset": "cifar01"}, "did you mean 'cifar10'"),
+        ({"network": "resnet18"}, "did you mean 'resnet-18'"),
+        ({"network": "wrn-11-1"}, "depth is 10, 16, 22"),
+        ({"network": "resnet-50"}, "takes images of 224 px, got 32 px"),
+        ({"parameters": {"magnitde": 5}}, "did you mean 'magnitude'"),
+        ({"parameters": {"magnitude": 11}}, r"magnitude must lie in \[0, 10\], got 11"),
+        ({"parameters": {"beta": 0}}, "beta must lie in"),
+        ({"loss": "jds"}, "did you mean 'jsd'"),
+        ({"method": "mixup", "loss": "jsd"}, "jsd needs one class per image"),
+        ({"fractals": "color"}, "did you mean 'colour'"),
+        ({"epochs": 0}, "epochs must be .*got 0"),
+        ({"epochs": 1.5}, "epochs must be .*got 1.5"),
+        ({"seed": -1}, "seed must be .*got -1"),
+        ({"seed": 0.5}, "seed must be .*got 0.5"),
+        ({"batch_size": 0}, "batch_size must be .*got 0"),
+        ({"learning_rate": 0}, "learning_rate must .*got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must .*got nan"),
+        ({"weight_decay": -1}, "weight_decay must .*got -1"),
+        ({"n_train": 5000}, "cannot take 5000 of 1297 images"),
+        ({"n_train": 1000, "n_validation": 1000}, "cannot take 1000 of 297 images"),
+        ({"n_validation": 1297}, "leaves nothing to train on"),
+        ({"n_validation": -1}, "cannot take -1"),
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_one_sentence_before_any_work(root, settings, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        runs.resolve(**TINY | settings)
+    assert "\n" not in str(caught.value)
+    assert files_below(root) == {}
+
+
+def test_without_a_profile_or_a_method_there_is_no_run():
+    with pytest.raises(TypeError, match="method"):
+        runs.resolve(**{key: value for key, value in TINY.items() if key != "method"})
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def train(own_run):
+    return runs.train(own_run.config, own_run.data, own_run.method)
+
+
+def test_a_finished_run_is_not_trained_again(own_run, monkeypatch):
+    before = files_below(paths.RUNS)
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step of training"))
+    model = train(own_run)
+    assert not model.training and files_below(paths.RUNS) == before
+
+
+def test_a_folder_of_another_configuration_is_refused_and_not_touched(own_run):
+    file = own_run.config.folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"epochs": 7, "seed": 3}))
+    before = files_below(paths.RUNS)
+    with pytest.raises(ValueError, match=r"another configuration \(epochs, seed differ\): move it away"):
+        train(own_run)
+    assert files_below(paths.RUNS) == before
+
+
+@pytest.mark.parametrize("content", [b"", b'{"epochs": 2', b"\xff\xfe\x00", b"[]", b"null", b"3"], ids=str)
+def test_a_damaged_configuration_sets_the_run_aside_and_the_next_start_trains_anew(own_run, content, monkeypatch):
+    (own_run.config.folder / "config.json").write_bytes(content)
+    before = files_below(own_run.config.folder)
+    with pytest.raises(ValueError, match=r"config.json is damaged .*set aside as .*Start again"):
+        train(own_run)
+    (aside,) = paths.RUNS.iterdir()
+    assert aside != own_run.config.folder and files_below(aside) == before
+    monkeypatch.setattr(Trainer, "run", lambda self, save, label: save(*self.state()))
+    train(own_run)
+    assert (own_run.config.folder / CHECKPOINT).exists() and files_below(aside) == before
+
+
+def flipped(content, position):
+    return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: b"", lambda c: c[:5], lambda c: c[: len(c) // 2], lambda c: c[:-1], lambda c: flipped(c, len(c) // 2)],
+    ids=["empty", "five bytes", "half", "one byte short", "one byte flipped"],
+)
+def test_a_damaged_checkpoint_sets_the_run_aside_and_the_next_start_trains_anew(own_run, damage):
+    file = own_run.config.folder / CHECKPOINT
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    before = files_below(own_run.config.folder)
+    with pytest.raises(ValueError, match=rf"{CHECKPOINT} is damaged .*set aside as .*Start again") as caught:
+        train(own_run)
+    assert "\n" not in str(caught.value)
+    (aside,) = paths.RUNS.iterdir()
+    assert files_below(aside) == before
+    train(own_run)
+    anew, original = (runs.load_checkpoint(folder / own_run.config.name / CHECKPOINT)[0] for folder in (
+        paths.RUNS, own_run.root / "data" / "runs"))  # fmt: skip
+    assert all(torch.equal(anew[name], original[name]) for name in original)
+    assert files_below(aside) == before
+
+
+def test_a_byte_flipped_anywhere_in_a_checkpoint_is_found(own_run, tmp_path):
+    content, file = (own_run.config.folder / CHECKPOINT).read_bytes(), tmp_path / "flipped"
+    n_header = 8 + int.from_bytes(content[:8], "little")
+    tensors, values = runs.load_checkpoint(own_run.config.folder / CHECKPOINT)
+    draws = np.random.default_rng(0)
+    for position in [*range(8), *draws.integers(8, n_header, 60), *draws.integers(n_header, len(content), 20)]:
+        file.write_bytes(flipped(content, position))
+        try:
+            found, found_values = runs.load_checkpoint(file)
+        except ValueError as error:
+            assert str(file) in str(error)
+        else:  # a byte that holds nothing, such as a blank
+            assert found_values == values and all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+def test_a_loaded_model_predicts_what_the_trained_one_did_in_eval_mode(own_run):
+    model, images = runs.load_model(own_run.config.name), own_run.data.test.images[:100]
+    assert not any(module.training for module in model.modules())
+    assert torch.equal(predict(model, images), predict(own_run.model, images))
+
+
+def test_a_model_of_a_damaged_checkpoint_is_refused_and_the_file_left_alone(own_run):
+    file = own_run.config.folder / CHECKPOINT
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"{CHECKPOINT} is damaged"):
+        runs.load_model(own_run.config.name)
+    assert file.stat().st_size == 1000
+
+
+def test_an_unknown_run_offers_the_nearest(own_run):
+    name = own_run.config.name
+    with pytest.raises(ValueError, match=f"did you mean '{name}'"):
+        runs.load_model(name[:-1] + "x")
+
+
+def test_the_configuration_of_a_run_reads_back(own_run):
+    found = runs.read_config(own_run.config.name)
+    assert found.name == own_run.config.name
+    assert asdict(found) == json.loads(json.dumps(asdict(own_run.config)))
+
+
+def test_an_unfinished_run_goes_on_and_is_only_then_done(own_run):
+    (own_run.config.folder / "done.json").unlink()
+    _, values = runs.load_checkpoint(own_run.config.folder / CHECKPOINT)
+    train(own_run)
+    assert json.loads((own_run.config.folder / "done.json").read_text())["packages"]["torch"] == version("torch")
+    assert runs.load_checkpoint(own_run.config.folder / CHECKPOINT)[1] == values
+
+
+def test_history_has_every_epoch_with_its_loss_error_and_seconds(own_run):
+    history = runs.history_of(own_run.config.name)
+    assert [entry["epoch"] for entry in history] == [0, 1]
+    assert all(0 <= entry["test_error"] <= 1 and entry["loss"] > 0 and entry["seconds"] > 0 for entry in history)
+
+
+TOGETHER = """
+import json, os, sys
+from lmlib import runs, training
+config, data, method = runs.resolve(**json.loads(sys.argv[1]))
+step = training.Trainer.step
+def counted(self, *arguments):
+    os.write(log, f"{os.getpid()}\\n".encode())
+    return step(self, *arguments)
+training.Trainer.step = counted
+log = os.open(sys.argv[2], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+pids = [os.fork() for _ in range(1)]
+runs.train(config, data, method)
+if pids[0] == 0:
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]))
+"""
+
+
+def test_two_processes_that_want_the_same_run_train_it_once(root):
+    log = root / "steps"
+    settings = PLAIN | {"batch_size": 50}
+    command = [sys.executable, "-c", TOGETHER, json.dumps(settings), log]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    steps = log.read_text().split()
+    assert len(steps) == 2 * 4 and len(set(steps)) == 1  # two epochs of four batches, all by one process
+    assert result.stdout.count("trained in") == 1
+
+
+def test_a_run_moved_to_another_root_is_the_same_run(own_run, monkeypatch):
+    name = own_run.config.name
+    shutil.move(paths.RUNS, paths.ROOT / "elsewhere")
+    monkeypatch.setattr(paths, "RUNS", paths.ROOT / "elsewhere")
+    assert runs.read_config(name).folder == paths.ROOT / "elsewhere" / name
+    assert runs.load_model(name) is not None
