@@ -17,6 +17,7 @@ MEASURED = [
     "value",
     "low",
     "high",
+    "over",
     "n",
     "subset",
     "source",
@@ -57,13 +58,16 @@ def read_rows(profile, runs=None):
         try:
             frame = pd.read_csv(file, keep_default_na=True, dtype={"parameters": str})
         except (ValueError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
             raise ValueError(
-                f"{file} is damaged ({error}): move it away, `./run_all.sh {profile}` makes it again"
+                f"{file} is damaged ({reason}): move it away, `./run_all.sh {profile}` makes it again"
             ) from error
         if list(frame.columns) != COLUMNS:
             raise ValueError(
                 f"{file} has other columns than expected: move it away, `./run_all.sh {profile}` makes it again"
             )
+        if frame[PROVENANCE].isna().any(axis=None):
+            raise ValueError(f"{file} has a row in part: move it away, `./run_all.sh {profile}` makes it again")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
