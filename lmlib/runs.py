@@ -22,11 +22,10 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from . import augment, datasets, models, paths, training
 from .augment.base import check_range, check_whole
+from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import check_name
 from .fractals import VERSION as FRACTALS_VERSION
 from .fractals import mixing_set
@@ -216,37 +215,6 @@ def locked(folder):
         yield
 
 
-def digest_of(tensors, values):
-    """sha256 over a checkpoint's tensors and values, hex."""
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def save_checkpoint(path, tensors, values):
-    """Write tensors and plain values as one safetensors file, in one rename."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    values = json.loads(json.dumps(values))
-    metadata = {"values": json.dumps(values), "sha256": digest_of(tensors, values)}
-    with paths.atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
-
-
-def load_checkpoint(path):
-    """Tensors (on the CPU) and values of a checkpoint. Raises ValueError, naming the file, where it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors, values = {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["values"])  # noqa: SIM118
-        if digest_of(tensors, values) != metadata["sha256"]:
-            raise ValueError("its checksum does not match its content")
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
-    return tensors, values
-
-
 def set_aside(folder, reason):
     """Rename a run's folder out of the way, never delete it; raise ValueError that says so and how to go on."""
     aside = folder.with_name(f"{folder.name}.set-aside-{time.time_ns()}")
@@ -304,24 +272,42 @@ def default_device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def find_checkpoint(name):
+    """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
+    found = [paths.RUNS / name / "checkpoint.safetensors", *paths.RESULTS.glob(f"*/weights/{name}.safetensors")]
+    for path in found:
+        if path.exists():
+            return path
+    known = [folder.parent.name for folder in paths.RUNS.glob("*/checkpoint.safetensors")]
+    check_name("run", name, sorted({*known, *(path.stem for path in paths.RESULTS.glob("*/weights/*.safetensors"))}))
+    raise ValueError(f"{name} was set aside while it was looked for")
+
+
+def keep_weights(profile, config, most=2e6):
+    """Keep a finished run's weights and history beside the rows of a real profile, to be committed, if below `most` bytes."""
+    tensors, values = load_checkpoint(config.folder / "checkpoint.safetensors")
+    weights = {name: value for name, value in tensors.items() if name.startswith("model.")}
+    if profile != "quick" and sum(value.nbytes for value in weights.values()) < most:
+        path = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors"
+        save_checkpoint(path, weights, values | {"config": asdict(config)})
+
+
 def read_config(name):
-    """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest names."""
+    """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name."""
     file = paths.RUNS / name / "config.json"
-    if not file.exists():
-        known = sorted(folder.name for folder in paths.RUNS.glob("*") if (folder / "config.json").exists())
-        check_name("run", name, known)
-    return RunConfig(**json.loads(file.read_text()))
+    fields = json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1]["config"]
+    return RunConfig(**fields)
 
 
 def history_of(name):
     """What a run recorded after each epoch: a list of dicts (epoch, loss, test_error, seconds)."""
-    return load_checkpoint(paths.RUNS / name / "checkpoint.safetensors")[1]["history"]
+    return load_checkpoint(find_checkpoint(name))[1]["history"]
 
 
 def load_model(name, device="cpu"):
     """The trained network of a run, in eval mode."""
     config = read_config(name)
-    tensors, _ = load_checkpoint(config.folder / "checkpoint.safetensors")
+    tensors, _ = load_checkpoint(find_checkpoint(name))
     dataset = dataset_of(config.dataset)
     model = models.build_model(config.network, n_classes=dataset.n_classes, image_size=dataset.image_size)
     training.load_weights(model, tensors)
