@@ -6,12 +6,14 @@ from functools import cache
 import numpy as np
 
 from .augment import METHODS, build_method
+from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 
 FORWARD_PASSES = {"ce": 1, "jsd": 3, "oe": 2}
 """Loss -> images that go through the network for one training image."""
 SETTINGS = ["dataset", "network", "method", "parameters", "loss", "epochs", "n_train", "mixing", "precision"]
 SHORT = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
 """The benchmarks as people read them; what is made of two of them needs no word of its own."""
+COUNTED = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
 
 
 @cache
@@ -64,10 +66,14 @@ def setting_deviations(run, by, paper):
 
 
 def test_deviations(group, columns):
-    """In words, which benchmarks were measured on fewer images than all, and which on generated ones."""
+    """In words, which benchmarks were measured on fewer images or corruptions than all, and which on generated ones."""
     shown = group[group["benchmark"].isin({column.benchmark for column in columns} & set(SHORT))]
     shown = shown.drop_duplicates("benchmark").assign(name=lambda rows: rows["benchmark"].map(SHORT))
     partial = shown[~shown["subset"].str.match(r"all [\d,]+ test images$")]
     words = [f"{', '.join(part['name'])}: {subset}" for subset, part in partial.groupby("subset", sort=False)]
+    means = group[(group["measure"] == "mce") & group["benchmark"].isin(shown["benchmark"])]
+    for benchmark, over in means.groupby("benchmark", sort=False)["over"].min().items():
+        if over < COUNTED[benchmark]:
+            words.append(f"{SHORT[benchmark]}: {over:.0f} of {COUNTED[benchmark]} corruptions")
     generated = shown.loc[shown["source"].str.contains("generated"), "name"]
     return words + ([f"{', '.join(generated)} generated"] if len(generated) else [])

@@ -139,7 +139,7 @@ def cell(column, group, profile, printed):
         same = printed is not None and printed["dataset"] == group["dataset"].iloc[0]
         found["difference"] = mean - printed["value"] if same else np.nan
     one = group.iloc[0]
-    return found | {"n_images": one["n"], "subset": one["subset"], "source": one["source"]}
+    return found | {"over": one["over"], "n_images": one["n"], "subset": one["subset"], "source": one["source"]}
 
 
 def printed_values(printed, by):

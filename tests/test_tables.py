@@ -168,6 +168,12 @@ def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():
     assert cells(rows, [CLEAN], profile="quick")["deviations"].tolist() == [""]
 
 
+def test_an_mce_over_fewer_corruptions_says_so():
+    rows = frame(row("cutout", 0, 0.2, MCE, over=14), row("baseline", 0, 0.2, MCE, over=15))
+    found = cells(rows, [MCE], profile="quick")
+    assert found["deviations"].tolist() == ["C: 14 of 15 corruptions", ""] and found["over"].tolist() == [14, 15]
+
+
 def test_the_epochs_of_a_longer_printed_row_are_not_a_deviation():
     rows = frame(row("baseline", 0, 0.2, network="resnet-18", epochs=200))
     found = cells(rows, [CLEAN], profile="paper", by=("network", "method"), printed=published(7))
