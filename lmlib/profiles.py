@@ -163,10 +163,20 @@ def table_dataset(profile):
     return sizes.datasets[-1] if sizes.few == sizes.methods else sizes.datasets[0]
 
 
+def seeds_of(profile, method):
+    """The seeds of a method's own run on the first dataset: all where it is replicated, else the first."""
+    sizes = get_profile(profile)
+    return sizes.seeds if method in sizes.replicated else sizes.seeds[:1]
+
+
 def table_5(profile):
     """JSD or not x grey or colour x PixMix, IPMix, LayerMix, and the long schedule of LayerMix."""
     sizes, dataset = get_profile(profile), table_dataset(profile)
-    settings = [run_settings(profile, dataset=dataset, method=method) for method in ("baseline", *MIXERS)]
+    settings = [
+        run_settings(profile, dataset=dataset, method=method, seed=seed)
+        for method in ("baseline", *MIXERS)
+        for seed in seeds_of(profile, method)
+    ]
     if sizes.long_epochs is None:
         return settings
     grid = [(loss, fractals) for loss in ("ce", "jsd") for fractals in ("colour", "grey")]
@@ -206,14 +216,14 @@ def table_6(profile):
 
 
 def table_7(profile):
-    """Networks, each with its own schedule."""
+    """Networks, each with its own schedule. The profile's own network has the seeds that its methods have elsewhere."""
     sizes = get_profile(profile)
-    seeds = sizes.seeds if sizes.replicated == sizes.methods else sizes.seeds[:1]
+    everywhere, own = sizes.replicated == sizes.methods, (sizes.network, sizes.epochs)
     return [
         run_settings(profile, dataset=table_dataset(profile), network=network, epochs=epochs, method=method, seed=seed)
         for network, epochs in sizes.networks
         for method in sizes.network_methods
-        for seed in seeds
+        for seed in (seeds_of(profile, method) if everywhere or (network, epochs) == own else sizes.seeds[:1])
     ]
 
 
