@@ -1,0 +1,127 @@
+"""What the paper argues with but does not show: variants of a method, and which of them are compared, paired by seed."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from . import results
+from .plots import NOT_FRACTIONS
+from .profiles import get_profile, run_settings, table_dataset
+from .runs import resolve
+from .statistics import holm, paired_difference
+
+
+class Ablation(NamedTuple):
+    """Runs that differ in one thing. variants: label -> what differs, as `run_settings` takes it; pairs: (ours, reference)."""
+
+    title: str
+    variants: dict
+    pairs: tuple
+
+
+def against_first(title, variants):
+    """An `Ablation` whose first variant is the reference of all others."""
+    first, *others = variants
+    return Ablation(title, variants, tuple((other, first) for other in others))
+
+
+def layermix(**changes):
+    """A variant of LayerMix: its parameters, or the run's `fractals`."""
+    fractals = {"fractals": changes.pop("fractals")} if "fractals" in changes else {}
+    return {"method": "layermix"} | ({"parameters": changes} if changes else {}) | fractals
+
+
+SHARED = {f"shared, m = {m}": {"method": "layermix", "parameters": {"magnitude": m}} for m in (3, 5, 8)}
+IID = {f"IID, m = {m}": {"method": "layermix_iid", "parameters": {"magnitude": m}} for m in (3, 5, 8)}
+DEFAULT = {"LayerMix": layermix()}
+
+ABLATIONS = {
+    "shared": Ablation("Shared or IID operation (C10)", SHARED | IID, tuple(zip(SHARED, IID, strict=True))),
+    "layers": against_first(
+        "Layers (C11)",
+        DEFAULT
+        | {f"layer {layer} alone": layermix(layers=[layer]) for layer in (1, 2, 3)}
+        | {"layers 1 and 2, no fractal": layermix(layers=[1, 2])},
+    ),
+    "blends": against_first(
+        "Blend weights (C12)",
+        {"1/3, 1/3, 1/6, 1/6": layermix()}
+        | {"1/4 each": layermix(probabilities=[0.25] * 4)}
+        | {"add and multiply alone": layermix(probabilities=[0.5, 0.5, 0, 0])}
+        | {"pixels and elements alone": layermix(probabilities=[0, 0, 0.5, 0.5])},
+    ),
+    "fractals": against_first(
+        "Mixing set: grey x flips",
+        {"grey, flips": layermix()}
+        | {"grey, no flips": layermix(flips=False)}
+        | {"colour, flips": layermix(fractals="colour")}
+        | {"colour, no flips": layermix(fractals="colour", flips=False)},
+    ),
+    "operations": against_first(
+        "Operations of the paper or of the release", DEFAULT | {"released operations": {"method": "layermix_released"}}
+    ),
+    "pixmix": against_first(
+        "PixMix in three readings",
+        {"PixMix": {"method": "pixmix"}, "k = 3": {"method": "pixmix_k3"}, "released": {"method": "pixmix_released"}},
+    ),
+}
+
+
+def settings_of(ablation, profile):
+    """The runs of each variant at the profile's size: label -> list of settings for `grid.ensure`, one for each seed."""
+    dataset = table_dataset(profile)
+    return {
+        label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in get_profile(profile).seeds]
+        for label, variant in ablation.variants.items()
+    }
+
+
+def variant_rows(ablation, profile):
+    """The rows there are of an ablation, whichever table wanted them, with a column `variant` more: DataFrame, perhaps empty."""
+    parts = []
+    for label, settings in settings_of(ablation, profile).items():
+        names = [resolve(**one)[0].name for one in settings]
+        present = [name for name in names if results.rows_file(profile, name).exists()]
+        if present:
+            parts.append(results.read_rows(profile, present).assign(variant=label))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*results.COLUMNS, "variant"])
+
+
+def differences(found, ablation, columns):
+    """Ours minus the reference for each pair and column that has rows, paired by seed: DataFrame, fractions.
+
+    found: of `variant_rows`; columns: of `tables.Column`. What comes out: ours, reference, title, measure; mean, low, high (95 %),
+    p_value, std, n; holds: whether the p value, by Holm's correction over the whole table, is below 0.05.
+    """
+    overall, records = found[found["corruption"].isna()], []
+    for column in columns:
+        here = overall[(overall["benchmark"] == column.benchmark) & (overall["measure"] == column.measure)]
+        by_seed = {
+            label: dict(zip(group["seed"], group["value"], strict=True)) for label, group in here.groupby("variant")
+        }
+        for ours, reference in ablation.pairs:
+            if by_seed.get(ours, {}).keys() & by_seed.get(reference, {}).keys():
+                pair = paired_difference(by_seed[ours], by_seed[reference])
+                records.append({"ours": ours, "reference": reference, **column._asdict(), **pair._asdict()})
+    names = ["ours", "reference", "title", "benchmark", "measure", "mean", "low", "high", "p_value", "std", "n"]
+    table = pd.DataFrame(records, columns=names)
+    return table.assign(holds=holm(table["p_value"].astype(float)) < 0.05)
+
+
+def wide_differences(table):
+    """Differences for people: DataFrame of text, one row a pair, one column a measure, in percent points but for distances.
+
+    "-1.2 [-2.0, -0.4] (n=3) *": the mean, its 95 % interval, the number of pairs (one has no interval); * where it holds.
+    """
+    words = [difference_text(row) for row in table.to_dict("records")]
+    pairs = table["ours"] + " minus " + table["reference"]
+    order, titles = pairs.drop_duplicates(), table["title"].drop_duplicates()
+    return table.assign(pair=pairs, words=words).pivot(index="pair", columns="title", values="words").loc[order, titles]
+
+
+def difference_text(row):
+    """One difference, a dict with the columns of `differences`, as `wide_differences` shows it."""
+    scale, digits = (1, 3) if row["measure"] in NOT_FRACTIONS else (100, 1)
+    mean, low, high = (f"{row[name] * scale:+.{digits}f}" for name in ("mean", "low", "high"))
+    interval = f" [{low}, {high}]" if row["n"] > 1 else ""
+    return f"{mean}{interval} (n={row['n']}){' *' if row['holds'] else ''}"
