@@ -7,7 +7,7 @@ from lmlib import measures
 from lmlib.honesty import trains_on_brightness
 from lmlib.published import published
 from lmlib.results import COLUMNS
-from lmlib.tables import CLEAN, MCE, Column, cells, described, marks, show, title, wide
+from lmlib.tables import CLEAN, MCE, PGD, PGD_PUBLISHED, Column, cells, described, marks, show, title, wide
 
 OF_14 = Column("C mCE of 14", "c", "mce_without_brightness")
 MT5D = Column("P mT5D", "p", "mt5d")
@@ -102,6 +102,16 @@ def test_the_printed_value_stands_beside_ours_for_every_reading_of_a_method():
     assert found.loc[["pixmix", "pixmix_released"], "printed"].tolist() == [0.355, 0.355]
     assert math.isnan(found.loc["trivialaugment", "printed"])
     assert wide(found)["C mCE", "paper: cifar100"].tolist() == ["35.5", "35.5", ""]
+
+
+def test_the_papers_attack_stands_beside_the_strict_and_the_published_one():
+    found = cells(
+        frame(row("baseline", 0, 0.9, PGD), row("baseline", 0, 0.95, PGD_PUBLISHED)),
+        [PGD, PGD_PUBLISHED],
+        profile="quick",
+        printed=published(4),
+    )
+    assert found["mean"].tolist() == [0.9, 0.95] and found["printed"].tolist() == [0.968, 0.968]
 
 
 def test_a_difference_to_the_printed_value_is_there_in_profile_paper_alone():
