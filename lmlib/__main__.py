@@ -24,6 +24,7 @@ NOTEBOOKS = (
     "06-comparison",
     "07-benchmarks",
     "14-gradcam",
+    "15-ablations",
 )
 
 

@@ -258,6 +258,7 @@ STUDY = {
     "06-comparison": comparison,
     "07-benchmarks": comparison,
     "14-gradcam": every_method,
+    "15-ablations": ablations,
 }
 """Notebook -> the runs it needs, as a function of a profile's name."""
 
