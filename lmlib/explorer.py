@@ -48,6 +48,12 @@ def sheet(images, n_columns, zoom):
     return file.getvalue()
 
 
+class Narrowed(LayerMix):
+    """LayerMix with a table of operations of its own, which may hold a single one."""
+
+    table = None
+
+
 class Explorer:
     """Sliders for magnitude and beta, choices of layer, operation, blend, image and seed; two pictures that follow them.
 
@@ -94,7 +100,7 @@ class Explorer:
     def layermix(self):
         """The `LayerMix` that the controls describe."""
         one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
-        layermix = LayerMix(
+        layermix = Narrowed(
             self.mixing_set,
             magnitude=self.magnitude.value,
             beta=self.beta.value,
@@ -103,8 +109,9 @@ class Explorer:
             layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
             probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
         )
-        if self.operation.value != "any":
-            layermix.table = {self.operation.value: layermix.table[self.operation.value]}
+        every = OPS[self.ops.value]
+        chosen = list(every) if self.operation.value == "any" else [self.operation.value]
+        layermix.table = {name: every[name] for name in chosen}
         return layermix
 
     def update(self, change=None):

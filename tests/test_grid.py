@@ -1,0 +1,142 @@
+import os
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lmlib import evaluation, grid, notebooks, profiles, results, runs
+from lmlib.evaluation import BENCHMARKS
+
+SETTINGS = [
+    profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)
+]
+
+
+def rows_of(run):
+    one = dict.fromkeys(results.COLUMNS, 0) | {"run": run, "version": evaluation.VERSION}
+    return [one | {"benchmark": benchmark} for benchmark in BENCHMARKS]
+
+
+class Executed:
+    """Stands for `notebooks.execute`: writes the rows of the run that the output's folder names, and notes the call."""
+
+    def __init__(self, seconds=0.0, fails=()):
+        self.calls, self.seconds, self.fails, self.running, self.most = [], seconds, fails, 0, 0
+        self.lock = threading.Lock()
+
+    def __call__(self, name, output, parameters, log):
+        with self.lock:
+            self.calls.append((name, parameters["method"], parameters["seed"]))
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(self.seconds)
+        with self.lock:
+            self.running -= 1
+        if (parameters["method"], parameters["seed"]) in self.fails:
+            raise notebooks.NotebookFailed(f"04-train failed in code cell 4: ValueError: broken; log: {log}")
+        results.write_rows(parameters["profile"], output.parent.name, rows_of(output.parent.name))
+
+
+@pytest.fixture
+def executed(root, monkeypatch):
+    found = Executed()
+    monkeypatch.setattr(notebooks, "execute", found)
+    return found
+
+
+def name_of(setting):
+    return runs.resolve(**setting)[0].name
+
+
+def test_what_is_missing_is_trained_once_and_named_in_order(executed, capsys):
+    names = grid.ensure(SETTINGS, jobs=1)
+    assert names == [name_of(setting) for setting in SETTINGS]
+    assert executed.calls == [("04-train", setting["method"], setting["seed"]) for setting in SETTINGS]
+    assert "4 runs in" in capsys.readouterr().out
+
+
+def test_what_has_rows_is_not_trained_again(executed):
+    grid.ensure(SETTINGS[:3], jobs=1)
+    executed.calls.clear()
+    assert len(grid.ensure(SETTINGS, jobs=1)) == 4
+    assert executed.calls == [("04-train", "cutout", 1)]
+    grid.ensure(SETTINGS, jobs=1)
+    assert len(executed.calls) == 1
+
+
+def test_a_run_whose_rows_lack_a_benchmark_is_measured_again(executed):
+    (name,) = grid.ensure(SETTINGS[:1], jobs=1)
+    results.write_rows("quick", name, rows_of(name)[1:])
+    grid.ensure(SETTINGS[:1], jobs=1)
+    assert len(executed.calls) == 2
+
+
+def test_a_run_that_two_tables_want_is_one_run(executed):
+    table, other = SETTINGS[:2], [SETTINGS[1] | {"loss": "ce", "parameters": {}}, SETTINGS[2]]
+    names = grid.ensure(table + other, jobs=2)
+    assert len(names) == len(set(names)) == len(executed.calls) == 3
+
+
+def test_a_failed_run_is_named_with_its_cell_and_log_and_does_not_stop_the_others(executed):
+    executed.fails = [("baseline", 1)]
+    with pytest.raises(RuntimeError, match="1 of 4 runs failed") as caught:
+        grid.ensure(SETTINGS, jobs=1)
+    message = str(caught.value)
+    assert (
+        name_of(SETTINGS[1]) in message and "in code cell 4: ValueError: broken" in message and "train.log" in message
+    )
+    assert len(executed.calls) == 4
+    assert [evaluation.is_complete("quick", name_of(setting)) for setting in SETTINGS] == [True, False, True, True]
+
+
+def test_the_next_call_repeats_only_the_failed_run(executed):
+    executed.fails = [("baseline", 1)]
+    with pytest.raises(RuntimeError):
+        grid.ensure(SETTINGS, jobs=2)
+    executed.fails, executed.calls = [], []
+    grid.ensure(SETTINGS, jobs=2)
+    assert executed.calls == [("04-train", "baseline", 1)]
+
+
+def test_a_notebook_that_ends_without_rows_is_a_failed_run(executed, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
+    with pytest.raises(RuntimeError, match="04-train ended without rows for digits-wrn-10-1-baseline"):
+        grid.ensure(SETTINGS[:1], jobs=1)
+
+
+def test_two_grids_at_once_train_each_run_once(executed):
+    executed.seconds = 0.2
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(grid.ensure(SETTINGS, jobs=2))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(executed.calls) == len(set(executed.calls)) == 4
+    assert done[0] == done[1] and len(done[0]) == 4
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_as_many_runs_as_jobs_go_side_by_side(executed, jobs):
+    executed.seconds = 0.2
+    grid.ensure(SETTINGS, jobs=jobs)
+    assert executed.most == jobs
+
+
+def test_every_setting_is_checked_before_the_first_run_starts(executed):
+    with pytest.raises(ValueError, match="did you mean 'cutout'"):
+        grid.ensure([*SETTINGS, SETTINGS[0] | {"method": "cutot"}], jobs=1)
+    assert executed.calls == []
+
+
+def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cpu"))
+    for threads, jobs in ((1, 7), (2, 3), (4, 1), (16, 1)):
+        monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=threads))
+        assert grid.default_jobs("quick") == jobs
+    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=1))
+    assert grid.default_jobs("quick") == 1
