@@ -64,8 +64,12 @@ def parse(words):
 def check_room():
     """Raise ValueError where the folders that a study writes to cannot be written to, or the disk is nearly full."""
     for folder in (paths.DATA, paths.FIGURES):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
             raise ValueError(
                 f"{folder} cannot be written to: give this user the permission, or set LMLIB_ROOT to another folder"
             )

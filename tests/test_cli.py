@@ -1,0 +1,275 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import files_below
+
+from lmlib import __main__ as cli
+from lmlib import install, paths, profiles, results
+from lmlib.profiles import PROFILES
+
+HEAVY = ("torch", "numpy", "pandas", "matplotlib", "papermill", "sklearn")
+LOADED = "import sys; from lmlib.__main__ import main; code = main(sys.argv[1:]); print('loaded', *sys.modules); sys.exit(code)"
+
+
+class Usage:
+    free = 3e8
+
+
+def called(*words):
+    """A call in a process of its own: exit code, output, errors, and the heavy packages that were imported."""
+    result = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True)
+    loaded = result.stdout.rpartition("loaded ")[2].split()
+    return result.returncode, result.stderr, [name for name in HEAVY if name in loaded]
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["qick"], "unknown profile or command 'qick': did you mean 'quick'?"),
+        (["cifar_cpu"], "did you mean 'cifar-cpu'?"),
+        (["tests"], "did you mean 'test'?"),
+        (["claen"], "did you mean 'clean'?"),
+        (["quick", "paper"], "unknown word 'paper'; see --help"),
+        (["quick", "--job", "0"], "--jobs must be at least 1, got 0"),
+        (["quick", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["quick", "--jobs", "two"], "argument --jobs: invalid int value: 'two'; see --help"),
+        (["quick", "--jobs"], "argument --jobs: expected one argument; see --help"),
+        (["quick", "--profile"], "unknown word '--profile'; see --help"),
+        (["clean", "everything"], "unknown word 'everything'; see --help"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_word_is_one_sentence_and_exit_code_2(root, capsys, words, sentence):
+    assert cli.main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and sentence in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert files_below(root) == {} and not paths.DATA.exists()
+
+
+def test_a_wrong_word_is_answered_before_anything_heavy_is_imported():
+    code, said, heavy = called("qick")
+    assert (code, heavy) == (2, []) and "did you mean 'quick'" in said
+
+
+def test_help_names_every_profile_and_command_and_imports_nothing_heavy():
+    program = "import sys, atexit; atexit.register(lambda: print('loaded', *sys.modules)); import runpy; "
+    program += "sys.argv = ['lmlib', '--help']; runpy.run_module('lmlib', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    text, _, loaded = result.stdout.partition("loaded ")
+    assert result.returncode == 0 and result.stderr == ""
+    assert not set(HEAVY) & set(loaded.split())
+    for profile in PROFILES.values():
+        assert f"  {profile.name} " in text and profile.summary in text
+    for command in cli.COMMANDS:
+        assert f"\n  {command} " in text
+    assert "--jobs N" in text
+
+
+def test_without_a_word_the_profile_is_quick(monkeypatch):
+    calls = []
+    monkeypatch.setattr(cli, "study", lambda profile, jobs: calls.append((profile, jobs)))
+    assert cli.main([]) == 0 and cli.main(["paper", "--jobs", "3"]) == 0
+    assert calls == [("quick", None), ("paper", 3)]
+
+
+def test_words_after_test_go_to_pytest(monkeypatch):
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd: calls.append(command) or 5)
+    assert cli.main(["test", "-k", "name", "tests/test_cli.py", "-x"]) == 5
+    assert calls == [[sys.executable, "-m", "pytest", "-k", "name", "tests/test_cli.py", "-x"]]
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, OSError])
+def test_a_failure_is_a_sentence_and_exit_code_1(monkeypatch, capsys, error):
+    def study(profile, jobs):
+        raise error("06-comparison failed in code cell 3")
+
+    monkeypatch.setattr(cli, "study", study)
+    assert cli.main(["quick"]) == 1
+    assert capsys.readouterr().err == "\nerror: 06-comparison failed in code cell 3\n"
+
+
+# --- a study ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_made_is_said_at_the_start(root, monkeypatch, capsys):
+    (root / "file").write_text("")
+    monkeypatch.setattr(paths, "DATA", root / "file" / "data")
+    assert cli.main(["quick"]) == 1
+    said = capsys.readouterr().err
+    assert f"{root / 'file' / 'data'} cannot be written to" in said and "LMLIB_ROOT" in said
+
+
+def test_a_folder_without_permission_is_said_at_the_start(root, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != paths.FIGURES)  # root may write anywhere
+    assert cli.main(["quick"]) == 1
+    said = capsys.readouterr().err
+    assert f"{paths.FIGURES} cannot be written to" in said and "give this user the permission" in said
+
+
+def test_a_disk_that_is_nearly_full_is_said_at_the_start(root, monkeypatch, capsys):
+    monkeypatch.setattr(cli.shutil, "disk_usage", lambda path: Usage())
+    assert cli.main(["quick"]) == 1
+    assert "only 0.3 GB are free" in capsys.readouterr().err
+
+
+def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it_took(root, monkeypatch, capsys):
+    from lmlib import grid, notebooks
+
+    calls = []
+
+    def execute(name, output, parameters, log):
+        calls.append((name, parameters["profile"]))
+        notebooks.check_parameters(name, parameters)
+        output.write_text("{}")
+        paths.write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(grid, "ensure", lambda settings, jobs: ["run"] * len(settings))
+    monkeypatch.setattr(grid.runs, "resolve", lambda **setting: [type("Config", (), {"name": "run"})])
+    assert cli.main(["quick"]) == 0
+    assert calls == [(name, "quick") for name in cli.NOTEBOOKS]
+    said = capsys.readouterr().out
+    for name in cli.NOTEBOOKS:
+        assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
+    calls.clear()
+    assert cli.main(["quick"]) == 0 and calls == []
+    assert capsys.readouterr().out.count("unchanged: not run again") >= len(cli.NOTEBOOKS)
+
+
+def test_every_notebook_is_part_of_the_study():
+    numbered = [path.stem for path in sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))]
+    assert list(cli.NOTEBOOKS) == numbered
+    assert set(profiles.STUDY) <= set(numbered)
+
+
+def children_of(pid):
+    """Every process below `pid`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found += [int(entry.parent.name), *children_of(int(entry.parent.name))]
+    return found
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("to_all", [False, True], ids=["to the process", "to its group, as a terminal does"])
+def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(root, to_all):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lmlib", "quick", "--jobs", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    first = process.stdout.read(1)
+    while "01-covariance ..." not in first:
+        first += process.stdout.read(1) or pytest.fail(process.stderr.read())
+    deadline = time.monotonic() + 60
+    while len(children := children_of(process.pid)) < 2 and time.monotonic() < deadline:  # papermill and its kernel
+        time.sleep(0.1)
+    (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("interrupted: what was finished stays; the same command goes on from there\n")
+    assert "Traceback" not in said
+    folder = paths.CACHE / "executed" / "quick"
+    assert not (folder / "01-covariance.ipynb").exists() and not list(folder.glob("*part*"))
+    assert not (folder / "01-covariance.json").exists()
+    while any(map(alive, children)) and time.monotonic() < deadline:  # a kernel looks for its parent once a second
+        time.sleep(0.1)
+    assert len(children) >= 2 and not any(map(alive, children))
+
+
+# --- clean -----------------------------------------------------------------------------------------------------------
+
+
+def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys):
+    rows = [dict.fromkeys(results.COLUMNS, 0)]
+    for profile, names in (("quick", "abd"), ("cifar-cpu", "bc")):
+        for name in names:
+            results.write_rows(profile, name, rows)
+    gone = [
+        "data/cache/cifar10.npz", "data/cache/executed/quick/06-comparison.ipynb", "data/results/quick/tables/06.csv",
+        "figures/quick/06.png", "data/runs/a/checkpoint.safetensors", "data/runs/a/evaluations/c.npz",
+        "data/runs/d/config.json", "data/runs/.grid/a/log",
+    ]  # fmt: skip
+    kept = [
+        "data/raw/cifar-10-batches-py/data_batch_1", "data/raw/fractals/one.png", "data/results/cifar-cpu/tables/06.csv",
+        "figures/cifar-cpu/06.png", "data/runs/b/checkpoint.safetensors", "data/runs/c/checkpoint.safetensors",
+        "data/runs/e/config.json", "data/runs/a.set-aside-1/checkpoint.safetensors", "data/README.md", "notes.txt",
+        "figures/mine.png", "data/mine/a.npz",
+    ]  # fmt: skip
+    for name in gone + kept:
+        paths.write_text(root / name, "content")
+    assert cli.main(["clean"]) == 0
+    kept += ["data/results/cifar-cpu/runs/b.csv", "data/results/cifar-cpu/runs/c.csv"]
+    assert sorted(files_below(root)) == sorted(kept)
+    said = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("removed ") for line in said) and "removed data/runs/a" in said
+
+
+def test_clean_with_nothing_to_remove_says_nothing(root, capsys):
+    assert cli.main(["clean"]) == 0
+    assert capsys.readouterr().out == "" and files_below(root) == {}
+
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def requirements(tmp_path, monkeypatch):
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    return lambda text: (tmp_path / "requirements.txt").write_text(text)
+
+
+def test_pins_are_those_of_this_system_and_python(requirements):
+    requirements(
+        "# made by a command\n"
+        "pytest==1.2.3\n    # via lmlib\n\n"
+        "appnope==0.1 ; sys_platform == 'no such system'\n"
+        f"colorama==0.4 ; sys_platform == '{sys.platform}' and python_full_version >= '3.8'\n"
+        "tomli==2.0 ; python_full_version < '3'\n"
+    )
+    assert install.pins() == [("pytest", "1.2.3"), ("colorama", "0.4")]
+
+
+def test_what_is_missing_or_of_another_version_is_named(requirements, monkeypatch):
+    monkeypatch.setattr(install, "version", lambda name: {"a": "1.0", "b": "2.15.0+cpu", "c": "2.9"}[name])
+    requirements("a==1.0\nb==2.15.0\nc==3.0\n")
+    assert install.missing() == ["c 2.9 instead of 3.0"]
+
+
+def test_a_package_that_is_not_there_is_named(requirements):
+    requirements("no-such-package-anywhere==1.0\n")
+    assert install.missing() == ["no-such-package-anywhere 1.0 is not there"]
+    assert install.check() == 1
+
+
+def test_every_line_of_the_requirements_is_pinned_and_this_environment_satisfies_them():
+    assert len(install.pins()) > 50
+    assert all(version[0].isdigit() for _, version in install.pins())
+    assert install.missing() == []
+
+
+def test_too_little_disk_is_said_before_anything_is_made(requirements, tmp_path, monkeypatch, capsys):
+    requirements("")
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: Usage())
+    monkeypatch.setattr(install.subprocess, "run", lambda *_, **__: pytest.fail("something was made"))
+    assert install.make() == 1
+    said = capsys.readouterr()
+    assert "GB to download" in said.out and "too little" in said.err
+    assert not (tmp_path / ".venv").exists()
