@@ -23,6 +23,9 @@ NOTEBOOKS = (
     "05-evaluate",
     "06-comparison",
     "07-benchmarks",
+    "10-table-5",
+    "11-table-6",
+    "12-table-7",
     "14-gradcam",
     "15-ablations",
 )
