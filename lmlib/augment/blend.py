@@ -3,11 +3,13 @@
 Images are float32 (B, 3, H, W) in [0, 1]. Larger beta stays nearer the first image.
 """
 
+from functools import lru_cache, partial
+
 import numpy as np
 import torch
 
 from ..random import beta_small
-from .ops import group, per_image, to_device
+from .ops import by_kind, per_image, to_device
 
 SMALLEST = 1e-37  # as in PixMix: keeps the geometric mean finite where the other image is black
 LOG_2 = 0.6931471805599453
@@ -53,17 +55,26 @@ def hash_mask(key, keep, shape):
     key int (B,), each 0 to 2**32 - 1; keep float32 (B,) in [0, 1]; shape (C, H, W). Returns float32 (B, C, H, W) of 0 and 1.
     The hash is Wellons' lowbias32 on the key xor a Weyl sequence of the place (32-bit arithmetic that wraps).
     """
-    n = int(np.prod(shape))
-    place = torch.arange(1, n + 1, device=key.device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32))
-    h = wrap(key)[:, None] ^ place
-    h ^= (h >> 16).bitwise_and_(0xFFFF)
+    h = wrap(key)[:, None] ^ place_words(int(np.prod(shape)), key.device)
+    shifted = torch.empty_like(h)
+
+    def mix_in(bits):  # h ^= h >> bits, as if unsigned
+        h.bitwise_xor_(torch.bitwise_right_shift(h, bits, out=shifted).bitwise_and_((1 << 32 - bits) - 1))
+
+    mix_in(16)
     h *= 0x7FEB352D
-    h ^= (h >> 15).bitwise_and_(0x1FFFF)
+    mix_in(15)
     h *= 0x846CA68B - (1 << 32)
-    h ^= (h >> 16).bitwise_and_(0xFFFF)
+    mix_in(16)
     # Signed words are uniform on [-2**31, 2**31); a threshold in float64 has every bit of `keep`.
     threshold = (keep.double() * 2.0**32 - 2.0**31).clamp_(max=2.0**31 - 1).to(torch.int32)
     return h.lt_(threshold[:, None]).to(torch.float32).view(-1, *shape)
+
+
+@lru_cache(maxsize=8)
+def place_words(n, device):
+    """The Weyl sequence: int32 (n,), the k-th is (k + 1) times the golden ratio of 2**32."""
+    return torch.arange(1, n + 1, device=device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32))
 
 
 def wrap(value):
@@ -93,14 +104,5 @@ def apply_blends(image, other, kind, a, b, keep, key, clip=True):
 
     image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W), in [0, 1] if `clip`.
     """
-    order, ends = group(kind, len(BLENDS))
-    place, a, b, keep, key = (
-        to_device(part, image.device) for part in (order, a[order], b[order], keep[order], key[order])
-    )
-    image, other = image.index_select(0, place), other.index_select(0, place)
-    done = [
-        blend(name, image[g], other[g], a[g], b[g], keep[g], key[g], clip)
-        for name, g in zip(BLENDS, map(slice, ends[:-1], ends[1:]), strict=True)
-        if g.stop > g.start
-    ]
-    return torch.cat(done).index_select(0, to_device(np.argsort(order), image.device))
+    functions = [partial(blend, name, clip=clip) for name in BLENDS]
+    return by_kind(functions, kind, image, other, *(to_device(part, image.device) for part in (a, b, keep, key)))

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..errors import check_name
 from ..random import integers, uniforms, words
 from .base import Augmentation, MixingImages, Params, Window, check_range
 from .blend import BLENDS, PROBABILITIES, apply_blends, draw_weights
-from .ops import OPS, apply_operations, draw_levels, to_device
+from .ops import OPS, apply_operations, draw_levels, put, take
 
 
 @dataclass(frozen=True)
@@ -89,31 +88,34 @@ class LayerMix(Augmentation):
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
         return LayerMixParams(layer, op, level, blend, a, b, keep, mask_key, picture, window)
 
+    def order(self, params, n):
+        return np.lexsort((params.blend[:, 0], params.layer == 1, params.op[:, 0]))
+
     def change(self, images, params):
-        # Deepest layer first: each stage then works on a leading part of the batch.
-        first = np.argsort(-params.layer, kind="stable")
-        second, third = (first[: int((params.layer >= layer).sum())] for layer in (2, 3))
+        mixed = self.operation(images, params, slice(None), 0)
 
-        image = apply_operations(self.table, images, first, params.op[first, 0], params.level[first, 0])
-        finished = [image[len(second) :]]
-
+        second = np.flatnonzero(params.layer >= 2)
         if len(second):
-            view = apply_operations(self.table, images, second, params.op[second, 1], params.level[second, 1])
-            image = self.blend(image[: len(second)], view, params, second, 0)
-            finished.insert(0, image[len(third) :])
+            view = self.operation(take(images, second), params, second, 1)
+            mixed = put(mixed, second, self.blend(take(mixed, second), view, params, second, 0))
 
+        third = np.flatnonzero(params.layer == 3)
         if len(third):
             mixing_image = self.mixing.crop(
                 params.picture[third], params.window[third], tuple(images.shape[-2:]), images.device
             )
-            image = self.blend(image[: len(third)], mixing_image, params, third, 1)
-            every = np.arange(len(third))
-            finished.insert(0, apply_operations(self.table, image, every, params.op[third, 2], params.level[third, 2]))
+            blended = self.blend(take(mixed, third), mixing_image, params, third, 1)
+            mixed = put(mixed, third, self.operation(blended, params, third, 2))
 
-        return torch.cat(finished).index_select(0, to_device(np.argsort(first), images.device))
+        return mixed
+
+    def operation(self, images, params, chosen, n):
+        """The n-th operation (0, 1 or 2) of the chosen samples on their images."""
+        op, level = params.op[chosen, n], params.level[chosen, n]
+        return apply_operations(self.table, images, np.arange(len(images)), op, level)
 
     @staticmethod
     def blend(image, other, params, chosen, n):
-        """The `n`-th blend (0 or 1) of the chosen samples."""
+        """The n-th blend (0 or 1) of the chosen samples."""
         drawn = (getattr(params, name)[chosen, n] for name in ("blend", "a", "b", "keep", "mask_key"))
         return apply_blends(image, other, *drawn)

@@ -8,6 +8,7 @@ Sources: Table 2 of the LayerMix paper (`PAPER`), the twelve functions of its re
 gives a range but no reading, `PAPER` takes AugMix's and timm's increasing forms: a larger magnitude is a stronger change.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,21 +28,68 @@ def per_image(values):
     return values[:, None, None, None]
 
 
-def affine(images, matrix):
+def affine(images, *matrix):
     """Sample images at `matrix @ (x, y, 1)`, coordinates in pixels from the centre: bilinear, zero outside.
 
-    matrix: float32 (B, 2, 3), from output to input positions. Products and sums per pixel, so that an image does not depend on its
-    batch (a batched matrix product does), in torchvision's order and with its fused multiply-add, here by way of float64: a float32
-    position is off by up to 2e-5 pixels at 224 px, which shows in the image unless both round alike.
+    matrix: xx, xy, x0, yx, yy, y0, from output to input positions, each a tensor (B,) or a number, the same for all. Products and
+    sums per pixel, so that an image does not depend on its batch (a batched matrix product does), in torchvision's order and with
+    its fused multiply-add, here by way of float64: a float32 position is off by up to 2e-5 pixels at 224 px, which shows in the
+    image unless both round alike. What one of x and y alone decides is computed for a row or a column, not for every pixel.
     """
     height, width = images.shape[-2:]
-    x = torch.arange(width, device=images.device, dtype=torch.float32) + 0.5 - width / 2
-    y = torch.arange(height, device=images.device, dtype=torch.float64) + 0.5 - height / 2
-    scaled = matrix / torch.tensor([width / 2, height / 2], device=images.device)[:, None]
-    along_x, along_y, offset = (scaled[:, :, k, None, None] for k in range(3))
-    grid = ((along_x * x).double() + along_y.double() * y[:, None]).float().add_(offset)  # (B, 2, H, W)
+    x, y = from_centre(width, images.device), from_centre(height, images.device)[:, None]
+    grid = torch.empty(len(images), 2, height, width, device=images.device)
+    for axis, side in enumerate((width, height)):
+        along_x, along_y, offset = (scaled(value, side / 2) for value in matrix[3 * axis : 3 * axis + 3])
+        if along_y is None:
+            position = along_x * x
+        elif along_x is None:
+            position = along_y * y
+        else:
+            position = (along_x * x).double() + along_y * y.double()
+        grid[:, axis] = position if offset is None else position.float() + offset
     moved = grid_sample(images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
     return moved.clamp_(max=1)  # four weights may add up to one and a last bit
+
+
+@lru_cache(maxsize=8)
+def from_centre(n, device):
+    """The middles of n pixels, in pixels from the centre: float32 (n,)."""
+    return torch.arange(n, device=device, dtype=torch.float32) + 0.5 - n / 2
+
+
+def scaled(value, half):
+    """value / half: float32 (B, 1, 1), or a number; None for the number 0."""
+    if isinstance(value, torch.Tensor):
+        return value.to(torch.float32)[:, None, None] / half
+    return float(np.float32(value / half)) if value else None
+
+
+def rotate(images, level):
+    """Rotate by `level` degrees, counter-clockwise, about the centre."""
+    angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
+    cos, sin = angle.cos(), angle.sin()
+    return affine(images, cos, -sin, 0, sin, cos, 0)
+
+
+def shear_x(images, level):
+    """Shear along x about the centre; `level` is the tangent of the angle."""
+    return affine(images, 1, level, 0, 0, 1, 0)
+
+
+def shear_y(images, level):
+    """Shear along y about the centre; `level` is the tangent of the angle."""
+    return affine(images, 1, 0, 0, level, 1, 0)
+
+
+def translate_x(images, level):
+    """Move to the right by `level` pixels, which need not be whole."""
+    return affine(images, 1, 0, -level, 0, 1, 0)
+
+
+def translate_y(images, level):
+    """Move down by `level` pixels, which need not be whole."""
+    return affine(images, 1, 0, 0, 0, 1, -level)
 
 
 def matrices(xx, xy, x0, yx, yy, y0):
@@ -49,42 +97,11 @@ def matrices(xx, xy, x0, yx, yy, y0):
     return torch.stack([xx, xy, x0, yx, yy, y0], dim=-1).to(torch.float32).unflatten(-1, (2, 3))
 
 
-def rotate(images, level):
-    """Rotate by `level` degrees, counter-clockwise, about the centre."""
-    angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
-    cos, sin = angle.cos(), angle.sin()
-    return affine(images, matrices(cos, -sin, 0 * cos, sin, cos, 0 * cos))
-
-
-def shear_x(images, level):
-    """Shear along x about the centre; `level` is the tangent of the angle."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, level, zero, zero, one, zero))
-
-
-def shear_y(images, level):
-    """Shear along y about the centre; `level` is the tangent of the angle."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, zero, level, one, zero))
-
-
-def translate_x(images, level):
-    """Move to the right by `level` pixels, which need not be whole."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, -level, zero, one, zero))
-
-
-def translate_y(images, level):
-    """Move down by `level` pixels, which need not be whole."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, zero, zero, one, -level))
-
-
 def grayscale(images, level):
     """Luma of the image in all three channels; `level` is not used."""
     red, green, blue = images.unbind(1)
     grey = red * 0.2989 + green * 0.587 + blue * 0.114
-    return grey[:, None].expand(-1, 3, -1, -1)
+    return torch.stack([grey, grey, grey], 1)
 
 
 def brightness(images, level):
@@ -213,15 +230,44 @@ def apply_operations(table, images, chosen, op, level):
     table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
     level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W).
     """
-    order, ends = group(op, len(table))
-    images = images.index_select(0, to_device(chosen[order], images.device))
-    level = to_device(level[order], images.device)
-    done = [
-        operation.function(images[start:end], level[start:end])
-        for operation, start, end in zip(table.values(), ends[:-1], ends[1:], strict=True)
-        if end > start
-    ]
-    return torch.cat(done).index_select(0, to_device(np.argsort(order), images.device))
+    functions = [operation.function for operation in table.values()]
+    return by_kind(functions, op, take(images, chosen), to_device(level, images.device))
+
+
+def by_kind(functions, kind, images, *parts):
+    """Each sample changed by the function of its kind, `functions[kind]`: float32 (B, 3, H, W).
+
+    kind: int (B,), a NumPy array; images float32 (B, 3, H, W); parts: what else a function gets the rows of its kind of, tensors
+    (B, ...) on the device of the images.
+    """
+    done = torch.empty_like(images, memory_format=torch.contiguous_format)
+    for k in np.unique(kind):
+        chosen = np.flatnonzero(kind == k)
+        done = put(done, chosen, functions[k](*(take(part, chosen) for part in (images, *parts))))
+    return done
+
+
+def take(images, chosen):
+    """Rows of a tensor, (N, ...), in the order of `chosen`, int (N,), a NumPy array: a view where they are a run."""
+    run = as_run(chosen)
+    return images[run] if run else images.index_select(0, to_device(chosen, images.device))
+
+
+def put(images, chosen, rows):
+    """`images` with rows written into it at the places `chosen`; `rows` themselves where they are all of it."""
+    run = as_run(chosen)
+    if run and len(rows) == len(images):
+        return rows
+    if run:
+        images[run] = rows
+        return images
+    return images.index_copy_(0, to_device(chosen, images.device), rows)
+
+
+def as_run(chosen):
+    """Positions that follow one another, at least one, as a slice; None where they do not."""
+    start, n = chosen[0], len(chosen)
+    return slice(start, start + n) if n == 1 or (chosen[1:] - chosen[:-1] == 1).all() else None
 
 
 def group(kind, n_kinds):
