@@ -23,9 +23,11 @@ NOTEBOOKS = (
     "05-evaluate",
     "06-comparison",
     "07-benchmarks",
+    "09-tables-3-4",
     "10-table-5",
     "11-table-6",
     "12-table-7",
+    "13-heatmaps",
     "14-gradcam",
     "15-ablations",
 )

@@ -257,9 +257,11 @@ def ablations(profile):
 STUDY = {
     "06-comparison": comparison,
     "07-benchmarks": comparison,
+    "09-tables-3-4": every_method,
     "10-table-5": table_5,
     "11-table-6": table_6,
     "12-table-7": table_7,
+    "13-heatmaps": every_method,
     "14-gradcam": every_method,
     "15-ablations": ablations,
 }
