@@ -227,13 +227,12 @@ def assert_same_end(undisturbed, survivor):
 
 def test_a_training_killed_at_random_moments_ends_as_if_nothing_had_happened(root):
     moments = random.Random()
-    shares = [moments.uniform(0.05, 0.3) for _ in range(3)]
-    print("killed after", shares)
-    settings = TINY | {"epochs": 4, "n_train": 128, "batch_size": 32}
-    ends, *states = killed(root, settings, [["after", share] for share in shares])
-    assert ends.count(9) == 3 and ends[-1] == 0
+    deaths = [[when, moments.uniform(0, 0.9)] for when in ("after", "saved", "saved", "saved")]
+    print("killed", deaths)
+    ends, *states = killed(root, TINY | {"epochs": 8, "n_train": 128, "batch_size": 32}, deaths)
+    assert ends == [9, 9, 9, 9, 0]
     assert_same_end(*states)
-    assert [entry["epoch"] for entry in states[0][1]["history"]] == [0, 1, 2, 3]
+    assert [entry["epoch"] for entry in states[0][1]["history"]] == list(range(8))
 
 
 def test_a_network_with_dropout_killed_within_an_epoch_or_a_save_ends_as_if_nothing_had_happened(root):
