@@ -30,6 +30,7 @@ NOTEBOOKS = (
     "13-heatmaps",
     "14-gradcam",
     "15-ablations",
+    "16-report",
 )
 
 
@@ -86,7 +87,7 @@ def check_room():
 def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
-    from . import grid, notebooks, results  # heavy: after the words were checked
+    from . import grid, notebooks, report, results  # heavy: after the words were checked
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
@@ -105,10 +106,16 @@ def study(profile, jobs):
             own[name] = {"dataset": sizes.datasets[0]}
         elif name == "02-fractals":
             own[name] = {"source": grid.runs.fractal_source(), "n_fractals": sizes.n_fractals}
-        inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else ()
+        inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
+        if name == "16-report":  # it shows what the others made
+            inputs += [file for other in NOTEBOOKS[:-1] for file in notebooks.made_by(other, profile)]
+            inputs += paths.PUBLISHED.iterdir()
         print(f"{name} ...", end=" ", flush=True)
         times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs)
         print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
+    page = paths.FIGURES / profile / "16-report.html"  # an executed notebook cannot export itself
+    if times["16-report"][1] or not page.exists():
+        report.export(paths.CACHE / "executed" / profile / "16-report.ipynb", page)
     print_summary(profile, times, time.time() - start)
 
 
@@ -116,7 +123,7 @@ def print_summary(profile, times, total):
     """What was made, and how long each notebook took."""
     from . import notebooks
 
-    print(f"\nFigures and tables of {profile}:")
+    print(f"\nFigures and tables of {profile}, the paper's in one page in figures/{profile}/16-report.html:")
     for name in NOTEBOOKS:
         for file in notebooks.made_by(name, profile):
             print(f"  {file.relative_to(paths.ROOT)}")

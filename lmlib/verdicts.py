@@ -196,7 +196,7 @@ def layers_seen(measured, *, profile):
     Errors of two layers are taken for independent, which is wide: both are of the same images. Half widths: 1.96 standard errors.
     """
     records = []
-    for what, sign, measure in (("diversity", 1, "mean squared change"), ("affinity", -1, "affinity")):
+    for what, sign, measure in (("diversity", 1, "mean squared change, x 100"), ("affinity", -1, "affinity")):
         for upper, lower in (("layer 2", "layer 1"), ("layer 3", "layer 2")):
             ours, reference = measured.loc[upper], measured.loc[lower]
             mean, error = ours[what] - reference[what], math.hypot(ours[f"{what}_error"], reference[f"{what}_error"])
@@ -259,7 +259,7 @@ def summarise(table, claims, *, profile):
         else:
             said = f"no verdict: fewer than {N_SEEDS} seeds" if word == "too few seeds" else word
         kept = {name: claim[name] for name in ("claim", "statement", "where")}
-        scale = "; ".join(dict.fromkeys(every.loc[every["n"] > 0, "scale"]))
+        scale = ", ".join(dict.fromkeys(", ".join(every.loc[every["n"] > 0, "scale"]).split(", ")))
         rows.append(kept | {"seen": seen_in_words(every[every["n"] > 0]), "scale": scale, "verdict": said})
     return pd.DataFrame(rows).set_index("claim")
 
@@ -275,10 +275,12 @@ def seen_in_words(present):
             words = f"{(part['mean'].abs() <= POINTS).sum()} of {len(part)} differences within half a point"
             words += f", {part['holds'].sum()} off zero beyond their spread"
         else:
-            words = f"{along.sum()} of {len(part)} differences as claimed; beyond their spread, "
-            words += f"{(along & part['holds']).sum()} for the claim and {(~along & part['holds']).sum()} against it"
+            words = f"{along.sum()} of {len(part)} differences as claimed"
+            if part["n"].max() > 1:
+                words += f"; beyond their spread, {(along & part['holds']).sum()} for the claim and"
+                words += f" {(~along & part['holds']).sum()} against it"
         low, high = part["n"].min(), part["n"].max()
-        words += f" (n = {low}{': no spread' if low == 1 else ''})" if low == high else f" (n = {low} to {high})"
+        words += f" (n = {low}{': no spread' if high == 1 else ''})" if low == high else f" (n = {low} to {high})"
         sentences.append((name if released.any() else "") + words)
     return ". ".join(sentences)
 
@@ -287,19 +289,13 @@ def wide(table):
     """Comparisons for people: DataFrame of text, one row each, in percent points but for distances."""
     present = table[table["n"] > 0]
     words = present.assign(holds=present["holds"].astype(bool)).apply(difference_text, axis=1)
-    printed = (present["printed"] * [1 if name in NOT_FRACTIONS else 100 for name in present["measure"]]).map(
-        "{:+.2f}".format
-    )
+    printed = (present["printed"] * np.where(present["measure"].isin(NOT_FRACTIONS), 1, 100)).map("{:+.2f}".format)
     claimed = present["sign"].map({-1: "lower", 1: "higher", 0: "hardly differs"})
-    columns = {
-        "claim": present["claim"],
-        "measure": present["title"],
-        "ours": present["ours"],
-        "reference": present["reference"],
-    }
-    columns |= {"claimed": claimed, "ours minus reference": words, "the paper's": printed.replace("+nan", "")}
+    columns = {name: present[name] for name in ("claim", "title", "ours", "reference")} | {"claimed": claimed}
+    columns |= {"ours minus reference": words, "the paper's": printed.replace("+nan", "")}
     columns |= {
         "judged": present["judged"].where(present["decides"], present["judged"] + " (beside)"),
         "scale": present["scale"],
     }
-    return pd.DataFrame(columns).set_index(["claim", "measure"])
+    found = pd.DataFrame(columns).rename(columns={"title": "measure"}).set_index(["claim", "measure"])
+    return found if present["printed"].notna().any() else found.drop(columns="the paper's")

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from tiny import files_below
 
@@ -126,7 +127,7 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
     def execute(name, output, parameters, log):
         calls.append((name, parameters["profile"]))
         notebooks.check_parameters(name, parameters)
-        output.write_text("{}")
+        nbformat.write(nbformat.v4.new_notebook(), output)
         paths.write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
 
     monkeypatch.setattr(notebooks, "execute", execute)
@@ -137,6 +138,9 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
     said = capsys.readouterr().out
     for name in cli.NOTEBOOKS:
         assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
+    assert (
+        "  figures/quick/16-report.html\n" in said and (paths.FIGURES / "quick" / "16-report.html").stat().st_size > 500
+    )
     calls.clear()
     assert cli.main(["quick"]) == 0 and calls == []
     assert capsys.readouterr().out.count("unchanged: not run again") >= len(cli.NOTEBOOKS)
