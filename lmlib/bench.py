@@ -199,22 +199,57 @@ def bench_training(*, n_repeats, batch=128, seed=0):
     )
 
 
-def main(n_repeats=7):
-    """Print the tables, say which goals are met, and draw the bars as figures/quick/bench.png. About a minute on two cores."""
-    print(
-        f"{n_repeats} rounds, round-robin in one process; load at the start {os.getloadavg()[0]:.1f}, medians and best rounds"
-    )
+def show(table, **digits):
+    """Print a table without its index; digits: of single columns."""
+    with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 2):
+        print(table.round({"median": 0, "best": 0} | digits).to_string(index=False), end="\n\n", flush=True)
+
+
+def goal(what, reached, goal, *, at_most=False, digits=1):
+    """A sentence: what was reached beside its goal, and whether that is met. at_most: whether less is better."""
+    met = reached <= goal if at_most else reached >= goal
+    return f"{'met   ' if met else 'MISSED'}  {what}: {reached:,.{digits}f} (goal: {goal:g} or {'less' if at_most else 'more'})"
+
+
+def section_layermix(n_repeats=7):
+    """LayerMix beside a per-image loop, torchvision's AugMix and a training step."""
     tables = [bench_augmentation(n_repeats=n_repeats, size=size, batch=batch) for size, batch in ((32, 512), (224, 32))]
     training = bench_training(n_repeats=3 * n_repeats)
-    with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 2):
-        for table in (*tables, training):
-            print(table.round({"median": 0, "best": 0}).to_string(index=False), end="\n\n")
-    for table in tables:
-        size, reached = table["size"].iloc[0], table.set_index(["program", "threads"])["ratio"]["LayerMix", 1]
-        print(f"{size} px: LayerMix on 1 thread is {reached:.1f} times the loop (goal: {GOALS[size]} or more)")
-    reached = training.set_index(["program", "threads"])["share of the step on 1"]["LayerMix on uint8", 1]
-    print(f"LayerMix on 1 thread takes {reached:.2f} of a training step on 1 thread (goal: {SHARE} or less)")
+    for table in (*tables, training):
+        show(table)
     print(f"drawn: {plots.save(draw(tables), 'bench', profile='quick')}")
+    sizes = [table["size"].iloc[0] for table in tables]
+    ratios = [table.set_index(["program", "threads"])["ratio"]["LayerMix", 1] for table in tables]
+    share = training.set_index(["program", "threads"])["share of the step on 1"]["LayerMix on uint8", 1]
+    return [
+        *(
+            goal(f"LayerMix at {size} px on 1 thread, times the loop", ratio, GOALS[size])
+            for size, ratio in zip(sizes, ratios, strict=True)
+        ),
+        goal("LayerMix's share of a training step on 1 thread", share, SHARE, at_most=True, digits=2),
+    ]
+
+
+def main():
+    """Run every section, draw its figures as figures/quick/bench*.png, then print the goals. Minutes on two cores."""
+    from . import bench_methods, bench_study  # they are measured with this module's functions
+
+    sections = (
+        section_layermix,
+        bench_methods.section_methods,
+        bench_study.section_steps,
+        bench_study.section_corruptions,
+        bench_study.section_widgets,
+        bench_study.section_fractals,
+    )
+    goals, start = [], time.time()
+    print("Rows of a table are timed round-robin in one process: medians and best rounds.")
+    for number, section in enumerate(sections, 1):
+        load = os.getloadavg()[0]
+        print(f"\n[{number}/{len(sections)}] {section.__doc__.splitlines()[0]} Load {load:.1f}.", flush=True)
+        goals += section()
+    print("\nGoals:", *goals, sep="\n  ")
+    print(f"{time.time() - start:.0f} s; load at the end {os.getloadavg()[0]:.1f}")
 
 
 def draw(tables):

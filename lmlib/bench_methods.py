@@ -1,12 +1,18 @@
 """How fast every method is, on one thread, beside the baseline and beside torchvision's own transform where there is one."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from torchvision.transforms import v2 as transforms
 
+from . import plots
 from .augment import METHODS, build_method
-from .bench import round_robin, speed
+from .bench import round_robin, show, speed
+
+GOAL, RATIO = 5_000, 4
+"""Images/s on one thread at 32 px, batch 512, that every mixing method should reach, or else this many times its per-image form."""
+MIXING = tuple(name for name in METHODS if "mix" in name)
 
 TORCHVISION = {
     "random_erasing": transforms.RandomErasing,
@@ -68,3 +74,43 @@ def bench_methods(n_repeats, *, size=32, batch=512, seed=0):
         for name in METHODS
     ]
     return pd.DataFrame(rows).assign(ratio=lambda rows: rows["median"] / rows["torchvision"])
+
+
+def section_methods(n_repeats=5):
+    """Every method on one thread, beside torchvision's transform where there is one."""
+    table = bench_methods(n_repeats)
+    show(table, torchvision=0)
+    print(f"drawn: {plots.save(draw(table), 'bench-methods', profile='quick')}")
+    return goals(table)
+
+
+def goals(table):
+    """A sentence for each mixing method that is below `GOAL`, and one for the rest."""
+    mixing = table[table["method"].isin(MIXING)].set_index("method")
+    slow = mixing[mixing["median"] < GOAL]
+    sentences = [
+        f"met     {len(mixing) - len(slow)} of {len(mixing)} mixing methods: {GOAL:,} images/s or more on 1 thread"
+    ]
+    for name, row in slow.iterrows():
+        met, ratio = (
+            row["ratio"] >= RATIO,
+            "no per-image form" if np.isnan(row["ratio"]) else f"{row['ratio']:.1f} times",
+        )
+        sentences.append(
+            f"{'met   ' if met else 'MISSED'}  {name}: {row['median']:,.0f} images/s, {ratio} (goal: {GOAL:,}, or {RATIO} times)"
+        )
+    return sentences
+
+
+def draw(table):
+    """Images/s of each method, ours and torchvision's, on a logarithmic axis. Returns the figure."""
+    figure, axis = plt.subplots(figsize=(6.5, 4.5))
+    axis.plot(table["median"], table["method"], "o", color=plots.COLOURS[0], label="ours")
+    axis.plot(table["torchvision"], table["method"], "s", color=plots.COLOURS[1], label="torchvision")
+    axis.axvline(GOAL, color="0.4", linewidth=1, linestyle="--", label=f"{GOAL:,}: goal of the\nmixing methods")
+    axis.grid(axis="y", color="0.92")
+    title = f"{table['size'][0]} px, batch {table['batch'][0]}, one thread"
+    axis.set(xscale="log", xlabel="images/s", title=title)
+    axis.invert_yaxis()
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

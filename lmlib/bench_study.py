@@ -1,0 +1,160 @@
+"""What someone waits for: a training step with augmentation or with JSD, corrupted images, the explorer, fractals."""
+
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from . import plots, runs
+from .augment import METHODS
+from .bench import goal, n_threads, round_robin, show
+from .corruptions import bench as corruptions
+from .explorer import Explorer
+from .flames import generate
+from .gallery import Gallery
+from .profiles import run_settings
+from .training import BLOCK, Trainer
+
+JSD, TRAINING, RESPONSE = 3.2, 80, 100
+"""A JSD step in plain steps at most; speed with augmentation in % of the bare step's at least; ms from an event to a picture."""
+
+
+def bench_steps(*, n_repeats):
+    """Training steps of the profile `quick` (WRN-10-1, batch 128, bf16, one thread): a DataFrame, one row a kind of step.
+
+    n_repeats: rounds, each of which times every row once. As many steps are timed together as a training augments batches in one
+    call, so that a row with augmentation has its whole cost: flip and crop, LayerMix, and LayerMix twice for JSD.
+    Columns: step, ms (median a step), images/s, and "of the bare step" (ratio of the medians).
+    """
+    programs, n_steps = {}, BLOCK["cpu"]
+    for loss in ("ce", "jsd"):
+        settings = run_settings("quick", method="layermix", loss=loss, n_fractals=64)
+        config, dataset, method = runs.resolve(**settings)
+        trainer, n_images = Trainer(config, dataset, method), n_steps * config.batch_size
+        trainer.batches.index = trainer.batches.index[:n_images]  # an epoch of n_steps whole batches
+        fixed = list(trainer.batches.epoch(0))
+        programs[f"{loss}, bare", config.threads] = lambda epoch, trainer=trainer, fixed=fixed: train(trainer, fixed)
+        programs[f"{loss}, with LayerMix", config.threads] = lambda epoch, trainer=trainer: train(
+            trainer, trainer.batches.epoch(epoch)
+        )
+    seconds = round_robin(programs, n_repeats, "training steps")
+    medians = {name: np.median(times) / n_steps for (name, _), times in seconds.items()}
+    return pd.DataFrame(
+        {
+            "step": name,
+            "ms": 1000 * median,
+            "images/s": config.batch_size / median,
+            "of the bare step": median / medians["ce, bare"],
+        }
+        for name, median in medians.items()
+    )
+
+
+def train(trainer, batches):
+    """One step on each of the batches; steps are counted from 0, as at the start of a training."""
+    trainer.model.train()
+    for step, batch in enumerate(batches):
+        trainer.step(step, *batch)
+
+
+def bench_widgets(*, seed=0):
+    """Milliseconds from a control's event to the new picture at 32 px, one thread: a DataFrame, one row a control.
+
+    Columns: widget, control, median and slowest in ms, and n, the number of events.
+    """
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (16, 3, 32, 32), dtype=np.uint8)
+    grey, colour = (random.integers(0, 256, (16, n, 36, 36), dtype=np.uint8) for n in (1, 3))
+    explorer, gallery = Explorer(images, grey), Gallery(images, {"grey": grey, "colour": colour})
+    magnitudes, betas = np.linspace(0, 10, 21), np.linspace(0.5, 10, 20)
+    events = {
+        ("explorer", "magnitude"): (explorer.magnitude, magnitudes),
+        ("explorer", "beta"): (explorer.beta, betas),
+        ("explorer", "seed"): (explorer.seed, range(1, 21)),
+        ("explorer", "image"): (explorer.image, range(1, 16)),
+        ("explorer", "operation"): (explorer.operation, explorer.operation.options[1:]),
+        ("gallery", "method"): (gallery.method, METHODS),
+    }
+    rows = []
+    with n_threads(1):
+        for (widget, name), (control, values) in events.items():
+            times = 1000 * np.array([seconds_to_set(control, value) for value in values])
+            rows.append(
+                {"widget": widget, "control": name, "median": np.median(times), "slowest": max(times), "n": len(times)}
+            )
+    return pd.DataFrame(rows)
+
+
+def seconds_to_set(control, value):
+    """Seconds that a control's new value takes to be shown."""
+    start = time.perf_counter()
+    control.value = value
+    return time.perf_counter() - start
+
+
+def bench_fractals(*, n_repeats):
+    """Generated fractals per second, one process: a DataFrame with size (px), n, seconds and fractals/s."""
+    rows = []
+    for size, n in ((36, 8), (256, 2)):
+        generate(1, size=size)
+        start = time.perf_counter()
+        for seed in range(n_repeats):  # other fractals each time: their costs differ
+            generate(n, size=size, seed=seed)
+        seconds = time.perf_counter() - start
+        rows.append({"size": size, "n": n * n_repeats, "seconds": seconds, "fractals/s": n * n_repeats / seconds})
+    return pd.DataFrame(rows)
+
+
+def draw_corruptions(table):
+    """Milliseconds of each generator, ours a dot, the reference's range a line, one panel a benchmark. Returns the figure."""
+    benchmarks = list(dict.fromkeys(table["benchmark"]))
+    figure, axes = plt.subplots(1, len(benchmarks), figsize=(11, 4))
+    for axis, benchmark in zip(axes, benchmarks, strict=True):
+        part = table[table["benchmark"] == benchmark]
+        ranges = [corruptions.REFERENCE_MS[benchmark].get(name, (np.nan, np.nan)) for name in part["name"]]
+        axis.hlines(part["name"], *zip(*ranges, strict=True), color=plots.COLOURS[1], linewidth=4)
+        axis.plot([low for low, _ in ranges], part["name"], "|", color=plots.COLOURS[1], markersize=9)
+        axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
+        axis.set(xscale="log", title=benchmark, xlabel=f"ms a{' sequence' if benchmark == 'cifar_p' else 'n image'}")
+        axis.invert_yaxis()
+    figure.suptitle("dots: ours; lines: the reference programs, measured elsewhere", fontsize=10)
+    return figure
+
+
+def section_steps(n_repeats=7):
+    """Training steps of the profile quick: cross-entropy and JSD, bare and with LayerMix."""
+    table = bench_steps(n_repeats=n_repeats)
+    show(table, **{"images/s": 0})
+    steps = table.set_index("step")["of the bare step"]
+    return [
+        goal("a JSD step, augmentation aside, in plain steps", steps["jsd, bare"], JSD, at_most=True, digits=2),
+        goal(
+            "training with flip, crop and LayerMix, % of the bare step's speed",
+            100 / steps["ce, with LayerMix"],
+            TRAINING,
+        ),
+    ]
+
+
+def section_corruptions():
+    """Every corruption, milliseconds an image (a sequence for CIFAR-P), beside the reference's, which was measured elsewhere."""
+    table = corruptions.bench()
+    print(f"drawn: {plots.save(draw_corruptions(table), 'bench-corruptions', profile='quick')}")
+    return []
+
+
+def section_widgets():
+    """The widgets of 03-layermix and 08-methods: from an event to the new picture."""
+    table = bench_widgets()
+    show(table, median=1, slowest=1)
+    explorer = table[table["widget"] == "explorer"]
+    return [
+        goal("the explorer at 32 px, slowest control's median, ms", explorer["median"].max(), RESPONSE, at_most=True)
+    ]
+
+
+def section_fractals(n_repeats=5):
+    """Generated fractals."""
+    show(bench_fractals(n_repeats=n_repeats))
+    return []
