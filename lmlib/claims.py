@@ -198,3 +198,25 @@ def comparisons(profile):
     """All comparisons of a profile's size, claim by claim: list of `Comparison`."""
     parts = (of_tables_3_and_4, of_table_5, of_table_6, of_table_7, of_the_text)
     return [comparison for part in parts for comparison in part(profile)]
+
+
+def labels_of(comparison):
+    """What the two sides are, for people: the method, and what differs between them or from its own parameters."""
+    sides = comparison.ours, comparison.reference
+    names = ("dataset", "network", "epochs", "loss", "fractals", "n_train")
+    differing = [name for name in names if comparison.ours[name] != comparison.reference[name]]
+    own = sorted({key for side in sides for cell in side["parameters"] for key in json.loads(cell)})
+    labels = []
+    for side in sides:
+        words = [
+            f"{side[name]} epochs" if name == "epochs" else side[name] for name in differing if side[name] != "none"
+        ]
+        cells = [settings_of(side["method"], cell) for cell in side["parameters"]]
+        words += [f"{key} {short(cells[0][key])}" for key in own if all(cell[key] == cells[0][key] for cell in cells)]
+        labels.append(", ".join([side["method"], *words]))
+    return labels
+
+
+def short(value):
+    """A setting as text: numbers of a list to two digits."""
+    return " / ".join(f"{one:.2g}" for one in value) if isinstance(value, list | tuple) else str(value)

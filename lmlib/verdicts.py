@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from .ablations import difference_text
-from .claims import RELEASED
+from .claims import RELEASED, labels_of
 from .honesty import COUNTED
 from .plots import NOT_FRACTIONS
 from .profiles import table_dataset
@@ -118,22 +118,6 @@ def scale_of(found):
         ["test images generated"] if found["source"].str.contains("generated").any() else []
     )
     return ", ".join(words)
-
-
-def labels_of(comparison):
-    """What the two sides are, for people: the method, and what differs between them or from its own parameters."""
-    sides = comparison.ours, comparison.reference
-    differing = [
-        name
-        for name in ("dataset", "network", "epochs", "loss", "fractals", "n_train")
-        if len({s[name] for s in sides}) > 1
-    ]
-    labels = []
-    for side in sides:
-        words = [f"{side[name]} epochs" if name == "epochs" else side[name] for name in differing]
-        words += [" or ".join(dict.fromkeys(side["parameters"]))] if set(side["parameters"]) != {"{}"} else []
-        labels.append(", ".join([side["method"], *words]))
-    return labels
 
 
 def judge(rows, wanted):
@@ -273,7 +257,7 @@ def seen_in_words(present):
         along = part["sign"] * part["mean"] > 0
         if (part["sign"] == 0).all():
             words = f"{(part['mean'].abs() <= POINTS).sum()} of {len(part)} differences within half a point"
-            words += f", {part['holds'].sum()} off zero beyond their spread"
+            words += f", {part['holds'].sum()} off zero beyond their spread" if part["n"].max() > 1 else ""
         else:
             words = f"{along.sum()} of {len(part)} differences as claimed"
             if part["n"].max() > 1:

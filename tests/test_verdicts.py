@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lmlib import measures
-from lmlib.claims import Comparison, comparisons, side
+from lmlib.claims import Comparison, comparisons, labels_of, side
 from lmlib.published import claims
 from lmlib.results import COLUMNS
 from lmlib.tables import MCE, Column
@@ -240,3 +240,11 @@ def test_comparisons_read_for_people_in_points_and_distances_in_their_unit():
         "-0.10",
     ]
     assert found["ours minus reference"].iloc[0].startswith("-5.0 [")
+
+
+def test_the_two_sides_of_a_comparison_are_named_by_what_differs():
+    labels = {tuple(labels_of(one)) for one in comparisons("paper")}
+    assert ("layermix_released, grey", "pixmix, colour") in labels and ("layermix, grey", "baseline") in labels
+    assert ("layermix, 100 epochs, jsd", "layermix, 300 epochs, ce") in labels
+    assert ("layermix, beta 5", "layermix, beta 3") in labels
+    assert ("layermix, probabilities 0.33 / 0.33 / 0.17 / 0.17", "layermix, probabilities 0.5 / 0.5 / 0 / 0") in labels
