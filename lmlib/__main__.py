@@ -23,6 +23,7 @@ NOTEBOOKS = (
     "05-evaluate",
     "06-comparison",
     "07-benchmarks",
+    "08-methods",
     "09-tables-3-4",
     "10-table-5",
     "11-table-6",

@@ -63,8 +63,10 @@ def cluster_mean(values, clusters):
 
 
 def moments_table(samples, by):
-    """Means of `MOMENTS` for each value of the column `by` (or of a list of columns): DataFrame with each mean, its standard error ("<name>_se",
-    images as clusters), and n_samples and n_images, in the order of appearance."""
+    """Means of `MOMENTS` for each value of a column, or of a list of columns: DataFrame, groups in the order of appearance.
+
+    Columns: each mean, its standard error ("<name>_se", images as clusters), n_samples and n_images.
+    """
     rows = {}
     for key, group in samples.groupby(by, sort=False):
         row = {}

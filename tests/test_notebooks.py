@@ -16,6 +16,7 @@ from PIL import Image
 from tiny import move
 
 from lmlib import evaluation, grid, notebooks, outcomes, paths, profiles, results, runs
+from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
 from lmlib.notebooks import NotebookFailed, execute, fingerprint, modules_used, refresh
 
@@ -200,6 +201,15 @@ def test_06_comparison_makes_its_table_from_the_rows(study, run_of_04):
     assert table.loc[("clean", "clean_error"), ["baseline", "layermix"]].tolist() == [
         "60.0 ± 10.0 (n=3)", "20.0 ± 10.0 (n=3)"]  # fmt: skip
     assert (table["profile"] == "quick").all()
+
+
+def test_08_methods_draws_every_method_and_measures_its_moments(study):
+    made = study.run("08-methods", n_images=60, n_fractals=1, n_mixing=4)
+    assert {"08-methods-photograph.png", "08-methods-dataset.png", "08-methods-moments.png"} < set(made)
+    table = pd.read_csv(made["08-methods.csv"])
+    assert set(table.loc[table["part"] == "method", "name"]) == set(METHODS)
+    assert set(table.loc[table["part"] == "layermix operation", "name"]) == set(OPS["paper"])
+    assert (table.loc[table["part"] == "method", ["n_samples", "n_images"]] == 60).all(axis=None)
 
 
 # --- executing -------------------------------------------------------------------------------------------------------
