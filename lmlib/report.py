@@ -14,6 +14,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from safetensors import safe_open
 
 from . import paths
+from .published import published
+from .tables import READING_OF
 from .verdicts import is_paper_scale
 
 
@@ -28,7 +30,7 @@ class Exhibit(NamedTuple):
     status: str = ""
 
 
-DRAWN = "drawn anew, with generated fractals in the place of the paper's"
+DRAWN = "drawn anew: our draws, and generated fractals where nobody brought others, so not the paper's pictures"
 NO_IMAGENET = "not run: there is no ImageNet here. What exists: "
 ALEXNET = "the AlexNet-normalised mCE (`metrics.mce_alexnet`)"
 PRINTED = "the printed numbers in `data/published`"
@@ -89,7 +91,24 @@ def status_of(exhibit, profile):
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
     substitute = "; substitute mixing set" if cells["mixing"].astype(str).str.contains("substitute").any() else ""
     seeds = f"n = {low}" if low == high else f"n = {low} to {high}"
-    return f"{scale}: {sizes['dataset']}, {sizes['network']}, {sizes['epochs']} epochs, {seeds}{substitute}"
+    words = f"{scale}: {sizes['dataset']}, {sizes['network']}, {sizes['epochs']} epochs, {seeds}{substitute}"
+    return words + beside(exhibit, tables)
+
+
+def beside(exhibit, tables):
+    """How many printed rows of a table have one of ours beside them, in words; other readings of a method do not count twice."""
+    kind, _, number = exhibit.name.partition(" ")
+    if kind != "Table":
+        return ""
+    printed = published(int(number)).query("label != 'mean (std)'")
+    n_printed = len(printed.drop_duplicates(["dataset", "label", "jsd", "fractals", "epochs"]))
+    n_ours = sum(
+        table.set_index(table.reset_index()["method"].to_numpy(), append=True)
+        .loc[lambda found: found["printed"].notna().to_numpy() & ~found.index.isin(READING_OF, level=-1)]
+        .index.nunique()
+        for table in tables.values()
+    )
+    return f"; beside {n_ours} of {n_printed} printed rows"
 
 
 def contents(profile):

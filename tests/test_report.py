@@ -117,13 +117,19 @@ def test_a_table_that_is_not_made_says_the_command(root):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "at the paper's scale: cifar100, wrn-40-4, 100 epochs, n = 3"),
-        ({"epochs": 20}, "at a smaller scale: cifar100, wrn-40-4, 20 epochs, n = 3"),
-        ({"subset": "500 stratified test images"}, "at a smaller scale: cifar100, wrn-40-4, 100 epochs, n = 3"),
+        ({}, "at the paper's scale: cifar100, wrn-40-4, 100 epochs, n = 3; beside 1 of 18 printed rows"),
+        ({"epochs": 20}, "at a smaller scale: cifar100, wrn-40-4, 20 epochs, n = 3; beside 1 of 18 printed rows"),
+        (
+            {"subset": "500 stratified test images"},
+            "at a smaller scale: cifar100, wrn-40-4, 100 epochs, n = 3; beside 1 of 18 printed rows",
+        ),
     ],
 )
 def test_the_status_of_a_table_is_its_scale(root, changes, said):
-    found = tables.cells(frame(*seeds("baseline", (0.2, 0.21, 0.22), **changes)), [tables.CLEAN], profile="paper")
+    rows = frame(
+        *seeds("layermix", (0.2, 0.21, 0.22), **changes), *seeds("layermix_released", (0.2, 0.2, 0.2), **changes)
+    )
+    found = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
     results.save_table(found, "09-table-3-cifar100", profile="paper")
     assert status_of(TABLE_3, "paper") == said
 
