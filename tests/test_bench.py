@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from reference import noise, photographs
 
-from lmlib import bench
+from lmlib import bench, bench_methods, bench_study
 
 
 def test_the_loop_that_is_the_reference_for_speed_gives_images():
@@ -29,3 +29,34 @@ def test_the_table_of_training_gives_the_share_of_a_step():
     share = table["share of the step on 1"]
     assert share["WRN-10-1 training step", 1] == 1
     assert (share > 0).all()
+
+
+def test_a_goal_says_what_was_reached_and_whether_that_is_enough():
+    assert bench.goal("times the loop", 3.96, 4) == "MISSED  times the loop: 4.0 (goal: 4 or more)"
+    assert bench.goal("times the loop", 4, 4).startswith("met ")
+    assert bench.goal("a JSD step", 3.2, 3.2, at_most=True, digits=2) == "met     a JSD step: 3.20 (goal: 3.2 or less)"
+    assert bench.goal("a JSD step", 3.21, 3.2, at_most=True).startswith("MISSED")
+
+
+def test_every_section_is_run_and_every_goal_printed_at_the_end(monkeypatch, capsys):
+    def section(name, goals):
+        def run():
+            print(f"table of {name}")
+            return goals
+
+        run.__doc__ = f"About {name}.\n\nmore"
+        return run
+
+    names = {
+        bench: ["section_layermix"],
+        bench_methods: ["section_methods"],
+        bench_study: ["section_steps", "section_corruptions", "section_widgets", "section_fractals"],
+    }
+    for module, sections in names.items():
+        for name in sections:
+            monkeypatch.setattr(module, name, section(name, [f"met {name}"]))
+    bench.main()
+    printed = capsys.readouterr().out
+    for number, name in enumerate((name for sections in names.values() for name in sections), 1):
+        assert f"[{number}/6] About {name}. Load" in printed and f"\ntable of {name}\n" in printed
+        assert f"\n  met {name}\n" in printed.partition("\nGoals:")[2]
