@@ -7,7 +7,7 @@ from . import paths
 
 STYLE = {
     "figure.dpi": 110,
-    "savefig.dpi": 130,
+    "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.spines.top": False,

@@ -112,9 +112,9 @@ def brightness(images, level):
 def autocontrast(images, level):
     """Stretch each channel to [0, 1]; a flat channel stays; `level` is not used."""
     low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
-    flat = (high == low).to(images.dtype)
+    flat = (high - low < 1e-30).to(images.dtype)  # or so nearly flat that the scale would be infinite
     low = low * (1 - flat)
-    return (images - low).mul_(1 / (high - low + flat * (1 - high))).clamp_(0, 1)
+    return (images - low).mul_(1 / ((high - low) * (1 - flat) + flat)).clamp_(0, 1)
 
 
 def posterize(images, level):
