@@ -136,11 +136,9 @@ def print_summary(profile, times, total):
 
 def clean():
     """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
-    from . import runs
-
     quick = {file.stem for file in (paths.RESULTS / "quick" / "runs").glob("*.csv")}
     kept = {file.stem for name in PROFILES if name != "quick" for file in (paths.RESULTS / name / "runs").glob("*.csv")}
-    folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", runs.paths.RUNS / ".grid"]
+    folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
     folders += [paths.RUNS / name for name in sorted(quick - kept)]
     for folder in folders:
         if folder.exists():

@@ -52,7 +52,9 @@ def check():
         return 1
     if not installed_here():
         print(f"Installing this checkout into {sys.prefix} ...", flush=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-e", ROOT], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT], check=True
+        )
     return 0
 
 
@@ -91,7 +93,7 @@ def make():
                 "-r",
                 ROOT / "requirements.txt",
             ],
-            [python, "-m", "pip", "install", "-q", "--no-deps", "-e", ROOT],
+            [python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT],
         ]
         for step in steps:
             if subprocess.run(step, check=False).returncode:

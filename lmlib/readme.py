@@ -1,6 +1,7 @@
 """The results section of the README, made from the committed rows."""
 
 from . import paths, results
+from .augment import METHODS
 from .plots import mean_and_spread
 from .profiles import PROFILES
 
@@ -23,6 +24,8 @@ def section(profile):
     """One profile's results as Markdown: a table for each dataset and schedule, with its scale and provenance."""
     rows = results.read_rows(profile)
     rows = rows[rows["corruption"].isna() & rows["parameters"].eq("{}") & rows["n_train"].isna()]
+    fractals = rows["mixing"].str.split(", ").str[-1]  # Table 5 trains a method with the other kind, too
+    rows = rows[fractals.eq("none") | fractals.eq(rows["method"].map(lambda name: METHODS[name].fractals))]
     text = []
     for (dataset, network, epochs), group in rows.groupby(["dataset", "network", "epochs"], sort=False):
         text += [f"**{dataset}, {network}, {epochs} epochs** (profile `{profile}`):", ""]
