@@ -12,7 +12,7 @@ VIEWS = {"ce": 1, "jsd": 3, "oe": 2}
 
 
 def seconds_per_step(setting, budget):
-    """Seconds of one training step of a run, batches included: after a first one, which may compile, as many as fit into `budget` s."""
+    """Seconds of one training step of a run, batches included: after a first one, which may compile, as many as `budget` s hold."""
     config, dataset, method = runs.resolve(**setting)
     torch.set_num_threads(config.threads)
     trainer = Trainer(config, dataset, method, runs.default_device())
