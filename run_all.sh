@@ -16,6 +16,8 @@ done
 
 for python in python3 python3.14 python3.13 python3.12 python3.11; do
     if command -v "$python" >/dev/null && "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        code=0 && "$python" -m lmlib.install words "$@" || code=$?
+        [ "$code" = 10 ] || exit "$code"
         "$python" -m lmlib.install make
         exec .venv/bin/python -m lmlib "$@"
     fi

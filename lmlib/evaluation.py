@@ -83,9 +83,12 @@ def resumed(measure, path, benchmark, subset, dataset):
     identity = {"benchmark": benchmark, "version": VERSION, "recipes": RECIPES_VERSION, "subset": subset, "seed": SEED}
     identity["data"] = dataset.hash
     outcomes = read_outcomes(path, identity) or {}
-    for part in measure(set(outcomes)):
-        outcomes |= part
-        write_outcomes(path, identity, outcomes)
+    try:
+        for part in measure(set(outcomes)):
+            outcomes |= part
+            write_outcomes(path, identity, outcomes)
+    except ValueError as error:  # logits that hold NaN, say
+        raise ValueError(f"run {path.parent.parent.name}, benchmark {benchmark}: {error}") from error
     return outcomes
 
 

@@ -48,6 +48,7 @@ def train_missing(profile, missing, jobs):
     failed, start = [], time.time()
     pool = ThreadPoolExecutor(jobs)
     progress = tqdm(total=len(missing), desc=f"{profile}: runs", unit="run", mininterval=1)
+    progress.set_postfix_str(f"{min(jobs, len(missing))} running, 0 failed")
     try:
         futures = {pool.submit(train_one, profile, name, setting): name for name, setting in missing.items()}
         for future in as_completed(futures):

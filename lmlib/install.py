@@ -105,5 +105,17 @@ def make():
     return 0
 
 
+def words():
+    """Check the words of a command before anything is installed: exit code 10 if they are right, 2 if not, 0 after --help."""
+    from .__main__ import parse
+
+    try:
+        parse(sys.argv[2:])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 10
+
+
 if __name__ == "__main__":
-    sys.exit({"check": check, "make": make}[sys.argv[1]]())
+    sys.exit({"check": check, "make": make, "words": words}[sys.argv[1]]())

@@ -10,7 +10,6 @@ from collections import OrderedDict
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models import resnet50
 
 from lmlib.errors import check_name
 from lmlib.random import generators
@@ -126,6 +125,8 @@ def _network(name, n_classes):
     if name == "resnext-29":
         return _resnet(_resnext_block, (256, 512, 1024), 3, n_classes)
     if name == "resnet-50":
+        from torchvision.models import resnet50  # heavy, and the networks for 32 px do without
+
         return resnet50(weights=None, num_classes=n_classes)
     return _wide_resnet(*_wide(name), n_classes)
 

@@ -71,7 +71,7 @@ PROFILES = {
         ),
         Profile(
             name="cifar-cpu",
-            summary="real CIFAR, WRN-10-1, 6 epochs: an afternoon on 2 cores",
+            summary="real CIFAR, WRN-10-1, 6 epochs: hours on 2 cores, estimated before they start",
             datasets=("cifar10", "cifar100"),
             network="wrn-10-1",
             epochs=6,

@@ -38,6 +38,8 @@ def section(profile):
         mixing = "; ".join(sorted(set(group["mixing"]) - {"none"}))
         text += [
             "",
+            "Not at the paper's scale (WRN-40-4, 100 epochs, full test sets, its own fractals), so that no row is comparable with "
+            "its tables.\n\n"
             f"Percent, lower is better: mean ± standard deviation over n seeds. Test images: {subsets}. Benchmark images: "
             f"{', '.join(sorted(set(group.query('benchmark == @BENCHMARKS')['source'])))}. Mixing images: {mixing}. "
             f"{group['precision'].iloc[0]}, {group['machine'].iloc[0]}, {group['device'].iloc[0]}, "

@@ -17,7 +17,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
-from torchvision.datasets import CIFAR10, CIFAR100
 from tqdm.auto import tqdm
 
 CLASSES_10 = "airplane automobile bird cat deer dog frog horse ship truck"
@@ -36,18 +35,25 @@ willow_tree wolf woman worm
 class Published:
     """What is known of a dataset: torchvision's record (file names, MD5s, address), shapes and checksums."""
 
-    torchvision: type
+    torchvision_name: str
     archive_bytes: int
     classes: tuple
     shapes: dict  # of the images, by split
     content: dict  # by split: see `content`
     canonical: dict  # by split: sha256 of the pixel bytes in canonical order, where it is known
 
+    @property
+    def torchvision(self):
+        """torchvision's class, which holds the names and checksums of its files."""
+        from torchvision import datasets  # heavy, and the cached arrays do without
+
+        return getattr(datasets, self.torchvision_name)
+
 
 SHAPES = {"train": (50000, 32, 32, 3), "test": (10000, 32, 32, 3)}
 CIFAR = {
     "cifar10": Published(
-        CIFAR10,
+        "CIFAR10",
         170_498_071,
         tuple(CLASSES_10.split()),
         SHAPES,
@@ -55,7 +61,7 @@ CIFAR = {
         {"train": "47af8b02cfcfb6cd", "test": "f9b1e2130bab680d"},
     ),
     "cifar100": Published(
-        CIFAR100,
+        "CIFAR100",
         169_001_437,
         tuple(CLASSES_100.split()),
         SHAPES,

@@ -168,8 +168,9 @@ def cifar(tmp_path, monkeypatch):
     splits = {"train": arrays(0, 50), "test": arrays(1, 20)}
     record = SimpleNamespace(base_folder="batches", filename="cifar.tar.gz", url="http://127.0.0.1:9/cifar.tar.gz")
     record.tgz_md5, record.train_list, record.test_list = "0", [["data_batch_1", "0"]], [["test_batch", "0"]]
+    monkeypatch.setattr(sources.Published, "torchvision", record)
     known = sources.Published(
-        record,
+        "CIFAR10",
         1000,
         tuple("abcdefghij"),
         {split: images.shape for split, (images, _) in splits.items()},
