@@ -66,8 +66,8 @@ PROFILES = {
             precision="bf16",
             threads=1,
             subset=200,
-            sequences=50,
-            attacked=100,
+            sequences=30,
+            attacked=50,
         ),
         Profile(
             name="cifar-cpu",
