@@ -25,7 +25,8 @@ def pgd(model, images, labels, epsilon=2 / 255, steps=20, step_size=0.5 / 255, c
     model.eval()
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(clean.device.type, enabled=False):
-            clean, labels = clean.clone(), labels.clone()  # leaves inference mode, in case the caller was in it
+            # Copies leave inference mode, in case the caller was in it.
+            clean, labels = clean.clone(memory_format=torch.channels_last), labels.clone()
             adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
             middle = clean if center == "clean" else adversarial
             low, high = middle - epsilon, middle + epsilon

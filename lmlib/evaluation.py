@@ -3,6 +3,8 @@
 import json
 from functools import partial
 
+import numpy as np
+
 from . import metrics, results
 from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
@@ -53,9 +55,9 @@ def evaluate(
     C-bar, P, PGD (None: all; clean is always measured on all). Severities other than all five are another quantity, and the
     subset's name says so. Raises ValueError where the logits hold NaN (the network diverged), and for unknown words.
     """
-    sizes, rows, errors = {"clean": None, "p": sequences, "pgd": attacked}, [], {}
+    sizes, rows, errors = subset_sizes(subset, sequences, attacked), [], {}
     for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
-        images = test_subset(dataset, sizes.get(benchmark, subset))
+        images = test_subset(dataset, sizes[benchmark])
         name = images.name
         if tuple(severities) != SEVERITIES and benchmark in ("c", "c_bar"):
             name += f", severities {', '.join(map(str, severities))} alone"
@@ -64,7 +66,8 @@ def evaluate(
             partial(measure, model, dataset, images), folder / f"{benchmark}.npz", benchmark, name, dataset
         )
         source = " and ".join(sorted({str(value) for value in parts(outcomes, "source").values()})) or dataset.source
-        columns = {"benchmark": benchmark, "subset": name, "source": source, "version": VERSION}
+        columns = {"benchmark": benchmark, "subset": name, "source": source}
+        columns |= {"version": VERSION, "recipes": RECIPES_VERSION}
         rows += [columns | one for one in make_rows(outcomes)]
         errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in parts(outcomes, "correct").items()}
     if {"c", "c_bar"} <= set(errors):
@@ -92,6 +95,11 @@ def resumed(measure, path, benchmark, subset, dataset):
     return outcomes
 
 
+def subset_sizes(subset, sequences, attacked):
+    """How many test images each benchmark is measured on (None: all)."""
+    return dict(zip(BENCHMARKS, (None, subset, subset, sequences, attacked), strict=True))
+
+
 def profile_sizes(profile):
     """The arguments of `evaluate` that a profile decides."""
     profile = get_profile(profile)
@@ -101,7 +109,7 @@ def profile_sizes(profile):
 def record(profile, config, rows, finished):
     """Add the run's identity and provenance to measured rows and write them: the run's CSV in the profile's results.
 
-    finished: the content of the run's done.json.
+    finished: what `runs.finished` says of the run.
     """
     identity = {
         "run": config.name,
@@ -128,9 +136,14 @@ def record(profile, config, rows, finished):
 
 
 def is_complete(profile, run):
-    """Whether the rows of a run hold every benchmark, in this version of the measures."""
+    """Whether the rows of a run hold every benchmark, on as many images as the profile wants, in this version of what made them."""
     try:
         rows = results.read_rows(profile, [run])
-    except ValueError:
+    except ValueError as error:
+        if results.rows_file(profile, run).exists():
+            print(error)
         return False
-    return set(BENCHMARKS) <= set(rows["benchmark"]) and (rows["version"] == VERSION).all()
+    found, sizes = rows.groupby("benchmark")["n"].max().to_dict(), subset_sizes(**profile_sizes(profile))
+    wanted = {name: min(sizes[name] or np.inf, found.get("clean", 0)) for name in BENCHMARKS}
+    current = (rows["version"] == VERSION) & (rows["recipes"] == RECIPES_VERSION)
+    return current.all() and wanted.items() <= found.items()

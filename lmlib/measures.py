@@ -7,7 +7,7 @@ from .names import PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
 
-VERSION = 1  # raised by hand when the numbers of a measure change
+VERSION = 2  # raised by hand when the numbers of a measure change
 
 
 def row(measure, value, *, corruption="", severity="", low="", high="", over="", n=""):

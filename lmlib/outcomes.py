@@ -16,7 +16,7 @@ from . import attacks, metrics, paths
 from .corruptions.files import open_benchmark
 from .datasets import stratified_subset
 from .names import PERTURBATIONS_PAPER
-from .training import predict
+from .training import PREDICTED, predict
 
 SEED = 0  # of the benchmarks' draws: every network meets the same images
 
@@ -90,11 +90,12 @@ ATTACKS = {
 def attack_outcomes(model, dataset, subset, done):
     """Outcomes of PGD: for each budget of `ATTACKS` whether each image is still right, bool (n,)."""
     labels, device = dataset.test.labels[subset.index], next(model.parameters()).device
+    size = PREDICTED[device.type]
     for name in names_left(ATTACKS, ATTACKS, done, "pgd"):
         epsilon, center = ATTACKS[name]
         correct = []
-        for start in range(0, len(labels), 250):
-            index = subset.index[start : start + 250]
+        for start in range(0, len(labels), size):
+            index = subset.index[start : start + size]
             images, truth = (
                 torch.from_numpy(part[index]).to(device) for part in (dataset.test.images, dataset.test.labels)
             )

@@ -22,6 +22,7 @@ MEASURED = [
     "subset",
     "source",
     "version",
+    "recipes",
 ]
 PROVENANCE = ["mixing", "precision", "threads", "commit", "device", "machine", "torch", "finished"]
 COLUMNS = [*IDENTITY, *MEASURED, *PROVENANCE]
@@ -59,15 +60,11 @@ def read_rows(profile, runs=None):
             frame = pd.read_csv(file, keep_default_na=True, dtype={"parameters": str})
         except (ValueError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())
-            raise ValueError(
-                f"{file} is damaged ({reason}): move it away, `./run_all.sh {profile}` makes it again"
-            ) from error
+            raise ValueError(f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again") from error
         if list(frame.columns) != COLUMNS:
-            raise ValueError(
-                f"{file} has other columns than expected: move it away, `./run_all.sh {profile}` makes it again"
-            )
+            raise ValueError(f"{file} has other columns than expected: `./run_all.sh {profile}` makes it again")
         if frame[PROVENANCE].isna().any(axis=None):
-            raise ValueError(f"{file} has a row in part: move it away, `./run_all.sh {profile}` makes it again")
+            raise ValueError(f"{file} has a row in part: `./run_all.sh {profile}` makes it again")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

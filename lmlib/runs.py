@@ -242,7 +242,7 @@ def check_folder(config):
 
 
 def train(config, dataset, method, *, device=None):
-    """Train a run, or go on with it, or return at once if it is done. Returns the model in eval mode.
+    """Train a run, or go on with it, or return at once if it is done or its weights are committed. Returns the model in eval mode.
 
     Only one process works on a run; a second one waits and finds it done. Raises ValueError where files of the run are damaged
     (they are set aside) or belong to another configuration, FloatingPointError where the loss is no longer finite.
@@ -251,6 +251,9 @@ def train(config, dataset, method, *, device=None):
         check_folder(config)
         checkpoint = config.folder / "checkpoint.safetensors"
         torch.set_num_threads(config.threads)
+        if not checkpoint.exists() and committed_weights(config.name):
+            print(f"{config.name}: taken from its committed weights")
+            return load_model(config.name, device or default_device())
         trainer = training.Trainer(config, dataset, method, device or default_device())
         if checkpoint.exists():
             try:
@@ -272,12 +275,16 @@ def default_device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def committed_weights(name):
+    """The weights of a run that lie beside its rows, to be committed: a path, or None."""
+    return next(iter(sorted(paths.RESULTS.glob(f"*/weights/{name}.safetensors"))), None)
+
+
 def find_checkpoint(name):
     """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
-    found = [paths.RUNS / name / "checkpoint.safetensors", *paths.RESULTS.glob(f"*/weights/{name}.safetensors")]
-    for path in found:
-        if path.exists():
-            return path
+    own = paths.RUNS / name / "checkpoint.safetensors"
+    if own.exists() or (own := committed_weights(name)):
+        return own
     known = [folder.parent.name for folder in paths.RUNS.glob("*/checkpoint.safetensors")]
     check_name("run", name, sorted({*known, *(path.stem for path in paths.RESULTS.glob("*/weights/*.safetensors"))}))
     raise ValueError(f"{name} was set aside while it was looked for")
@@ -285,11 +292,20 @@ def find_checkpoint(name):
 
 def keep_weights(profile, config, most=2e6):
     """Keep a finished run's weights and history beside the rows of a real profile, to be committed, if below `most` bytes."""
-    tensors, values = load_checkpoint(config.folder / "checkpoint.safetensors")
+    tensors, values = load_checkpoint(find_checkpoint(config.name))
     weights = {name: value for name, value in tensors.items() if name.startswith("model.")}
     if profile != "quick" and sum(value.nbytes for value in weights.values()) < most:
         path = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors"
-        save_checkpoint(path, weights, values | {"config": asdict(config)})
+        save_checkpoint(path, weights, values | {"config": asdict(config), "finished": finished(config.name)})
+
+
+def finished(name):
+    """Where, when and with what a finished run was trained: a dict. Raises ValueError for a run that is not finished."""
+    file = paths.RUNS / name / "done.json"
+    known = json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1].get("finished")
+    if known is None:
+        raise ValueError(f"run {name} is not finished")
+    return known
 
 
 def read_config(name):
@@ -311,4 +327,4 @@ def load_model(name, device="cpu"):
     dataset = dataset_of(config.dataset)
     model = models.build_model(config.network, n_classes=dataset.n_classes, image_size=dataset.image_size)
     training.load_weights(model, tensors)
-    return model.to(device).eval()
+    return model.to(device, memory_format=torch.channels_last).eval()

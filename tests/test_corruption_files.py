@@ -380,3 +380,36 @@ def test_the_table_of_costs_has_every_generator_beside_the_reference(capsys):
 
 def test_a_set_that_is_no_cifar_has_a_folder_of_its_own():
     assert files.folder_name("digits", "cifar_c_bar") == "digits-C-Bar"
+
+
+# --- subsets ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_images_of_a_subset_are_made_once(monkeypatch):
+    bench = open_benchmark("cifar_c", dataset())
+    select = np.array([3, 1, 2])
+    (first,) = bench.chunks("contrast", 2, select)
+    monkeypatch.setattr(files, "make", lambda *given, **keys: pytest.fail("made again"))
+    (second,) = open_benchmark("cifar_c", dataset()).chunks("contrast", 2, select)
+    assert first.dtype == second.dtype == np.uint8 and np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[:500], lambda b: b[:400] + bytes([b[400] ^ 1]) + b[401:]]
+)
+def test_a_damaged_file_of_a_subset_is_said_and_made_again(capsys, damage):
+    bench, select = open_benchmark("cifar_c", dataset()), np.array([0, 1])
+    (first,) = bench.chunks("fog", 1, select)
+    (file,) = (bench.folder / "subsets").glob("fog-*.npz")
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    (again,) = bench.chunks("fog", 1, select)
+    assert np.array_equal(first, again) and file.read_bytes() == whole
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_another_severity_seed_or_choice_is_another_file():
+    bench, select = open_benchmark("cifar_c", dataset()), np.array([0, 1])
+    for severity, seed, index in ((1, 0, select), (2, 0, select), (1, 1, select), (1, 0, select[::-1])):
+        list(open_benchmark("cifar_c", dataset(), seed=seed).chunks("shot_noise", severity, index))
+    assert len(list((bench.folder / "subsets").glob("*.npz"))) == 4

@@ -310,11 +310,10 @@ def test_the_subset_is_fixed_and_stratified():
 
 def rows_of_a_run(name, **columns):
     """Rows of a run as `04-train` leaves them for the profile quick, one a benchmark."""
-    sizes = {"clean": "all 500 test images", "c": 200, "c_bar": 200, "p": 50, "pgd": 100}
-    names = {key: n if isinstance(n, str) else f"{n} stratified test images" for key, n in sizes.items()}
-    for benchmark in BENCHMARKS:
-        row = dict.fromkeys(results.COLUMNS, 0) | {"run": name, "benchmark": benchmark, "version": evaluation.VERSION}
-        yield row | {"subset": names[benchmark]} | columns
+    versions = {"version": evaluation.VERSION, "recipes": evaluation.RECIPES_VERSION}
+    for benchmark, n in evaluation.subset_sizes(**evaluation.profile_sizes("quick")).items():
+        row = dict.fromkeys(results.COLUMNS, 0) | {"run": name, "benchmark": benchmark, "n": n or 500}
+        yield row | versions | columns
 
 
 def test_a_run_is_complete_when_every_benchmark_has_rows(root):
@@ -327,16 +326,31 @@ def test_a_run_is_complete_when_every_benchmark_has_rows(root):
         assert not is_complete("quick", "a")
 
 
-def test_a_run_measured_by_another_version_is_not_complete(root, monkeypatch):
+@pytest.mark.parametrize("name", ["VERSION", "RECIPES_VERSION"])
+def test_a_run_measured_by_another_version_is_not_complete(root, monkeypatch, name):
     results.write_rows("quick", "a", list(rows_of_a_run("a")))
-    monkeypatch.setattr(evaluation, "VERSION", evaluation.VERSION + 1)
+    monkeypatch.setattr(evaluation, name, getattr(evaluation, name) + 1)
     assert not is_complete("quick", "a")
 
 
-def test_a_run_with_damaged_rows_is_not_complete(root):
+def test_a_run_measured_on_another_number_of_images_is_not_complete(root, monkeypatch):
+    results.write_rows("quick", "a", list(rows_of_a_run("a")))
+    for size in ({"subset": 100}, {"sequences": 31}, {"attacked": None}):
+        with monkeypatch.context() as patch:
+            patch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **size))
+            assert not is_complete("quick", "a")
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], sequences=None))
+    results.write_rows(
+        "quick", "a", [row | ({"n": 500} if row["benchmark"] == "p" else {}) for row in rows_of_a_run("a")]
+    )
+    assert is_complete("quick", "a")  # all that there are
+
+
+def test_a_run_with_damaged_rows_is_not_complete_and_says_so(root, capsys):
     results.write_rows("quick", "a", list(rows_of_a_run("a")))
     results.rows_file("quick", "a").write_text("damaged")
     assert not is_complete("quick", "a")
+    assert "a.csv has other columns than expected: `./run_all.sh quick` makes it again" in capsys.readouterr().out
 
 
 def test_a_profile_says_how_many_images_are_measured():

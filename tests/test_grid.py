@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from lmlib import evaluation, grid, notebooks, profiles, results, runs
-from lmlib.evaluation import BENCHMARKS
 
 SETTINGS = [
     profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)
@@ -16,7 +15,9 @@ SETTINGS = [
 
 def rows_of(run):
     one = dict.fromkeys(results.COLUMNS, 0) | {"run": run, "version": evaluation.VERSION}
-    return [one | {"benchmark": benchmark} for benchmark in BENCHMARKS]
+    one["recipes"] = evaluation.RECIPES_VERSION
+    sizes = evaluation.subset_sizes(**evaluation.profile_sizes("quick"))
+    return [one | {"benchmark": benchmark, "n": n or 500} for benchmark, n in sizes.items()]
 
 
 class Executed:

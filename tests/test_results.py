@@ -15,7 +15,7 @@ FINISHED = {
     "packages": {"torch": "2.15.0"},
     "finished": "2026-11-22 12:00:00",
 }
-MEASURED = {"benchmark": "clean", "subset": "all 500 test images", "source": "digits", "version": 1}
+MEASURED = {"benchmark": "clean", "subset": "all 500 test images", "source": "digits", "version": 1, "recipes": 1}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_named_and_left_alone(written, damage):
     file = rows_file("quick", written.config.name)
     content = damage(file.read_bytes())
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{file.name} .*move it away, `./run_all.sh quick` makes it again") as caught:
+    with pytest.raises(ValueError, match=rf"{file.name} .*`./run_all.sh quick` makes it again") as caught:
         read_rows("quick")
     assert "\n" not in str(caught.value) and file.read_bytes() == content
 

@@ -324,3 +324,24 @@ def test_a_run_moved_to_another_root_is_the_same_run(own_run, monkeypatch):
     monkeypatch.setattr(paths, "RUNS", paths.ROOT / "elsewhere")
     assert runs.read_config(name).folder == paths.ROOT / "elsewhere" / name
     assert runs.load_model(name) is not None
+
+
+# --- committed weights -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_again(own_run, capsys):
+    config, images = own_run.config, own_run.data.test.images[:100]
+    runs.keep_weights("cifar-cpu", config)
+    finished, expected = runs.finished(config.name), predict(own_run.model, images)
+    shutil.rmtree(config.folder)
+    model = train(own_run)
+    assert torch.equal(predict(model, images), expected) and not (config.folder / CHECKPOINT).exists()
+    assert f"{config.name}: taken from its committed weights" in capsys.readouterr().out
+    assert runs.finished(config.name) == finished and runs.history_of(config.name)
+    assert runs.read_config(config.name).name == config.name
+
+
+def test_where_and_when_a_run_was_trained_is_not_asked_before_it_is_finished(own_run):
+    (own_run.config.folder / "done.json").unlink()
+    with pytest.raises(ValueError, match=f"run {own_run.config.name} is not finished"):
+        runs.finished(own_run.config.name)

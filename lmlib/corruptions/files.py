@@ -12,7 +12,10 @@ Layouts are those of the authors: `<name>.npy`, uint8 (5 n, 32, 32, 3) severity 
 import hashlib
 import json
 import warnings
+import zipfile
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -40,6 +43,7 @@ class Benchmark:
     """The test images of one set under one benchmark. Make it with `open_benchmark`."""
 
     benchmark: str
+    folder: Path  # of what is generated
     images: np.ndarray  # uint8 (n, 3, 32, 32), the clean test images
     seed: int  # of what is generated
     arrays: dict = field(repr=False)  # name: memory-mapped file, official or ours
@@ -69,13 +73,35 @@ class Benchmark:
         ):
             raise ValueError(f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)")
         size = size or CHUNK[self.benchmark]
-        return (self._chunk(name, severity, select[i : i + size]) for i in range(0, len(select), size))
+        return (self._chunk(name, severity, select[i : i + size], len(select) < n) for i in range(0, len(select), size))
 
-    def _chunk(self, name, severity, index):
+    def _chunk(self, name, severity, index, keep):
         if name in self.arrays:
             rows = index if severity is None else index + (severity - 1) * len(self.images)
             return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
-        return make(self.images[index], name, severity, self.benchmark, seed=self.seed, index=index)
+        images = self.images[index]
+        make_it = partial(make, images, name, severity, self.benchmark, seed=self.seed, index=index)
+        if not keep:
+            return make_it()
+        key = _origin(self.benchmark, images, self.seed) | {"index": index.tolist(), "severity": severity}
+        key |= {"photographs": frost.fingerprint()} if name == "frost" else {}
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        return kept(self.folder / "subsets" / f"{name}-{digest}.npz", make_it)
+
+
+def kept(path, make_it):
+    """The array in the file `path`, or what `make_it()` gives, kept there: every network meets the same subset of images."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["images"]  # zip's checksum is compared
+    except FileNotFoundError:
+        pass
+    except (*UNREADABLE, KeyError, zipfile.BadZipFile) as error:
+        print(f"{path} is damaged ({error}): made again")
+    array = make_it()
+    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, images=array)
+    return array
 
 
 def make(images, name, severity, benchmark, *, seed, index):
@@ -114,7 +140,7 @@ def open_benchmark(benchmark, dataset, *, seed=0, fetch=True):
         provenance = {name: "generated" for name in NAMES[benchmark] if name not in missing}
     for name, reason in missing.items():
         warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
-    return Benchmark(benchmark, images, seed, arrays, provenance, missing)
+    return Benchmark(benchmark, paths.CACHE / folder, images, seed, arrays, provenance, missing)
 
 
 def array_shape(name, benchmark, n):
