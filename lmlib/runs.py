@@ -280,6 +280,11 @@ def committed_weights(name):
     return next(iter(sorted(paths.RESULTS.glob(f"*/weights/{name}.safetensors"))), None)
 
 
+def is_finished(name):
+    """Whether the weights of a finished run are on this machine: its own, or the committed ones."""
+    return (paths.RUNS / name / "done.json").exists() or committed_weights(name) is not None
+
+
 def find_checkpoint(name):
     """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
     own = paths.RUNS / name / "checkpoint.safetensors"
