@@ -58,7 +58,8 @@ def build_model(name, *, n_classes, image_size=32, seed=0):
     if n_classes < 2:
         raise ValueError(f"n_classes must be at least 2, got {n_classes}")
     with torch.device("meta"):  # no memory and no draws: the weights come in `initialise`
-        model = Classifier(_network(name, n_classes))
+        wide = _wide(name)
+        model = Classifier(_wide_resnet(*wide, n_classes) if wide else _resnet(name, n_classes))
     model.to_empty(device="cpu")
     initialise(model, seed=seed)
     return model
@@ -119,46 +120,17 @@ def _wide(name):
     return match and (int(match[1]), int(match[2]))
 
 
-def _network(name, n_classes):
-    if name == "resnet-18":
-        return _resnet(_basic_block, (64, 128, 256, 512), 2, n_classes)
-    if name == "resnext-29":
-        return _resnet(_resnext_block, (256, 512, 1024), 3, n_classes)
-    if name == "resnet-50":
-        from torchvision.models import resnet50  # heavy, and the networks for 32 px do without
-
-        return resnet50(weights=None, num_classes=n_classes)
-    return _wide_resnet(*_wide(name), n_classes)
-
-
 def _wide_resnet(depth, widen, n_classes):
-    """Wide residual network with pre-activation (Zagoruyko & Komodakis 2016)."""
+    """Wide residual network with pre-activation (Zagoruyko & Komodakis 2016): stages of 16, 32, 64 channels times `widen`."""
     dropout = 0.3 if depth >= 28 else 0.0  # the paper's networks have it, the small ones for a CPU do not
-    widths = [16 * widen, 32 * widen, 64 * widen]
-    blocks = _stages(lambda *ends: _WideBlock(*ends, dropout), 16, widths, (depth - 4) // 6)
-    features = [_conv(3, 16, 3), *blocks, nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
-    return _with_head(features, widths[-1], n_classes)
-
-
-def _resnet(block, widths, n_blocks, n_classes):
-    """Residual network with a 3x3 stem and no first pooling, for 32 px (He et al. 2016; Xie et al. 2017)."""
-    stem = [*_conv_norm(3, 64, 3), nn.ReLU(inplace=True)]
-    return _with_head([*stem, *_stages(block, 64, widths, n_blocks)], widths[-1], n_classes)
-
-
-def _stages(block, n_in, widths, n_blocks):
-    """The blocks of all stages; each stage but the first halves the side of the image in its first block."""
-    blocks = []
-    for stage, width in enumerate(widths):
-        for position in range(n_blocks):
-            blocks.append(block(n_in, width, 2 if stage > 0 and position == 0 else 1))
-            n_in = width
-    return blocks
-
-
-def _with_head(features, n_channels, n_classes):
-    parts = OrderedDict(features=nn.Sequential(*features), pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
-    parts["linear"] = nn.Linear(n_channels, n_classes)
+    layers, n_in = [_conv(3, 16, 3)], 16
+    for n_out, stride in ((16 * widen, 1), (32 * widen, 2), (64 * widen, 2)):
+        for block in range((depth - 4) // 6):
+            layers.append(_WideBlock(n_in, n_out, stride if block == 0 else 1, dropout))
+            n_in = n_out
+    features = nn.Sequential(*layers, nn.BatchNorm2d(n_in), nn.ReLU(inplace=True))
+    parts = OrderedDict(features=features, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
+    parts["linear"] = nn.Linear(n_in, n_classes)
     return nn.Sequential(parts)
 
 
@@ -178,32 +150,20 @@ class _WideBlock(nn.Module):
         return kept + self.branch(activated)
 
 
-class _Residual(nn.Module):
-    """relu(branch + shortcut), the shortcut a 1x1 convolution and norm where the shape changes."""
-
-    def __init__(self, branch, n_in, n_out, stride):
-        super().__init__()
-        self.branch = nn.Sequential(*branch)
-        self.shortcut = nn.Sequential(*(_conv_norm(n_in, n_out, 1, stride) if stride > 1 or n_in != n_out else []))
-
-    def forward(self, features):
-        return torch.relu(self.branch(features) + self.shortcut(features))
+def _conv(n_in, n_out, size, stride=1):
+    return nn.Conv2d(n_in, n_out, size, stride, padding=size // 2, bias=False)
 
 
-def _basic_block(n_in, n_out, stride):
-    branch = [*_conv_norm(n_in, n_out, 3, stride), nn.ReLU(inplace=True), *_conv_norm(n_out, n_out, 3)]
-    return _Residual(branch, n_in, n_out, stride)
+def _resnet(name, n_classes):
+    """torchvision's ResNet (He et al. 2016) or ResNeXt (Xie et al. 2017); for 32 px with a 3x3 stem and no first pooling."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet  # heavy, and the wide networks do without
 
-
-def _resnext_block(n_in, n_out, stride):
-    width = n_out // 2  # 4 groups of 32, 64 and 128 channels: "4x32d" names the first stage
-    branch = [*_conv_norm(n_in, width, 1), nn.ReLU(inplace=True), *_conv_norm(width, width, 3, stride, groups=4)]
-    return _Residual([*branch, nn.ReLU(inplace=True), *_conv_norm(width, n_out, 1)], n_in, n_out, stride)
-
-
-def _conv(n_in, n_out, size, stride=1, groups=1):
-    return nn.Conv2d(n_in, n_out, size, stride, padding=size // 2, groups=groups, bias=False)
-
-
-def _conv_norm(n_in, n_out, size, stride=1, groups=1):
-    return [_conv(n_in, n_out, size, stride, groups), nn.BatchNorm2d(n_out)]
+    if name == "resnet-50":
+        return ResNet(Bottleneck, [3, 4, 6, 3], n_classes)
+    if name == "resnet-18":
+        network = ResNet(BasicBlock, [2, 2, 2, 2], n_classes)
+    else:  # 4x32d, in three stages: torchvision's fourth is taken out
+        network = ResNet(Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=32)
+        network.layer4, network.fc = nn.Identity(), nn.Linear(1024, n_classes)
+    network.conv1, network.maxpool = _conv(3, 64, 3), nn.Identity()
+    return network

@@ -21,6 +21,20 @@ def same_bytes(model, other):
     return all(name == name2 and torch.equal(value, value2) for (name, value), (name2, value2) in pairs)
 
 
+def last_layer(model):
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+
+
+def features(model, given):
+    """What `last_conv_layer` puts out, and the logits."""
+    seen = []
+    hook = last_conv_layer(model).register_forward_hook(lambda module, given, output: seen.append(output))
+    with torch.no_grad():
+        logits = model(given)
+    hook.remove()
+    return seen[-1], logits
+
+
 @pytest.mark.parametrize(
     ("name", "n_classes", "millions"),
     [("wrn-40-4", 10, 8.9), ("wrn-28-10", 10, 36.5), ("resnet-18", 10, 11.2), ("resnext-29", 100, 6.9)],
@@ -32,7 +46,7 @@ def test_parameters_are_as_many_as_the_paper_says(name, n_classes, millions):
 @pytest.mark.parametrize("name", ["wrn-10-1", "wrn-16-2", "resnet-18", "resnext-29"])
 def test_100_classes_add_only_their_rows_of_the_last_layer(name):
     ten, hundred = (build_model(name, n_classes=n) for n in (10, 100))
-    n_features = ten.network.linear.in_features
+    n_features = last_layer(ten).in_features
     assert n_parameters(hundred) - n_parameters(ten) == 90 * (n_features + 1)
 
 
@@ -70,10 +84,9 @@ def test_dropout_is_the_papers_in_large_networks_and_absent_in_small_ones():
 @pytest.mark.parametrize("name", ["wrn-16-1", "wrn-16-2", "resnet-18", "resnext-29"])
 def test_networks_end_at_8_by_8_or_4_by_4(name):
     model = build_model(name, n_classes=7).eval()
-    with torch.no_grad():
-        features = model.network.features(images(2))
-        assert model(images(2)).shape == (2, 7)
-    assert features.shape[2:] == ((4, 4) if name == "resnet-18" else (8, 8))
+    last, logits = features(model, images(2))
+    assert logits.shape == (2, 7)
+    assert last.shape[2:] == ((4, 4) if name == "resnet-18" else (8, 8))
 
 
 def test_wide_block_is_preactivation_with_dropout_between_the_convolutions():
@@ -144,7 +157,7 @@ def test_batch_norm_and_last_layer_start_as_published():
             assert (layer.weight == 1).all() and (layer.bias == 0).all()
             assert (layer.running_mean == 0).all() and (layer.running_var == 1).all()
             assert layer.num_batches_tracked == 0
-    linear = model.network.linear
+    linear = last_layer(model)
     bound, n = 1 / math.sqrt(512), linear.weight.numel()
     assert (linear.bias == 0).all() and linear.weight.abs().max() <= bound
     assert abs(linear.weight.var() * 3 / bound**2 - 1) < 5 * math.sqrt(0.8 / n)  # var of u**2 over its squared mean
@@ -216,12 +229,8 @@ def test_a_step_learns_and_every_weight_takes_part(name):
 @pytest.mark.parametrize("name", ["wrn-16-1", "resnext-29"])
 def test_last_conv_layer_is_what_the_classifier_pools(name):
     model = build_model(name, n_classes=10).eval()
-    seen = []
-    hook = last_conv_layer(model).register_forward_hook(lambda module, given, output: seen.append(output))
-    with torch.no_grad():
-        logits = model(images(2))
-    hook.remove()
-    torch.testing.assert_close(model.network.linear(seen[0].mean((2, 3))), logits)
+    pooled, logits = features(model, images(2))
+    torch.testing.assert_close(last_layer(model)(pooled.mean((2, 3))), logits)
 
 
 def test_last_conv_layer_of_resnet_50_is_its_last_stage():
