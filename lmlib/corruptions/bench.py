@@ -7,52 +7,17 @@ import pandas as pd
 from scipy import ndimage
 from tqdm.auto import tqdm
 
+from lmlib import paths
 from lmlib.corruptions import NAMES, SEVERITIES
 from lmlib.corruptions.files import make
 from lmlib.corruptions.recipe import SIZE
 
 REFERENCE_MS = {
-    "cifar_c": dict.fromkeys(("gaussian_noise", "speckle_noise", "gaussian_blur", "contrast", "pixelate"), (0.06, 0.4))
-    | dict.fromkeys(("shot_noise", "impulse_noise", "defocus_blur", "fog", "spatter"), (0.3, 0.6))
-    | {
-        "jpeg_compression": (0.06, 0.4),
-        "brightness": (0.8, 1.6),
-        "saturate": (0.8, 1.6),
-        "elastic_transform": (1.2, 1.8),
-        "snow": (1.8, 3.8),
-        "motion_blur": (1.5, 4),
-        "zoom_blur": (4, 11),
-        "glass_blur": (10, 25),
-        "frost": (15, 21),
-    },
-    "cifar_c_bar": {
-        "sparkles": (95, 170),
-        "pinch_and_twirl": (47, 47),
-        "ripple": (34, 34),
-        "inverse_sparkles": (30, 30),
-        "brownish_noise": (24, 24),
-        "circular_motion_blur": (18, 18),
-        "blue_noise_sample": (8, 8),
-        "checkerboard_cutout": (6, 6),
-        "lines": (0.5, 2),
-        "transverse_chromatic_abberation": (0.45, 0.45),
-    },
-    "cifar_p": {
-        "snow": (85, 85),
-        "motion_blur": (65, 65),
-        "brightness": (46, 46),
-        "zoom_blur": (15, 15),
-        "spatter": (13, 13),
-        "gaussian_blur": (5.6, 5.6),
-        "shear": (5, 5),
-        "scale": (3.9, 3.9),
-        "rotate": (3.6, 3.6),
-        "tilt": (3.6, 3.6),
-        "translate": (1.3, 1.3),
-    },
+    benchmark: dict(zip(part["name"], zip(part["least"], part["most"], strict=True), strict=True))
+    for benchmark, part in pd.read_csv(paths.PUBLISHED / "generator_ms.csv").groupby("benchmark")
 }
-"""Milliseconds of the reference programs, least and most over severities, one thread, measured elsewhere, once, on another
-machine: an order of magnitude. The noises of CIFAR-P were not timed."""
+"""benchmark -> name -> milliseconds of the reference programs, least and most over severities, one thread, measured elsewhere,
+once, on another machine: an order of magnitude. The noises of CIFAR-P were not timed."""
 
 
 def bench(n=200):
