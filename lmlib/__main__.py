@@ -4,6 +4,7 @@ Words are checked before anything heavy is imported; a wrong one is one sentence
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -136,14 +137,26 @@ def print_summary(profile, times, total):
 
 def clean():
     """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
-    quick = {file.stem for file in (paths.RESULTS / "quick" / "runs").glob("*.csv")}
     kept = {file.stem for name in PROFILES if name != "quick" for file in (paths.RESULTS / name / "runs").glob("*.csv")}
     folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
-    folders += [paths.RUNS / name for name in sorted(quick - kept)]
+    folders += [
+        folder for folder in sorted(paths.RUNS.glob("*/")) if trained_by_quick(folder) and folder.name not in kept
+    ]
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
             print(f"removed {folder.relative_to(paths.ROOT)}")
+
+
+def trained_by_quick(folder):
+    """Whether a run's folder, finished or not, is of the grid of `quick`: its executed notebook says so."""
+    if (paths.RESULTS / "quick" / "runs" / f"{folder.name}.csv").exists():
+        return True
+    try:
+        metadata = json.loads((folder / "train.ipynb").read_text())["metadata"]
+        return metadata["papermill"]["parameters"]["profile"] == "quick"
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def main(words=None):
@@ -155,7 +168,7 @@ def main(words=None):
         return 2
     try:
         if command == "test":
-            return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.ROOT)
+            return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.SOURCE)
         if command == "bench":
             from . import bench
 

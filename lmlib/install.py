@@ -46,7 +46,9 @@ def installed_here():
 def check():
     """Exit code 0 if this Python can run the study; the checkout itself is installed into it if only that was missing."""
     try:
-        if missing():
+        if lacks := missing():
+            more = f" and {len(lacks) - 1} more" if lacks[1:] else ""
+            print(f"{sys.prefix} does not satisfy requirements.txt ({lacks[0]}{more}): not used", file=sys.stderr)
             return 1
     except ImportError:  # an environment without pip is not one we can complete
         return 1

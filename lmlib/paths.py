@@ -6,11 +6,19 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(os.environ.get("LMLIB_ROOT", Path(__file__).resolve().parent.parent))
-"""The study's folder. `LMLIB_ROOT` moves it (the tests do), e.g. to keep data on a larger disk."""
+SOURCE = Path(__file__).resolve().parent.parent
+NOTEBOOKS = SOURCE / "notebooks"
+PUBLISHED = SOURCE / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-PUBLISHED = NOTEBOOKS.parent / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
+
+def root():
+    """The study's folder: `LMLIB_ROOT` (the tests set it, or a user with a larger disk), this checkout, or for the bare package
+    a cache in the user's home."""
+    checkout = SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"
+    return Path(os.environ.get("LMLIB_ROOT", checkout))
+
+
+ROOT = root()
 DATA = ROOT / "data"
 RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us
 CACHE = DATA / "cache"  # what can be made again

@@ -195,7 +195,7 @@ def own_parameters(parameters, defaults):
 
 def environment():
     """Recorded with a run, not part of its identity: packages, machine, commit."""
-    git = subprocess.run(["git", "-C", paths.ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    git = subprocess.run(["git", "-C", paths.SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -226,6 +227,18 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
     assert all(line.startswith("removed ") for line in said) and "removed data/runs/a" in said
 
 
+def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
+    def executed(folder, text):
+        paths.write_text(paths.RUNS / folder / "train.ipynb", text)
+
+    for profile in ("quick", "paper"):
+        executed(profile, json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}))
+    executed("by-hand", json.dumps({"metadata": {}}))
+    executed("damaged", "{")
+    assert cli.main(["clean"]) == 0
+    assert sorted(folder.name for folder in paths.RUNS.iterdir()) == ["by-hand", "damaged", "paper"]
+
+
 def test_clean_with_nothing_to_remove_says_nothing(root, capsys):
     assert cli.main(["clean"]) == 0
     assert capsys.readouterr().out == "" and files_below(root) == {}
@@ -257,10 +270,15 @@ def test_what_is_missing_or_of_another_version_is_named(requirements, monkeypatc
     assert install.missing() == ["c 2.9 instead of 3.0"]
 
 
-def test_a_package_that_is_not_there_is_named(requirements):
+def test_a_package_that_is_not_there_is_named(requirements, capsys):
     requirements("no-such-package-anywhere==1.0\n")
     assert install.missing() == ["no-such-package-anywhere 1.0 is not there"]
     assert install.check() == 1
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"{sys.prefix} does not satisfy requirements.txt (no-such-package-anywhere 1.0 is not there): not used\n"
+    )
 
 
 def test_every_line_of_the_requirements_is_pinned_and_this_environment_satisfies_them():

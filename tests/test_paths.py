@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +123,16 @@ def test_environment_variable_moves_the_study_but_not_the_notebooks(tmp_path):
         str(tmp_path / "figures"),
         str(paths.NOTEBOOKS),
     ]
+
+
+def test_the_bare_package_writes_to_the_users_cache_and_not_beside_itself(tmp_path):
+    installed = tmp_path / "site-packages"
+    shutil.copytree(Path(paths.__file__).parent, installed / "lmlib", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {key: value for key, value in os.environ.items() if key != "LMLIB_ROOT"}
+    environment |= {"PYTHONPATH": str(installed), "HOME": str(tmp_path)}
+    program = "from lmlib import paths; print(paths.__file__); print(paths.CACHE)"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    file, cache = answer.stdout.splitlines()
+    assert file.startswith(str(installed)) and cache == str(tmp_path / ".cache" / "lmlib" / "data" / "cache")
