@@ -22,6 +22,7 @@ from .outcomes import (
     test_subset,
     write_outcomes,
 )
+from .outcomes import VERSION as OUTCOMES_VERSION
 from .profiles import get_profile
 
 C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
@@ -83,8 +84,8 @@ def resumed(measure, path, benchmark, subset, dataset):
 
     measure: function of the names that are done, a generator of dicts of arrays.
     """
-    identity = {"benchmark": benchmark, "version": VERSION, "recipes": RECIPES_VERSION, "subset": subset, "seed": SEED}
-    identity["data"] = dataset.hash
+    identity = {"benchmark": benchmark, "subset": subset, "seed": SEED, "data": dataset.hash}
+    identity |= {"version": OUTCOMES_VERSION, "recipes": RECIPES_VERSION}
     outcomes = read_outcomes(path, identity) or {}
     try:
         for part in measure(set(outcomes)):

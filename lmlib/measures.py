@@ -7,7 +7,7 @@ from .names import PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
 
-VERSION = 2  # raised by hand when the numbers of a measure change
+VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
 
 
 def row(measure, value, *, corruption="", severity="", low="", high="", over="", n=""):

@@ -241,13 +241,21 @@ def test_outcomes_of_another_subset_are_measured_again_and_that_is_said(root, ca
     assert found(rows, "c_bar", "mce")["n"] == change.get("subset", 20)
 
 
-@pytest.mark.parametrize("name", ["VERSION", "RECIPES_VERSION", "SEED"])
+@pytest.mark.parametrize("name", ["OUTCOMES_VERSION", "RECIPES_VERSION", "SEED"])
 def test_outcomes_of_another_version_are_measured_again(root, monkeypatch, capsys, name):
     measured(root, benchmarks=["clean"])
     model = Reader()
     monkeypatch.setattr(evaluation, name, getattr(evaluation, name) + 1)
     measured(root, model, benchmarks=["clean"])
     assert model.calls == 1 and "measured again" in capsys.readouterr().out
+
+
+def test_a_new_version_of_the_measures_needs_no_network(root, monkeypatch):
+    measured(root, benchmarks=["clean"])
+    model = Reader()
+    monkeypatch.setattr(evaluation, "VERSION", evaluation.VERSION + 1)
+    (row, *_) = measured(root, model, benchmarks=["clean"])
+    assert model.calls == 0 and row["version"] == evaluation.VERSION
 
 
 def test_outcomes_of_other_data_are_measured_again(root):
