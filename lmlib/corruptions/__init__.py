@@ -30,6 +30,9 @@ SEVERITIES = 1, 2, 3, 4, 5
 NAMES = {"cifar_c": C_CORRUPTIONS + C_EXTRA, "cifar_c_bar": C_BAR_CORRUPTIONS, "cifar_p": PERTURBATIONS}
 """The names of each benchmark, in the order of its authors."""
 
+LEVELS = {"cifar_c": SEVERITIES, "cifar_c_bar": SEVERITIES, "cifar_p": (None,)}
+"""The severities of each benchmark: sequences have none."""
+
 RECIPES = {"cifar_c": NOISE | BLUR | WEATHER | DIGITAL, "cifar_c_bar": C_BAR, "cifar_p": SEQUENCES}
 
 
@@ -75,34 +78,35 @@ def corrupt(images, name, *, severity, benchmark="cifar_c", seed=None, index=Non
     Raises ValueError for other images, names, severities, keys and draws; FileNotFoundError for frost without photographs.
     """
     check_name("benchmark", benchmark, ("cifar_c", "cifar_c_bar"))
-    return _apply(images, name, benchmark, severity, seed, index, draws)
+    return make(images, name, severity, benchmark, seed=seed, index=index, draws=draws)
 
 
 def perturb(images, name, *, seed=None, index=None, draws=None):
     """One sequence of CIFAR-P: uint8 (N, 3, 32, 32) to (N, T, 3, 32, 32), T = 16, 21 or 31. Keys and errors as in `corrupt`."""
-    return _apply(images, name, "cifar_p", None, seed, index, draws)
+    return make(images, name, None, "cifar_p", seed=seed, index=index, draws=draws)
 
 
-def _apply(images, name, benchmark, severity, seed, index, draws):
+def make(images, name, severity, benchmark, *, seed=None, index=None, draws=None):
+    """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
     found, p = recipe(name, benchmark, severity)
-    arrays = _check_images(images)
+    fields, arrays = found.fields(p), _check_images(images)
     n = len(arrays)
     if draws is not None:
         if seed is not None or index is not None:
             raise ValueError(f"{name}: give either draws, or seed and index, not both")
-        _check_draws(draws, found.fields(p), (benchmark, name, severity), n)
-    elif found.fields(p):
+        draws = _check_draws(draws, fields, (benchmark, name, severity), n)
+    elif fields:
         index = _check_key(name, seed, index, n)
+    else:
+        draws = {}
     frames = () if found.n_frames is None else (found.n_frames,)
     result = np.empty((n, *frames, *arrays.shape[1:]), np.uint8)
     for start in range(0, n, found.chunk):
         part = slice(start, start + found.chunk)
-        if draws is not None:
-            drawn = {what: np.asarray(array)[part] for what, array in draws.items()}
-        elif found.fields(p):
+        if draws is None:
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
-            drawn = {}
+            drawn = {what: array[part] for what, array in draws.items()}
         result[part] = found.apply(arrays[part], p, **drawn)
     return torch.from_numpy(result).to(images.device) if isinstance(images, torch.Tensor) else result
 
@@ -133,3 +137,4 @@ def _check_draws(draws, fields, source, n):
     got = {what: np.shape(array) for what, array in draws.items()}
     if got != expected:
         raise ValueError(f"draws of {source} must have the shapes {expected}, got {got}")
+    return {what: np.asarray(array, fields[what].dtype) for what, array in draws.items()}

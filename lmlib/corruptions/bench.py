@@ -8,8 +8,7 @@ from scipy import ndimage
 from tqdm.auto import tqdm
 
 from lmlib import paths
-from lmlib.corruptions import NAMES, SEVERITIES
-from lmlib.corruptions.files import make
+from lmlib.corruptions import LEVELS, NAMES, make
 from lmlib.corruptions.recipe import SIZE
 
 REFERENCE_MS = {
@@ -47,10 +46,9 @@ def bench(n=200):
 
 def milliseconds(images, name, benchmark):
     """Wall-clock milliseconds an image (a sequence for cifar_p), mean over severities, after one call to warm up."""
-    sequences = benchmark == "cifar_p"
-    images = images[: max(1, len(images) // 8)] if sequences else images
+    images = images[: max(1, len(images) // 8)] if benchmark == "cifar_p" else images
     index, times = np.arange(len(images)), []
-    for severity in (None,) if sequences else SEVERITIES:
+    for severity in LEVELS[benchmark]:
         make(images[:1], name, severity, benchmark, seed=0, index=index[:1])
         start = time.perf_counter()
         make(images, name, severity, benchmark, seed=0, index=index)

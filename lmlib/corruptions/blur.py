@@ -133,11 +133,9 @@ BLUR = {
     "glass_blur": Recipe(
         glass_blur,
         ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)),
-        lambda p: {"offset": integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8)},
+        {"offset": lambda p: integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8)},
     ),
     "defocus_blur": Recipe(defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))),
-    "motion_blur": Recipe(
-        motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), lambda p: {"angle": uniform(-45, 45)}
-    ),
+    "motion_blur": Recipe(motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), {"angle": uniform(-45, 45)}),
     "zoom_blur": Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
 }

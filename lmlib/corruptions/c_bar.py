@@ -223,15 +223,13 @@ def transverse_chromatic_abberation(images, severity, order):
 
 C_BAR = {
     "blue_noise_sample": Recipe(
-        blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), lambda p: {"phases": uniform(0, TURN, SIZE, SIZE // 2)}
+        blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), {"phases": uniform(0, TURN, SIZE, SIZE // 2)}
     ),
-    "brownish_noise": Recipe(
-        brownish_noise, (2.5, 4, 5.5, 6.5, 7), lambda p: {"phases": uniform(0, TURN, 3, SIZE, SIZE // 2)}
-    ),
+    "brownish_noise": Recipe(brownish_noise, (2.5, 4, 5.5, 6.5, 7), {"phases": uniform(0, TURN, 3, SIZE, SIZE // 2)}),
     "checkerboard_cutout": Recipe(
         checkerboard_cutout,
         (1, 2, 3, 4, 5),
-        lambda p: {
+        {
             "angle": uniform(0, TURN),
             "cell": uniform(0.1 * SIZE, 0.25 * SIZE),
             "grid": uniform(0, 1, MAX_CELLS, MAX_CELLS),
@@ -240,30 +238,26 @@ C_BAR = {
     "inverse_sparkles": Recipe(
         inverse_sparkles,
         (1, 1.5, 2.5, 4.5, 5),
-        lambda p: {"centre": uniform(8, 24, 2), "rays": integer(50, 200), "lengths": normal(MAX_RAYS)},
+        {"centre": uniform(8, 24, 2), "rays": integer(50, 200), "lengths": normal(MAX_RAYS)},
     ),
     "sparkles": Recipe(
         sparkles,
         (0.7, 3.5, 5.6, 6.3, 7),
-        lambda p: {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, MAX_RAYS)},
+        {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, MAX_RAYS)},
     ),
-    "pinch_and_twirl": Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), lambda p: {"clockwise": integer(0, 2, 3, 3)}),
+    "pinch_and_twirl": Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), {"clockwise": integer(0, 2, 3, 3)}),
     "ripple": Recipe(
-        ripple,
-        (5.5, 6, 6.5, 7.5, 8),
-        lambda p: {"wavelength": uniform(0.1 * SIZE, 0.3 * SIZE, 2), "phase": uniform(0, TURN, 2)},
+        ripple, (5.5, 6, 6.5, 7.5, 8), {"wavelength": uniform(0.1 * SIZE, 0.3 * SIZE, 2), "phase": uniform(0, TURN, 2)}
     ),
     "circular_motion_blur": Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
     "lines": Recipe(
         lines,
         (0.5, 1, 1.5, 2, 2.5),
-        lambda p: {
+        {
             "angle": uniform(0, TURN),
             "variation": uniform(0.1, 1),
-            "line": uniform(0, 1, int(level(p, 1) * SIZE), 3),
+            "line": lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
         },
     ),
-    "transverse_chromatic_abberation": Recipe(
-        transverse_chromatic_abberation, (1, 2, 5, 9, 10), lambda p: {"order": order(3)}
-    ),
+    "transverse_chromatic_abberation": Recipe(transverse_chromatic_abberation, (1, 2, 5, 9, 10), {"order": order(3)}),
 }

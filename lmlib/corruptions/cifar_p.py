@@ -12,36 +12,23 @@ from PIL import Image
 from scipy import ndimage
 
 from lmlib.corruptions.blur import motion_pad, motion_sum, motion_taps, smooth
-from lmlib.corruptions.digital import colour_shares, hue_and_saturation
-from lmlib.corruptions.noise import IMAGE, poisson_counts
+from lmlib.corruptions.digital import by_picture, colour_shares, hue_and_saturation
+from lmlib.corruptions.noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
 from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
-from lmlib.corruptions.weather import add_water, snow_layer, water, whiten
+from lmlib.corruptions.weather import add_water, drops, snow_layer, whiten
 
 N_FRAMES = 31
 CENTRE = SIZE * 0.5 + 0.5  # torchvision of 2018; today it is 16
 
 
-def _after_clean(images, noisy):
-    """The clean image as frame 0, then the noisy frames (n, 30, 3, 32, 32)."""
-    return np.concatenate([images[:, None], noisy], axis=1)
+def after_clean(noise):
+    """Frame 0 clean, then 30 frames of independent `noise` of CIFAR-C; its draws: (n, 30, 3, 32, 32)."""
 
+    def sequence(images, p, **draws):
+        images = images[:, None]
+        return np.concatenate([images, noise(images, p, **draws)], axis=1)
 
-def gaussian_noise(images, sigma, normal):
-    """Frame 0 clean, then 30 independent x + sigma N in float32; normal: (n, 30, 3, 32, 32)."""
-    x = to_float(images, np.float32)[:, None]
-    return _after_clean(images, to_bytes(x + np.float32(sigma) * normal.astype(np.float32, copy=False)))
-
-
-def shot_noise(images, photons, uniform):
-    """Frame 0 clean, then 30 independent Poisson(photons x) / photons; uniform: (n, 30, 3, 32, 32)."""
-    counts = poisson_counts(np.broadcast_to(images[:, None], uniform.shape), uniform, photons)
-    return _after_clean(images, to_bytes(counts / photons))
-
-
-def speckle_noise(images, sigma, normal):
-    """Frame 0 clean, then 30 independent x + x sigma N; normal: (n, 30, 3, 32, 32)."""
-    x = to_float(images)[:, None]
-    return _after_clean(images, to_bytes(x + x * (sigma * normal)))
+    return sequence
 
 
 def motion_blur(images, p):
@@ -80,14 +67,10 @@ def gaussian_blur(images, sigmas):
 
 def spatter(images, p, normal):
     """Drops of water that run down; normal: (n, 32, 32). A frame without a drop or an edge is black, as in the reference."""
-    mean, std, sigma, threshold, strength = p
-    layer = smooth(mean + std * normal, sigma)
-    layer[layer < threshold] = 0
-    x = to_float(images, np.float32)
-    frames = []
+    *field, strength = p
+    layer, x, frames = drops(normal, *field), to_float(images, np.float32), []
     for _ in range(N_FRAMES):
-        masks = np.stack([water(one) for one in (layer * 255).astype(np.uint8)])
-        frames.append(add_water(x, masks * np.float32(strength)))
+        frames.append(add_water(x, layer, strength))
         layer = ndimage.convolve1d(layer, [0.2, 0.8], axis=1, mode="constant", origin=-1)
     return np.stack(frames, axis=1)
 
@@ -108,11 +91,8 @@ def inverse_affine(angle=0, shift=0, scale=1, shear=0):
 
 def geometry(images, warps):
     """One frame for each affine warp, bilinear, black outside."""
-    return _by_picture(
-        images,
-        lambda picture: [
-            picture.transform((SIZE, SIZE), Image.Transform.AFFINE, warp, Image.Resampling.BILINEAR) for warp in warps
-        ],
+    return by_picture(
+        images, lambda picture: [picture.transform((SIZE, SIZE), Image.AFFINE, warp, Image.BILINEAR) for warp in warps]
     )
 
 
@@ -134,7 +114,7 @@ def translate(images, shifts):
 
 def tilt(images, warps):
     """One frame for each perspective (3, 3), OpenCV's linear warp, black outside."""
-    return _by_picture(
+    return by_picture(
         images, lambda picture: [cv2.warpPerspective(np.asarray(picture), warp, (SIZE, SIZE)) for warp in warps]
     )
 
@@ -154,19 +134,13 @@ def perspective(degrees):
     return project @ away @ about_x @ about_y @ lift
 
 
-def _by_picture(images, frames_of):
-    pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    frames = np.stack([[np.asarray(frame) for frame in frames_of(Image.fromarray(picture))] for picture in pictures])
-    return frames.transpose(0, 1, 4, 2, 3)
-
-
 def _sequence(apply, p, fields=None, n_frames=N_FRAMES):
-    return Recipe(apply, (p,), lambda p: fields or {}, n_frames=n_frames, chunk=16)
+    return Recipe(apply, (p,), fields or {}, n_frames, chunk=16)
 
 
 SEQUENCES = {
-    "gaussian_noise": _sequence(gaussian_noise, 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}),
-    "shot_noise": _sequence(shot_noise, 700, {"uniform": uniform(0, 1, 30, *IMAGE)}),
+    "gaussian_noise": _sequence(after_clean(gaussian_noise), 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}),
+    "shot_noise": _sequence(after_clean(shot_noise), 700, {"uniform": uniform(0, 1, 30, *IMAGE)}),
     "motion_blur": _sequence(motion_blur, (6, 1.8, [9 * (i - 20) for i in range(21)]), n_frames=21),
     "zoom_blur": _sequence(zoom_blur, [inverse_affine(scale=1 + 0.004 * i) for i in range(1, 31)]),
     "spatter": _sequence(spatter, (0.6, 0.265, 1.75, 0.7, 0.6), {"normal": normal(SIZE, SIZE)}),
@@ -176,7 +150,7 @@ SEQUENCES = {
     "tilt": _sequence(tilt, [perspective(0.75 * (i - 15)) for i in range(31)]),
     "scale": _sequence(geometry, [inverse_affine(scale=(i * 2 + 70) / 100) for i in range(31)]),
     "snow": _sequence(snow, (0.05, 0.3, 2, 0.5, 10, 2, 0.85), {"normal": normal(SIZE, SIZE)}),
-    "speckle_noise": _sequence(speckle_noise, 0.05, {"normal": normal(30, *IMAGE)}),
+    "speckle_noise": _sequence(after_clean(speckle_noise), 0.05, {"normal": normal(30, *IMAGE)}),
     "gaussian_blur": _sequence(gaussian_blur, [0.3 + 0.015 * i for i in range(31)]),
     "shear": _sequence(geometry, [inverse_affine(shear=i - 15) for i in range(31)]),
 }

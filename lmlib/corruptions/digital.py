@@ -69,24 +69,24 @@ def contrast(images, factor):
 
 def pixelate(images, side):
     """Box filter down to side x side, and back."""
-    return _by_pillow(images, lambda image: image.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX))
+    return by_picture(images, lambda picture: picture.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX))
 
 
 def jpeg_compression(images, quality):
     """Through a JPEG file of this quality with Pillow's defaults (chroma halved both ways)."""
 
-    def through_file(image):
+    def through_file(picture):
         file = BytesIO()
-        image.save(file, "JPEG", quality=quality)
+        picture.save(file, "JPEG", quality=quality)
         return Image.open(file)
 
-    return _by_pillow(images, through_file)
+    return by_picture(images, through_file)
 
 
-def _by_pillow(images, change):
+def by_picture(images, change):
+    """Each of uint8 (n, 3, 32, 32) as a Pillow image through `change`, which gives an image or an array (..., 32, 32, 3)."""
     pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    changed = np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures])
-    return np.ascontiguousarray(changed.transpose(0, 3, 1, 2))
+    return np.moveaxis(np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures]), -1, -3)
 
 
 def elastic_transform(images, p, jitter, dx, dy):
@@ -123,13 +123,10 @@ DIGITAL = {
     "pixelate": Recipe(pixelate, (30, 28, 27, 24, 20)),
     "jpeg_compression": Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
     "elastic_transform": Recipe(
-        elastic_transform,  # alpha, sigma, jitter: 32 x (0, 0, .08) ...
-        tuple(
-            (SIZE * a, SIZE * s, SIZE * j)
-            for a, s, j in ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
-        ),
-        lambda p: {
-            "jitter": uniform(-p[2], p[2], 3, 2),
+        elastic_transform,  # alpha, sigma, jitter in pixels: 32 x (0, 0, .08), 32 x (.05, .2, .07) ...
+        ((0, 0, 2.56), (1.6, 6.4, 2.24), (2.56, 1.92, 1.92), (3.2, 1.28, 1.6), (3.2, 0.96, 0.96)),
+        {
+            "jitter": lambda p: uniform(-p[2], p[2], 3, 2),
             "dx": uniform(-1, 1, SIZE, SIZE),
             "dy": uniform(-1, 1, SIZE, SIZE),
         },

@@ -1,4 +1,7 @@
-"""Noise of CIFAR-C: gaussian, shot, impulse, speckle. Constants and order: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0)."""
+"""Noise of CIFAR-C: gaussian, shot, impulse, speckle. Constants and order: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+
+Images may have further axes that the draws extend, as the frames of CIFAR-P do.
+"""
 
 from functools import lru_cache
 
@@ -12,8 +15,8 @@ GUIDE = 1024  # entries of the guide table a grey level
 
 
 def gaussian_noise(images, sigma, normal):
-    """x + sigma N, independent for each pixel and channel; normal: (n, 3, 32, 32)."""
-    return to_bytes(to_float(images) + sigma * normal)
+    """x + sigma N in the precision of N, independent for each pixel and channel; normal: (n, 3, 32, 32)."""
+    return to_bytes(to_float(images, normal.dtype.type) + sigma * normal)
 
 
 def speckle_noise(images, sigma, normal):
@@ -33,14 +36,14 @@ def shot_noise(images, photons, uniform):
 
 
 def poisson_counts(images, uniform, photons):
-    """The `uniform`-quantile of Poisson(photons x), x = images / 255: smallest k with P(K <= k) >= uniform. Same shape, int32.
+    """The `uniform`-quantile of Poisson(photons x), x = images / 255: smallest k with P(K <= k) >= uniform, int32.
 
     A guide table gives the first candidate for each of 1024 slices of [0, 1); most values need at most one step from there.
     """
     cdf, guide = _poisson_tables(photons)
     width = cdf.shape[1]
     cdf = cdf.ravel()
-    level = images.astype(np.int32)
+    level = np.broadcast_to(images, uniform.shape).astype(np.int32)
     slot = (uniform * GUIDE).astype(np.int32)
     slot += level * np.int32(GUIDE)
     count = guide.ravel().take(slot)
@@ -64,17 +67,11 @@ def _poisson_tables(photons):
     return cdf, np.stack([np.searchsorted(row, slices) for row in cdf]).astype(np.int32)
 
 
-def _field(p):
-    return {"normal": normal(*IMAGE)}
-
-
 NOISE = {
-    "gaussian_noise": Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), _field),
-    "shot_noise": Recipe(shot_noise, (500, 250, 100, 75, 50), lambda p: {"uniform": uniform(0, 1, *IMAGE)}),
+    "gaussian_noise": Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), {"normal": normal(*IMAGE)}),
+    "shot_noise": Recipe(shot_noise, (500, 250, 100, 75, 50), {"uniform": uniform(0, 1, *IMAGE)}),
     "impulse_noise": Recipe(
-        impulse_noise,
-        (0.01, 0.02, 0.03, 0.05, 0.07),
-        lambda p: {"hit": uniform(0, 1, *IMAGE), "salt": uniform(0, 1, *IMAGE)},
+        impulse_noise, (0.01, 0.02, 0.03, 0.05, 0.07), {"hit": uniform(0, 1, *IMAGE), "salt": uniform(0, 1, *IMAGE)}
     ),
-    "speckle_noise": Recipe(speckle_noise, (0.06, 0.10, 0.12, 0.16, 0.20), _field),
+    "speckle_noise": Recipe(speckle_noise, (0.06, 0.10, 0.12, 0.16, 0.20), {"normal": normal(*IMAGE)}),
 }

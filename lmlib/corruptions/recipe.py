@@ -4,7 +4,7 @@ Pixels follow the reference everywhere: bytes become x / 255, results are clippe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from lmlib import random
 
 SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
 SMALL_FIELD = (
-    64  # values an image up to which Philox draws a whole batch at once; above, one generator an image is faster
+    64  # values an image up to which Philox draws a whole batch at once; above, a generator an image is faster
 )
 
 
@@ -75,15 +75,19 @@ class Recipe:
 
     apply(images, p, **draws) -> uint8: pure; images uint8 (n, 3, 32, 32), p one entry of `parameters`.
     parameters: one entry for each severity (a single one for a sequence).
-    fields(p) -> {name: Field}: what is drawn; deterministic recipes draw nothing.
+    draws: {name: Field, or a function p -> Field}; deterministic recipes draw nothing.
     n_frames: frames of a sequence, None for a corruption. chunk: images worked on at once, which bounds the memory.
     """
 
     apply: Callable
     parameters: tuple
-    fields: Callable = lambda p: {}
+    draws: dict = field(default_factory=dict)
     n_frames: int | None = None
     chunk: int = 128
+
+    def fields(self, p):
+        """What is drawn at the parameters `p`: {name: Field}."""
+        return {name: drawn(p) if callable(drawn) else drawn for name, drawn in self.draws.items()}
 
 
 def to_float(images, dtype=np.float64):

@@ -86,34 +86,38 @@ def fog(images, p, uniform):
     return to_bytes((x + amount * plasma(uniform, decay)[:, None]) * brightest / (brightest + amount))
 
 
-def water(layer):
-    """Where drops shine: bytes (32, 32) to float32 (32, 32) in [0, 1], or NaN everywhere when there is no drop or no edge."""
+def drops(normal, mean, std, sigma, threshold):
+    """Where a smoothed normal field (n, 32, 32) is high; 0 elsewhere."""
+    layer = smooth(mean + std * normal, sigma)
+    layer[layer < threshold] = 0
+    return layer
+
+
+def shine(layer):
+    """Where drops of water shine: bytes (32, 32) to float32 (32, 32) in [0, 1], or NaN everywhere without a drop or an edge."""
     distance = cv2.distanceTransform(255 - cv2.Canny(layer, 50, 150), cv2.DIST_L2, 5)
     distance = cv2.equalizeHist(cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8))
     emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-    shine = layer * cv2.blur(cv2.filter2D(distance, cv2.CV_8U, emboss), (3, 3)).astype(np.float32)
-    top = shine.max()
-    return shine / top if top > 0 else np.full_like(shine, np.nan)
+    bright = layer * cv2.blur(cv2.filter2D(distance, cv2.CV_8U, emboss), (3, 3)).astype(np.float32)
+    top = bright.max()
+    return bright / top if top > 0 else np.full_like(bright, np.nan)
 
 
-def add_water(x, masks):
-    """x + masks x colour, float32, to bytes: x (n, 3, 32, 32), masks (n, 32, 32).
+def add_water(x, layer, strength):
+    """x + strength x shine of the drops x colour, float32, to bytes: x (n, 3, 32, 32), layer (n, 32, 32).
 
-    A NaN mask makes the whole image black: the reference divides by a maximum of zero there.
+    Without a drop or an edge the whole image is black: the reference divides by a maximum of zero there.
     """
-    values = np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0)
-    return to_bytes(values)
+    masks = np.stack([shine(one) for one in (layer * 255).astype(np.uint8)]) * np.float32(strength)
+    return to_bytes(np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0))
 
 
 def spatter(images, p, normal):
     """Drops of water (severity 1 to 3) or mud (4, 5) where a smoothed normal field (n, 32, 32) is high."""
-    mean, std, sigma, threshold, strength, is_mud = p
-    layer = smooth(mean + std * normal, sigma)
-    layer[layer < threshold] = 0
-    x = to_float(images, np.float32)
+    *field, threshold, strength, is_mud = p
+    layer, x = drops(normal, *field, threshold), to_float(images, np.float32)
     if not is_mud:
-        masks = np.stack([water(one) for one in (layer * 255).astype(np.uint8)])
-        return add_water(x, masks * np.float32(strength))
+        return add_water(x, layer, strength)
     mud = smooth((layer > threshold).astype(np.float32), strength)[:, None]
     mud[mud < 0.8] = 0
     return to_bytes(x * (1 - mud) + MUD[:, None, None] * mud)
@@ -129,16 +133,14 @@ WEATHER = {
             (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
             (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
         ),
-        lambda p: {"normal": normal(SIZE, SIZE), "angle": uniform(-135, -45)},
+        {"normal": normal(SIZE, SIZE), "angle": uniform(-135, -45)},
     ),
     "frost": Recipe(
         frost,
         ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
-        lambda p: {"texture": integer(0, 5), "corner": uniform(0, 1, 2)},  # the sixth photograph is never used
+        {"texture": integer(0, 5), "corner": uniform(0, 1, 2)},  # the sixth photograph is never used
     ),
-    "fog": Recipe(
-        fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)), lambda p: {"uniform": uniform(0, 1, SIZE**2 - 1)}
-    ),
+    "fog": Recipe(fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)), {"uniform": uniform(0, 1, SIZE**2 - 1)}),
     "spatter": Recipe(
         spatter,
         (
@@ -148,6 +150,6 @@ WEATHER = {
             (0.65, 0.1, 0.7, 0.69, 0.6, 1),
             (0.65, 0.1, 0.5, 0.68, 0.6, 1),
         ),
-        lambda p: {"normal": normal(SIZE, SIZE)},
+        {"normal": normal(SIZE, SIZE)},
     ),
 }
