@@ -4,6 +4,9 @@ data/results/<profile>/runs/<run>.csv     the rows of one run: written whole, in
 data/results/<profile>/tables/            what the table notebooks write
 """
 
+import hashlib
+import io
+
 import pandas as pd
 
 from . import paths
@@ -26,6 +29,7 @@ MEASURED = [
 ]
 PROVENANCE = ["mixing", "precision", "threads", "commit", "device", "machine", "torch", "finished"]
 COLUMNS = [*IDENTITY, *MEASURED, *PROVENANCE]
+CHECKSUM = "checksum"  # the last column of a file, the same in each row; not in what `read_rows` returns
 
 
 def rows_file(profile, run):
@@ -34,9 +38,28 @@ def rows_file(profile, run):
 
 
 def write_rows(profile, run, rows):
-    """Write the rows of a run (a list of dicts with `COLUMNS`), replacing what it had before."""
+    """Write the rows of a run (a list of dicts with `COLUMNS`) with a checksum over all, replacing what it had before."""
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame[CHECKSUM] = checksum(frame.to_csv(index=False, lineterminator="\n"))
     with paths.atomic_write(rows_file(profile, run)) as temporary:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def checksum(text):
+    """The first 16 hex digits of a text's sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def checked_text(file):
+    """The CSV in a file of rows without its checksums, which are compared (older files have none). Raises ValueError."""
+    text = file.read_text(encoding="utf-8")
+    if not text.partition("\n")[0].endswith(f",{CHECKSUM}"):
+        return text
+    lines = [line.rpartition(",") for line in text.removesuffix("\n").split("\n")]
+    text = "".join(f"{line}\n" for line, _, _ in lines)
+    if {found for _, _, found in lines[1:]} != {checksum(text)}:
+        raise ValueError("its checksum does not match its content")
+    return text
 
 
 def row_files(profile):
@@ -57,8 +80,8 @@ def read_rows(profile, runs=None):
     frames = []
     for file in files:
         try:
-            frame = pd.read_csv(file, keep_default_na=True, dtype={"parameters": str})
-        except (ValueError, UnicodeDecodeError) as error:
+            frame = pd.read_csv(io.StringIO(checked_text(file)), dtype={"parameters": str})
+        except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again") from error
         if list(frame.columns) != COLUMNS:

@@ -29,7 +29,7 @@ def written(own_run):
 def test_rows_have_the_columns_in_their_order(written):
     assert list(read_rows("quick", [written.config.name]).columns) == COLUMNS
     header = rows_file("quick", written.config.name).read_text().splitlines()[0]
-    assert header == ",".join(COLUMNS)
+    assert header == ",".join([*COLUMNS, "checksum"])
 
 
 def test_a_row_carries_the_identity_of_its_run(written):
@@ -105,6 +105,25 @@ def test_a_damaged_file_is_named_and_left_alone(written, damage):
     with pytest.raises(ValueError, match=rf"{file.name} .*`./run_all.sh quick` makes it again") as caught:
         read_rows("quick")
     assert "\n" not in str(caught.value) and file.read_bytes() == content
+
+
+def test_a_byte_flipped_anywhere_and_a_row_less_are_found(written):
+    file = rows_file("quick", written.config.name)
+    whole, draws = file.read_bytes(), np.random.default_rng(0)
+    for position in draws.integers(len(whole), size=100):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(ValueError, match="makes it again"):
+            read_rows("quick")
+    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match=r"its checksum does not match its content\): `./run_all.sh quick`"):
+        read_rows("quick")
+
+
+def test_rows_written_before_there_were_checksums_are_read(written):
+    file, rows = rows_file("quick", written.config.name), read_rows("quick")
+    lines = file.read_text().splitlines()
+    file.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
+    pd.testing.assert_frame_equal(read_rows("quick"), rows)
 
 
 def test_an_interrupted_write_keeps_the_old_rows(written, monkeypatch):
