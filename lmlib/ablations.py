@@ -5,10 +5,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from . import results
-from .plots import NOT_FRACTIONS
+from .paired import compare_pairs, difference_text
 from .profiles import get_profile, run_settings, table_dataset
 from .runs import resolve
-from .statistics import holm, paired_difference
 
 
 class Ablation(NamedTuple):
@@ -88,40 +87,27 @@ def variant_rows(ablation, profile):
 
 
 def differences(found, ablation, columns):
-    """Ours minus the reference for each pair and column that has rows, paired by seed: DataFrame, fractions.
+    """Ours minus the reference for each pair and column that has rows, paired by seed: DataFrame of `compare_pairs`, fractions.
 
-    found: of `variant_rows`; columns: of `tables.Column`. What comes out: ours, reference, title, measure; mean, low, high (95 %),
-    p_value, std, n; holds: whether the p value, by Holm's correction over the whole table, is below 0.05.
+    found: of `variant_rows`; columns: of `tables.Column`, whose fields stand in the table too. The whole of it is one family.
     """
-    overall, records = found[found["corruption"].isna()], []
-    for column in columns:
-        here = overall[(overall["benchmark"] == column.benchmark) & (overall["measure"] == column.measure)]
-        by_seed = {
-            label: dict(zip(group["seed"], group["value"], strict=True)) for label, group in here.groupby("variant")
-        }
-        for ours, reference in ablation.pairs:
-            if by_seed.get(ours, {}).keys() & by_seed.get(reference, {}).keys():
-                pair = paired_difference(by_seed[ours], by_seed[reference])
-                records.append({"ours": ours, "reference": reference, **column._asdict(), **pair._asdict()})
-    names = ["ours", "reference", "title", "benchmark", "measure", "mean", "low", "high", "p_value", "std", "n"]
-    table = pd.DataFrame(records, columns=names)
-    return table.assign(holds=holm(table["p_value"].astype(float)) < 0.05)
+    overall = found[found["corruption"].isna()]
+    groups = overall.groupby(["variant", "benchmark", "measure"])
+    values = {key: dict(zip(group["seed"], group["value"], strict=True)) for key, group in groups}
+    pairs = [
+        (
+            {"family": ablation.title, "ours": ours, "reference": reference} | column._asdict(),
+            *(values.get((label, column.benchmark, column.measure), {}) for label in (ours, reference)),
+        )
+        for column in columns
+        for ours, reference in ablation.pairs
+    ]
+    return compare_pairs(pairs).query("n > 0")
 
 
 def wide_differences(table):
-    """Differences for people: DataFrame of text, one row a pair, one column a measure, in percent points but for distances.
-
-    "-1.2 [-2.0, -0.4] (n=3) *": the mean, its 95 % interval, the number of pairs (one has no interval); * where it holds.
-    """
+    """Differences for people: DataFrame of text, one row a pair, one column a measure, as `difference_text` has them."""
     words = [difference_text(row) for row in table.to_dict("records")]
     pairs = table["ours"] + " minus " + table["reference"]
     order, titles = pairs.drop_duplicates(), table["title"].drop_duplicates()
     return table.assign(pair=pairs, words=words).pivot(index="pair", columns="title", values="words").loc[order, titles]
-
-
-def difference_text(row):
-    """One difference, a dict with the columns of `differences`, as `wide_differences` shows it."""
-    scale, digits = (1, 3) if row["measure"] in NOT_FRACTIONS else (100, 1)
-    mean, low, high = (f"{row[name] * scale:+.{digits}f}" for name in ("mean", "low", "high"))
-    interval = f" [{low}, {high}]" if row["n"] > 1 else ""
-    return f"{mean}{interval} (n={row['n']}){' *' if row['holds'] else ''}"

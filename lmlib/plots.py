@@ -59,10 +59,15 @@ NOT_FRACTIONS = ("nll", "brier", "mt5d", "mt5d_paper_ten", "top5_distance")
 """Measures in their own unit; all others are fractions, shown in percent."""
 
 
+def unit_of(measure):
+    """What a measure is multiplied by for people, and its decimals: percent, unless it is one of `NOT_FRACTIONS`."""
+    return (1, 3) if measure in NOT_FRACTIONS else (100, 1)
+
+
 def mean_and_spread(values, measure):
     """Text of a cell: "12.3 ± 0.2 (n=3)", or "12.3 (n=1)"; in percent unless the measure is one of `NOT_FRACTIONS`."""
-    fraction = measure not in NOT_FRACTIONS
-    values, digits = np.asarray(values, float) * (100 if fraction else 1), 1 if fraction else 3
+    scale, digits = unit_of(measure)
+    values = np.asarray(values, float) * scale
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread} (n={len(values)})"
 

@@ -237,6 +237,16 @@ def wide(found):
     )
 
 
+def distinct(values):
+    """The different values in words, in order: "a and b"."""
+    return " and ".join(map(str, dict.fromkeys(values)))
+
+
+def n_in_words(n):
+    """How many seeds: "n = 3", or "n = 1 to 3"."""
+    return f"n = {min(n)}" + (f" to {max(n)}" if min(n) < max(n) else "")
+
+
 def title(found, name, *, profile):
     """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
     plain = found.reset_index()

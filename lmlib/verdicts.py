@@ -6,30 +6,25 @@ the claimed one. A claim of hardly any difference is reproduced where the interv
 """
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .ablations import difference_text
 from .claims import RELEASED, labels_of
 from .honesty import COUNTED
-from .plots import NOT_FRACTIONS
-from .profiles import table_dataset
+from .paired import compare_pairs, difference_text
+from .plots import NOT_FRACTIONS, unit_of
+from .profiles import PROFILES, table_dataset
 from .statistics import holm, paired_difference, summary
-from .tables import described
+from .tables import described, distinct, n_in_words
 
 N_SEEDS = 3  # fewer give no verdict
 POINTS = 0.005  # half a point: how near is near, or two standard deviations over seeds if that is more
-SCALES = {
-    ("wrn-40-4", 100),
-    ("wrn-40-4", 300),
-    ("wrn-40-4", 400),
-    ("wrn-28-10", 100),
-    ("resnet-18", 200),
-    ("resnext-29", 200),
-}
-"""(network, epochs) of the paper's CIFAR tables; 300 is JSD's equal in compute, for claim C7."""
+PAPER = PROFILES["paper"]
+SCALES = {*PAPER.networks, (PAPER.network, PAPER.long_epochs), (PAPER.network, 3 * PAPER.epochs)}
+"""(network, epochs) of the paper's CIFAR tables; the last is JSD's equal in compute, for claim C7."""
 CONJUNCTION = (
     "contradicted", "not run", "smaller scale", "too few seeds", "undecided", "direction", "reproduced with a substitute",
     "reproduced",
@@ -68,21 +63,20 @@ def verdict(comparison, ours, reference, p_holm, *, substitute):
         if -near <= difference.low and difference.high <= near:
             return reproduced
         return "contradicted" if holds and (difference.low > near or difference.high < -near) else "undecided"
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    if holds and high < 0:
+    along = sign * difference.mean
+    if holds and along < 0:
         return "contradicted"
     sides = zip((ours, reference), comparison.printed, strict=True)
-    if sign * difference.mean > 0 and all(is_near(list(side.values()), printed, measure) for side, printed in sides):
+    if along > 0 and all(is_near(list(side.values()), printed, measure) for side, printed in sides):
         return reproduced
-    return "direction" if holds and low > 0 else "undecided"
+    return "direction" if holds else "undecided"
 
 
 def rows_of(rows, column, side):
     """The rows of one side of a comparison: one for each seed and cell. rows: of `tables.described`, without single corruptions."""
-    wanted = (rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)
-    for name, value in side.items():
-        wanted &= rows[name].isin(value) if isinstance(value, tuple) else rows[name] == value
-    return rows[wanted]
+    wanted = {"benchmark": column.benchmark, "measure": column.measure} | side
+    wanted = {name: value if isinstance(value, tuple) else [value] for name, value in wanted.items()}
+    return rows[rows[list(wanted)].isin(wanted).all(axis=1)]
 
 
 def by_seed(found, side):
@@ -105,72 +99,52 @@ def is_paper_scale(found):
 
 
 def scale_of(found):
-    """The scale of rows in words: dataset, network, epochs, images, mixing set, who made the test images."""
-
-    def every(column):
-        return " and ".join(dict.fromkeys(str(value) for value in found[column]))
-
-    words = [every("dataset"), every("network"), f"{every('epochs')} epochs", every("subset")]
+    """The scale of rows in words: dataset, network, epochs, images, mixing set, who made the test images; empty without rows."""
+    if found.empty:
+        return ""
+    words = [distinct(found["dataset"]), distinct(found["network"]), f"{distinct(found['epochs'])} epochs"]
     if (found["n_train"] != "all").any():
-        words.insert(3, f"{every('n_train')} training images")
-    mixing = [label.rpartition(", ")[0] for label in dict.fromkeys(found["mixing"]) if label != "none"]
-    words += list(dict.fromkeys(mixing)) + (
-        ["test images generated"] if found["source"].str.contains("generated").any() else []
-    )
+        words.append(f"{distinct(found['n_train'])} training images")
+    words.append(distinct(found["subset"]))
+    words += dict.fromkeys(label.rpartition(", ")[0] for label in found["mixing"].unique() if label != "none")
+    if found["source"].str.contains("generated").any():
+        words.append("test images generated")
     return ", ".join(words)
 
 
 def judge(rows, wanted):
     """Every comparison beside the rows: DataFrame, one row each, fractions.
 
-    rows: of `results.read_rows`; wanted: of `claims.comparisons`. What comes out: claim, family, decides, sign, title, measure;
-    ours and reference, in words; ours_mean, reference_mean; mean, low, high, p_value, std, n of the difference, paired by seed;
-    p_holm within the family; holds; printed, the paper's difference; scale, in words; judged, a word of `CONJUNCTION`.
+    rows: of `results.read_rows`; wanted: of `claims.comparisons`. What comes out: claim, family, decides, sign, dataset, title,
+    measure; ours and reference, in words; printed, the paper's difference; what `compare_pairs` gives, with p_holm within the
+    family; scale, in words; judged, a word of `CONJUNCTION`.
     """
     rows = described(rows)
-    rows, records, sides = rows[rows["corruption"].isna()], [], []
+    rows, pairs, sides = rows[rows["corruption"].isna()], [], []
     for one in wanted:
         found = [rows_of(rows, one.column, side) for side in (one.ours, one.reference)]
-        values = [by_seed(part, side) for part, side in zip(found, (one.ours, one.reference), strict=True)]
         ours, reference = labels_of(one)
-        record = {
-            "claim": one.claim,
-            "family": one.family,
-            "decides": one.decides,
-            "sign": one.sign,
-            "dataset": one.ours["dataset"],
-        }
-        record |= {
-            "title": one.column.title,
-            "measure": one.column.measure,
-            "ours": ours,
-            "reference": reference,
-            "n": 0,
-        }
-        if set(values[0]) & set(values[1]):
-            record |= dict(
-                zip(("ours_mean", "reference_mean"), (np.mean(list(side.values())) for side in values), strict=True)
-            )
-            record |= paired_difference(*values)._asdict()
-        printed = one.printed[0] - one.printed[1] if one.ours["dataset"].startswith("cifar") else math.nan
-        records.append(record | {"printed": printed})
-        sides.append((one, values, pd.concat(found)))
-    names = ["ours_mean", "reference_mean", "mean", "low", "high", "p_value", "std"]
-    table = pd.DataFrame(records).reindex(columns=[*records[0], *(name for name in names if name not in records[0])])
-    table["p_holm"] = table[table["n"] > 1].groupby("family")["p_value"].transform(holm)
-    table["holds"] = table["p_holm"] < 0.05
-    words = [word_of(*side, p_holm) for side, p_holm in zip(sides, table["p_holm"], strict=True)]
-    return table.assign(scale=[scale_of(found) if len(found) else "" for _, _, found in sides], judged=words)
+        labels = {"claim": one.claim, "family": one.family, "decides": one.decides, "sign": one.sign}
+        labels |= {"dataset": one.ours["dataset"], "title": one.column.title, "measure": one.column.measure}
+        labels |= {"ours": ours, "reference": reference, "printed": one.printed[0] - one.printed[1]}
+        pairs.append((labels, by_seed(found[0], one.ours), by_seed(found[1], one.reference)))
+        sides.append(pd.concat(found))
+    table = compare_pairs(pairs)
+    judged = [
+        word_of(one, ours, reference, found, p_holm)
+        for one, (_, ours, reference), found, p_holm in zip(wanted, pairs, sides, table["p_holm"], strict=True)
+    ]
+    return table.assign(scale=[scale_of(found) for found in sides], judged=judged)
 
 
-def word_of(comparison, values, found, p_holm):
-    """How far a comparison may be judged: a word of `CONJUNCTION`."""
-    if not set(values[0]) & set(values[1]):
+def word_of(comparison, ours, reference, found, p_holm):
+    """How far a comparison may be judged: a word of `CONJUNCTION`. found: the rows of both sides."""
+    if not ours.keys() & reference.keys():
         return "not run"
     if not is_paper_scale(found):
         return "smaller scale"
     substitute = found["mixing"].str.contains("substitute").any()
-    return verdict(comparison, *values, p_holm, substitute=substitute)
+    return verdict(comparison, ours, reference, p_holm, substitute=substitute)
 
 
 def layers_seen(measured, *, profile):
@@ -179,35 +153,20 @@ def layers_seen(measured, *, profile):
     measured: DataFrame indexed by "layer 1" to "layer 3", columns diversity, affinity (each with `_error`, over images) and n.
     Errors of two layers are taken for independent, which is wide: both are of the same images. Half widths: 1.96 standard errors.
     """
-    records = []
-    for what, sign, measure in (("diversity", 1, "mean squared change, x 100"), ("affinity", -1, "affinity")):
-        for upper, lower in (("layer 2", "layer 1"), ("layer 3", "layer 2")):
-            ours, reference = measured.loc[upper], measured.loc[lower]
-            mean, error = ours[what] - reference[what], math.hypot(ours[f"{what}_error"], reference[f"{what}_error"])
-            p_value = 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0)
-            record = {
-                "claim": "C11",
-                "family": "claim C11",
-                "decides": what == "diversity",
-                "sign": sign,
-                "title": measure,
-            }
-            record |= {
-                "measure": measure,
-                "ours": upper,
-                "reference": lower,
-                "n": int(ours["n"]),
-                "mean": mean,
-                "p_value": p_value,
-            }
-            record |= {"ours_mean": ours[what], "reference_mean": reference[what], "printed": math.nan}
-            records.append(record | {"low": mean - 1.96 * error, "high": mean + 1.96 * error})
+    records, kinds = [], (("diversity", 1, "mean squared change, x 100"), ("affinity", -1, "affinity"))
+    for (what, sign, title), (ours, reference) in product(kinds, (("layer 2", "layer 1"), ("layer 3", "layer 2"))):
+        upper, lower = measured.loc[ours], measured.loc[reference]
+        mean, error = upper[what] - lower[what], math.hypot(upper[f"{what}_error"], lower[f"{what}_error"])
+        record = {"claim": "C11", "family": "claim C11", "decides": what == "diversity", "sign": sign, "title": title}
+        record |= {"measure": title, "ours": ours, "reference": reference, "n": int(upper["n"]), "printed": math.nan}
+        record |= {"ours_mean": upper[what], "reference_mean": lower[what], "mean": mean}
+        record |= {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
+        records.append(record | {"p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0)})
     table = pd.DataFrame(records).dropna(subset="mean")
-    table["p_holm"] = holm(table["p_value"])
     dataset, n = table_dataset(profile), int(measured["n"].iloc[0])
-    table = table.assign(
-        holds=table["p_holm"] < 0.05, dataset=dataset, scale=f"{dataset}, {n} test images, no training of its own"
-    )
+    scale = f"{dataset}, {n} test images, no training of its own"
+    table = table.assign(p_holm=holm(table["p_value"]), dataset=dataset, scale=scale)
+    table["holds"] = table["p_holm"] < 0.05
     if n < 10_000 or not dataset.startswith("cifar"):
         return table.assign(judged="smaller scale")
     off = np.where(table["sign"] * table["mean"] > 0, "direction", "contradicted")
@@ -228,23 +187,22 @@ def summarise(table, claims, *, profile):
     rows = []
     for claim in claims.to_dict("records"):
         every = table[table["claim"] == claim["claim"]]
-        decisive = every[every["decides"]]
-        missing = (decisive["n"] == 0).sum()
+        present, decisive = every[every["n"] > 0], every[every["decides"]]
         command = f"`{ABSENT.get(claim['claim'], './run_all.sh paper').format(profile=profile)}`"
+        missing = f"{(decisive['n'] == 0).sum()} of {len(decisive)}"
         word = min(decisive["judged"], key=CONJUNCTION.index, default="not run")
-        if (every["n"] == 0).all():
+        if present.empty:
             said = f"not run in this profile: {command}"
         elif "smaller scale" in set(every["judged"]) and word != "contradicted":
-            said = "no verdict: seen at a smaller scale" + (
-                f"; {missing} of {len(decisive)} not run: {command}" if missing else ""
-            )
+            left = f"; {missing} not run: {command}" if (decisive["n"] == 0).any() else ""
+            said = f"no verdict: seen at a smaller scale{left}"
         elif word == "not run":
-            said = f"no verdict: {missing} of {len(decisive)} comparisons not run: {command}"
+            said = f"no verdict: {missing} comparisons not run: {command}"
         else:
             said = f"no verdict: fewer than {N_SEEDS} seeds" if word == "too few seeds" else word
+        scale = ", ".join(dict.fromkeys(", ".join(present["scale"]).split(", ")))
         kept = {name: claim[name] for name in ("claim", "statement", "where")}
-        scale = ", ".join(dict.fromkeys(", ".join(every.loc[every["n"] > 0, "scale"]).split(", ")))
-        rows.append(kept | {"seen": seen_in_words(every[every["n"] > 0]), "scale": scale, "verdict": said})
+        rows.append(kept | {"seen": seen_in_words(present), "scale": scale, "verdict": said})
     return pd.DataFrame(rows).set_index("claim")
 
 
@@ -254,32 +212,35 @@ def seen_in_words(present):
     for name, part in (("released operations: ", present[released]), ("operations of the paper: ", present[~released])):
         if part.empty:
             continue
-        along = part["sign"] * part["mean"] > 0
+        along, spread = part["sign"] * part["mean"] > 0, part["n"].max() > 1
         if (part["sign"] == 0).all():
             words = f"{(part['mean'].abs() <= POINTS).sum()} of {len(part)} differences within half a point"
-            words += f", {part['holds'].sum()} off zero beyond their spread" if part["n"].max() > 1 else ""
+            words += f", {part['holds'].sum()} off zero beyond their spread" if spread else ""
         else:
             words = f"{along.sum()} of {len(part)} differences as claimed"
-            if part["n"].max() > 1:
+            if spread:
                 words += f"; beyond their spread, {(along & part['holds']).sum()} for the claim and"
                 words += f" {(~along & part['holds']).sum()} against it"
-        low, high = part["n"].min(), part["n"].max()
-        words += f" (n = {low}{': no spread' if high == 1 else ''})" if low == high else f" (n = {low} to {high})"
-        sentences.append((name if released.any() else "") + words)
+        sentences.append(
+            f"{name if released.any() else ''}{words} ({n_in_words(part['n'])}{'' if spread else ': no spread'})"
+        )
     return ". ".join(sentences)
 
 
 def wide(table):
     """Comparisons for people: DataFrame of text, one row each, in percent points but for distances."""
     present = table[table["n"] > 0]
-    words = present.assign(holds=present["holds"].astype(bool)).apply(difference_text, axis=1)
-    printed = (present["printed"] * np.where(present["measure"].isin(NOT_FRACTIONS), 1, 100)).map("{:+.2f}".format)
-    claimed = present["sign"].map({-1: "lower", 1: "higher", 0: "hardly differs"})
-    columns = {name: present[name] for name in ("claim", "title", "ours", "reference")} | {"claimed": claimed}
-    columns |= {"ours minus reference": words, "the paper's": printed.replace("+nan", "")}
-    columns |= {
+    printed = present["printed"] * present["measure"].map(lambda measure: unit_of(measure)[0])
+    columns = {
+        "claim": present["claim"],
+        "measure": present["title"],
+        "ours": present["ours"],
+        "reference": present["reference"],
+        "claimed": present["sign"].map({-1: "lower", 1: "higher", 0: "hardly differs"}),
+        "ours minus reference": [difference_text(row) for row in present.to_dict("records")],
+        "the paper's": printed.map("{:+.2f}".format).replace("+nan", ""),
         "judged": present["judged"].where(present["decides"], present["judged"] + " (beside)"),
         "scale": present["scale"],
     }
-    found = pd.DataFrame(columns).rename(columns={"title": "measure"}).set_index(["claim", "measure"])
-    return found if present["printed"].notna().any() else found.drop(columns="the paper's")
+    found = pd.DataFrame(columns).set_index(["claim", "measure"])
+    return found if printed.notna().any() else found.drop(columns="the paper's")

@@ -65,7 +65,7 @@ def test_without_a_printed_number_the_best_is_the_direction():
 
 def test_an_interval_over_zero_is_undecided_and_so_is_a_p_value_that_holm_lifts():
     noisy = {0: 0.34, 1: 0.30, 2: 0.37}
-    assert word(LEADS, noisy, about(0.365)) == "undecided"
+    assert judge(frame(rows(OURS, noisy), rows(THEIRS, about(0.365))), [LEADS])["judged"].item() == "undecided"
     assert word(LEADS, {0: 0.32, 1: 0.321, 2: 0.3195}, about(0.365), p_holm=0.06) == "undecided"
 
 
