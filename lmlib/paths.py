@@ -1,5 +1,6 @@
 """Where things are: one place for every folder and file name, and the one way to write a file."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -57,3 +58,26 @@ def write_text(path, text):
 def write_json(path, value):
     """Write `value` to `path` atomically, as indented JSON with sorted keys."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def write_record(path, record):
+    """Write a dict to `path` atomically, as JSON with a checksum in it."""
+    write_json(path, record | {"checksum": digest_of(record)})
+
+
+def read_record(path):
+    """The dict that `write_record` wrote (older files have no checksum). Raises ValueError, naming the file, if damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("no object")
+        if record.pop("checksum", digest_of(record)) != digest_of(record):
+            raise ValueError("its checksum does not match its content")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return record
+
+
+def digest_of(record):
+    """The first 16 hex digits of the sha256 of a value as JSON."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

@@ -260,13 +260,15 @@ def train(config, dataset, method, *, device=None):
                 trainer.restore(*load_checkpoint(checkpoint))
             except ValueError as error:
                 set_aside(config.folder, str(error))
-        start = time.time()
+        start, done = time.time(), config.folder / "done.json"
         trainer.run(lambda tensors, values: save_checkpoint(checkpoint, tensors, values), label=config.name)
-        if not (config.folder / "done.json").exists():
-            paths.write_json(
-                config.folder / "done.json", environment() | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")}
-            )
-            print(f"{config.name}: trained in {time.time() - start:.0f} s")
+        try:
+            paths.read_record(done)
+        except (FileNotFoundError, ValueError) as error:
+            paths.write_record(done, environment() | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")})
+            new = isinstance(error, FileNotFoundError)
+            words = f"trained in {time.time() - start:.0f} s" if new else f"{error}: written anew, dated now"
+            print(f"{config.name}: {words}")
     return trainer.model.eval()
 
 
@@ -305,9 +307,9 @@ def keep_weights(profile, config, most=2e6):
 
 
 def finished(name):
-    """Where, when and with what a finished run was trained: a dict. Raises ValueError for a run that is not finished."""
+    """Where, when and with what a finished run was trained: a dict. Raises ValueError for one that is not finished or damaged."""
     file = paths.RUNS / name / "done.json"
-    known = json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1].get("finished")
+    known = paths.read_record(file) if file.exists() else load_checkpoint(find_checkpoint(name))[1].get("finished")
     if known is None:
         raise ValueError(f"run {name} is not finished")
     return known

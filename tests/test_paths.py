@@ -113,6 +113,26 @@ def test_equal_values_are_equal_json_files(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [0.1, None], "b": 1}
 
 
+def test_a_record_reads_back_and_a_byte_flipped_anywhere_in_it_is_found(tmp_path):
+    file, record = tmp_path / "a.json", {"b": [0.1, None], "a": "β", "n": 1}
+    paths.write_record(file, record)
+    whole = file.read_bytes()
+    assert paths.read_record(file) == record
+    for position in range(len(whole)):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+        try:
+            found = paths.read_record(file)
+        except ValueError as error:
+            assert str(error).startswith(f"{file} is damaged (")
+        else:  # the word `checksum` alone
+            assert record.items() <= found.items()
+
+
+def test_a_record_without_a_checksum_is_read(tmp_path):
+    write_json(tmp_path / "a.json", {"n": 1})
+    assert paths.read_record(tmp_path / "a.json") == {"n": 1}
+
+
 def test_environment_variable_moves_the_study_but_not_the_notebooks(tmp_path):
     program = "from lmlib import paths; print(paths.RUNS, paths.FIGURES, paths.NOTEBOOKS, sep='\\n')"
     answer = subprocess.run(

@@ -283,6 +283,24 @@ def test_an_unfinished_run_goes_on_and_is_only_then_done(own_run):
     assert runs.load_checkpoint(own_run.config.folder / CHECKPOINT)[1] == values
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: c[:-9], lambda c: c.replace(b"20", b"19", 1), lambda c: b"[]"]
+)
+def test_a_damaged_record_of_the_end_is_said_and_written_anew_and_nothing_is_trained_again(
+    own_run, damage, monkeypatch, capsys
+):
+    file = own_run.config.folder / "done.json"
+    file.write_bytes(damage(file.read_bytes()))
+    others = {name: content for name, content in files_below(paths.RUNS).items() if "done.json" not in name}
+    with pytest.raises(ValueError, match=r"done.json is damaged \("):
+        runs.finished(own_run.config.name)
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step of training"))
+    train(own_run)
+    assert "done.json is damaged (" in (said := capsys.readouterr().out) and "written anew, dated now" in said
+    assert runs.finished(own_run.config.name)["packages"]["torch"] == version("torch")
+    assert others.items() <= files_below(paths.RUNS).items()
+
+
 def test_history_has_every_epoch_with_its_loss_error_and_seconds(own_run):
     history = runs.history_of(own_run.config.name)
     assert [entry["epoch"] for entry in history] == [0, 1]
