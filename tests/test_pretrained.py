@@ -51,7 +51,7 @@ def test_foreign_weights_are_refused_before_they_are_unpickled(tmp_path):
             return open, (str(trace), "w")
 
     file.write_bytes(pickle.dumps(Harm()))
-    with pytest.raises(ValueError, match=r"sha256 .* expected 579344248a93e230"):
+    with pytest.raises(ValueError, match=r"SHA256 .* expected 579344248a93e230"):
         read_weights(file)
     assert not trace.exists()
 

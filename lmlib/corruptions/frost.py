@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from lmlib import paths
+from lmlib.checksums import verify
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
@@ -62,11 +63,8 @@ def fetch():
 
 def unpack(wheel):
     """Take the photographs out of a wheel of `imagecorruptions` 1.1.2. Raises ValueError if its sha256 is another."""
-    content = Path(wheel).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != WHEEL_SHA256:
-        raise ValueError(f"{wheel} has sha256 {digest}, expected {WHEEL_SHA256}: fetch it again")
-    with zipfile.ZipFile(BytesIO(content)) as archive:
+    verify(wheel, "sha256", WHEEL_SHA256)
+    with zipfile.ZipFile(wheel) as archive:
         pictures = [reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES]
     with paths.atomic_write(_cached()) as temporary, temporary.open("wb") as file:
         np.savez(file, *pictures)
