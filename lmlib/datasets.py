@@ -65,6 +65,10 @@ def load_dataset(name, *, root=paths.DATA):
     return digits() if name == "digits" else cifar(name, root)
 
 
+def _dataset(name, train, test, classes, source, *, canonical=True, flip=False, pad):
+    return Dataset(name, train, test, tuple(classes), source, canonical, flip, pad, fingerprint(train, test))
+
+
 def fingerprint(train, test):
     """The first 16 hex digits of the sha256 over shapes, pixel bytes and labels of two splits."""
     digest = hashlib.sha256()
@@ -93,8 +97,7 @@ def digits():
     test_index = _stratified(labels, 500, "digits split", seed=0)
     train_index = np.setdiff1d(np.arange(len(labels)), test_index)
     train, test = (Split(images[index], labels[index]) for index in (train_index, test_index))
-    classes, source = tuple("0123456789"), "scikit-learn's digits (embedded)"
-    return Dataset("digits", train, test, classes, source, True, False, 4, fingerprint(train, test))
+    return _dataset("digits", train, test, "0123456789", "scikit-learn's digits (embedded)", pad=4)
 
 
 def cifar(name, root):
@@ -118,18 +121,15 @@ def cifar(name, root):
 
 
 def _cifar(name, train, test, source, canonical):
-    classes = sources.CIFAR[name].classes
-    return Dataset(name, train, test, classes, source, canonical, True, 4, fingerprint(train, test))
+    return _dataset(name, train, test, sources.CIFAR[name].classes, source, canonical=canonical, flip=True, pad=4)
 
 
 def _write_cache(path, dataset, seen):
     """One .npz with the arrays and a manifest: their hash, the order, and the raw files they came from."""
-    manifest = {key: getattr(dataset, key) for key in ("hash", "source", "canonical")} | {
-        "files": seen,
-        "version": VERSION,
-    }
+    manifest = {key: getattr(dataset, key) for key in ("hash", "source", "canonical")}
+    manifest |= {"files": seen, "version": VERSION}
     arrays = {
-        f"{split}_{part}": getattr(getattr(dataset, split), part) for split in PARTS for part in ("images", "labels")
+        f"{part}_{kind}": getattr(getattr(dataset, part), kind) for part in PARTS for kind in ("images", "labels")
     }
     with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, manifest=np.array(json.dumps(manifest)), **arrays)
@@ -159,15 +159,11 @@ def folder(path):
     they are never flipped, and cropped with a padding of an eighth of their size. Raises ValueError naming the file.
     """
     held_out = "val" if (path / "val").is_dir() and not (path / "test").is_dir() else "test"
-    for part in ("train", held_out):
-        if not (path / part).is_dir():
-            raise ValueError(f"{path} must hold the folders `train` and `test` (or `val`) of class folders: no {part}")
-    classes = tuple(sorted(entry.name for entry in (path / "train").iterdir() if _is_class(entry)))
-    others = tuple(sorted(entry.name for entry in (path / held_out).iterdir() if _is_class(entry)))
+    classes, others = (sorted(entry.name for entry in path.glob(f"{part}/[!.]*/")) for part in ("train", held_out))
     if len(classes) < 2 or classes != others:
-        odd = sorted(set(classes) ^ set(others)) or list(classes)
+        odd = sorted(set(classes) ^ set(others)) or classes
         raise ValueError(
-            f"{path}: `train` and `{held_out}` must hold the same two or more class folders; see {odd[:5]}"
+            f"{path} must hold `train` and `test` (or `val`), and both the same two or more class folders; see {odd[:5]}"
         )
     size, splits = None, []
     for part in ("train", held_out):
@@ -177,22 +173,7 @@ def folder(path):
             images.append(_picture(file, size))
             size = images[0].shape[-1]
         splits.append(Split(np.stack(images), np.array([label for _, label in files], dtype=np.int64)))
-    train, test = splits
-    return Dataset(
-        f"folder-{path.name}",
-        train,
-        test,
-        classes,
-        f"pictures in {path}",
-        True,
-        False,
-        size // 8,
-        fingerprint(train, test),
-    )
-
-
-def _is_class(entry):
-    return entry.is_dir() and not entry.name.startswith(".")
+    return _dataset(f"folder-{path.name}", *splits, classes, f"pictures in {path}", pad=size // 8)
 
 
 def _pictures(path):
