@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 
 from . import paths
 from .errors import check_name
@@ -94,6 +95,7 @@ def study(profile, jobs):
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     settings = study_settings(profile)
+    export = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
     sizes, own = PROFILES[profile], {}
     for name in NOTEBOOKS:
         if name == "04-train":
@@ -113,11 +115,9 @@ def study(profile, jobs):
             inputs += [file for other in NOTEBOOKS[:-1] for file in notebooks.made_by(other, profile)]
             inputs += paths.PUBLISHED.iterdir()
         print(f"{name} ...", end=" ", flush=True)
-        times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs)
+        finish = export if name == "16-report" else None  # an executed notebook cannot export itself
+        times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs, finish)
         print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
-    page = paths.FIGURES / profile / "16-report.html"  # an executed notebook cannot export itself
-    if times["16-report"][1] or not page.exists():
-        report.export(paths.CACHE / "executed" / profile / "16-report.ipynb", page)
     print_summary(profile, times, time.time() - start)
 
 

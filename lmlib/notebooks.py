@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from . import paths
+from . import paths, runs
 from .errors import check_name
 
 
@@ -124,25 +124,42 @@ def made_by(name, profile):
     return sorted(file for folder in folders for file in folder.glob(f"{name[:3]}*") if file.is_file())
 
 
-def refresh(name, parameters, inputs=()):
-    """Execute a notebook unless its fingerprint is that of the last time and what it made is still there.
+def refresh(name, parameters, inputs=(), finish=None):
+    """Execute a notebook unless its fingerprint is that of the last time and what it made is as it left it.
 
-    Returns (seconds it took, whether it was executed now).
+    finish: called with the path of the executed notebook, for what it cannot make itself. Another study's work on the same
+    notebook is waited for, not repeated. Returns (seconds it took, whether it was executed now).
     """
     profile = parameters["profile"]
     folder = paths.CACHE / "executed" / profile
-    stamp, now = folder / f"{name}.json", fingerprint(name, parameters, inputs)
-    try:
-        last = json.loads(stamp.read_text())
-    except (OSError, ValueError):
-        last = {}
-    unchanged = last.get("fingerprint") == now and all((paths.ROOT / file).exists() for file in last["made"])
-    if unchanged and (folder / f"{name}.ipynb").exists():
-        return last["seconds"], False
-    start = time.time()
-    folder.mkdir(parents=True, exist_ok=True)
-    execute(name, folder / f"{name}.ipynb", parameters, folder / f"{name}.log")
-    seconds = time.time() - start
-    made = [str(file.relative_to(paths.ROOT)) for file in made_by(name, profile)]
-    paths.write_json(stamp, {"fingerprint": now, "seconds": seconds, "made": made})
+    record, executed, now = folder / f"{name}.json", folder / f"{name}.ipynb", fingerprint(name, parameters, inputs)
+    with runs.locked(folder / ".locks" / name):
+        last = last_time(record)
+        files = last.get("files") if last.get("fingerprint") == now else None
+        if files:
+            changed = [file for file, digest in files.items() if digest_of(paths.ROOT / file) != digest]
+            if not changed:
+                return last["seconds"], False
+            print(f"{changed[0]} is missing or was changed: made again,", end=" ", flush=True)
+        start = time.time()
+        execute(name, executed, parameters, folder / f"{name}.log")
+        if finish:
+            finish(executed)
+        seconds = time.time() - start
+        files = {str(file.relative_to(paths.ROOT)): digest_of(file) for file in [executed, *made_by(name, profile)]}
+        paths.write_record(record, {"fingerprint": now, "seconds": seconds, "files": files})
     return seconds, True
+
+
+def last_time(record):
+    """What `refresh` recorded of a notebook, {} where there is nothing or it is damaged, which is said."""
+    try:
+        return paths.read_record(record) if record.exists() else {}
+    except ValueError as error:
+        print(f"{error}: executed again,", end=" ", flush=True)
+        return {}
+
+
+def digest_of(file):
+    """The sha256 of a file's content, hex; None where there is no file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -4,6 +4,8 @@ import logging
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -289,6 +291,39 @@ def test_a_notebook_is_executed_again_when_what_it_made_is_gone(counted):
     assert refresh("20-counted", {"profile": "quick"})[1] is True
     (paths.CACHE / "executed" / "quick" / "20-counted.ipynb").unlink()
     assert refresh("20-counted", {"profile": "quick"})[1] is True
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[:3] + bytes([c[3] ^ 1]) + c[4:]])
+def test_a_changed_figure_or_table_is_named_and_made_again(counted, capsys, damage):
+    refresh("20-counted", {"profile": "quick"})
+    figure = paths.FIGURES / "quick" / "20-counted.png"
+    figure.write_bytes(damage(figure.read_bytes()))
+    assert refresh("20-counted", {"profile": "quick"})[1] is True
+    assert "figures/quick/20-counted.png is missing or was changed: made again" in capsys.readouterr().out
+    assert figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"})[1] is False
+
+
+def test_what_is_made_of_an_executed_notebook_is_part_of_what_it_made(counted, root):
+    page = paths.FIGURES / "quick" / "20-counted.html"
+    calls = [refresh("20-counted", {"profile": "quick"}, (), lambda executed: page.write_bytes(executed.read_bytes()))]
+    page.write_text("")
+    for _ in range(2):
+        calls.append(refresh("20-counted", {"profile": "quick"}, (), lambda executed: page.write_text("again")))
+    assert [now for _, now in calls] == [True, True, False] and page.read_text() == "again"
+
+
+def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):
+    slow = notebooks.execute
+    monkeypatch.setattr(notebooks, "execute", lambda *given: (time.sleep(0.3), slow(*given)))
+    done = []
+    threads = [
+        threading.Thread(target=lambda: done.append(refresh("20-counted", {"profile": "quick"})[1])) for _ in "ab"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [False, True] and len(counted) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"fingerprint": 3}'])
