@@ -6,6 +6,7 @@ from torch import nn
 
 from lmlib import random
 from lmlib.errors import check_name
+from lmlib.models import eval_mode
 
 CENTERS = ("clean", "noisy")
 
@@ -21,24 +22,19 @@ def pgd(model, images, labels, epsilon=2 / 255, steps=20, step_size=0.5 / 255, c
     """
     clean, labels = _checked(images, labels, index, epsilon, steps, step_size)
     check_name("center", center, CENTERS)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(clean.device.type, enabled=False):
-            # Copies leave inference mode, in case the caller was in it.
-            clean, labels = clean.clone(memory_format=torch.channels_last), labels.clone()
-            adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
-            middle = clean if center == "clean" else adversarial
-            low, high = middle - epsilon, middle + epsilon
-            for _ in range(steps):
-                adversarial = adversarial.detach().requires_grad_()
-                loss = nn.functional.cross_entropy(model(adversarial).float(), labels, reduction="sum")
-                (gradient,) = torch.autograd.grad(loss, adversarial)
-                adversarial = adversarial.detach() + step_size * gradient.sign()
-                adversarial = adversarial.clamp(low, high).clamp(0, 1)
-    finally:
-        for module, training in modes:
-            module.training = training
+    fp32 = torch.autocast(clean.device.type, enabled=False)
+    with eval_mode(model), torch.inference_mode(False), torch.enable_grad(), fp32:
+        # Copies leave inference mode, in case the caller was in it.
+        clean, labels = clean.clone(memory_format=torch.channels_last), labels.clone()
+        adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
+        middle = clean if center == "clean" else adversarial
+        low, high = middle - epsilon, middle + epsilon
+        for _ in range(steps):
+            adversarial = adversarial.detach().requires_grad_()
+            loss = nn.functional.cross_entropy(model(adversarial).float(), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, adversarial)
+            adversarial = adversarial.detach() + step_size * gradient.sign()
+            adversarial = adversarial.clamp(low, high).clamp(0, 1)
     if loss.isnan():
         raise ValueError("the model's logits hold NaN: the network diverged, retrain the run.")
     return adversarial

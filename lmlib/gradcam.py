@@ -4,7 +4,7 @@ import matplotlib
 import torch
 import torch.nn.functional as F
 
-from lmlib.models import plain
+from lmlib.models import eval_mode, plain
 
 
 @torch.enable_grad()
@@ -25,7 +25,7 @@ def gradcam(model, images, class_index, layer):
         raise ValueError(f"class_index must be integers in 0 .. {logits.shape[1] - 1}, got {class_index}")
     score = logits.gather(
         1, classes[:, None].long()
-    ).sum()  # images do not meet in eval mode: each gets its own gradient
+    ).sum()  # images do not meet in eval mode: each has its own gradient
     (gradient,) = torch.autograd.grad(score, activation)
     weight = gradient.float().mean(dim=(2, 3), keepdim=True)
     maps = (weight * activation.detach().float()).sum(dim=1, keepdim=True).relu()
@@ -44,14 +44,8 @@ def _activation_and_logits(model, images, layer):
         kept.append(output.detach().requires_grad_())
         return kept[-1].clone()  # the next module may write in place
 
-    modes = {module: module.training for module in model.modules()}
-    hook = layer.register_forward_hook(keep)
-    try:
-        logits = model.eval()(images)
-    finally:
-        hook.remove()
-        for module, mode in modes.items():
-            module.training = mode
+    with eval_mode(model), layer.register_forward_hook(keep):
+        logits = model(images)
     if not kept:
         raise ValueError("the model did not run this layer: choose one between its images and its logits")
     return kept[-1], logits
@@ -63,8 +57,7 @@ def agreement(maps, others):
     0 where one of the two is the same everywhere, as a map without evidence is.
     """
     first, second = (x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (maps, others))
-    norm = (first.square().sum(1) * second.square().sum(1)).sqrt()
-    return torch.where(norm > 1e-9, (first * second).sum(1) / norm, 0).clamp(-1, 1)
+    return F.cosine_similarity(first, second, eps=1e-9).clamp(-1, 1)
 
 
 def overlay(images, maps, colour_map="inferno"):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 
 from lmlib import random
 from lmlib.means import mean_over, severity_means
@@ -37,7 +38,7 @@ def error(logits, labels, k=1):
 def nll(logits, labels):
     """Mean negative log-likelihood in nats, >= 0. logits: (N, K); labels: integers (N,)."""
     logits, labels = _logits_and_labels(logits, labels)
-    return float(-np.take_along_axis(_log_softmax(logits), labels[:, None], axis=1).mean())
+    return float(-np.take_along_axis(log_softmax(logits, axis=1), labels[:, None], axis=1).mean())
 
 
 def brier(logits, labels):
@@ -46,7 +47,7 @@ def brier(logits, labels):
     logits: (N, K); labels: integers (N,).
     """
     logits, labels = _logits_and_labels(logits, labels)
-    distance = np.exp(_log_softmax(logits))
+    distance = np.exp(log_softmax(logits, axis=1))
     distance[np.arange(len(labels)), labels] -= 1
     return float((distance**2).sum(axis=1).mean())
 
@@ -159,7 +160,7 @@ def mt5d(values, names=PERTURBATIONS_SCRIPT):
 def confidence_and_correct(logits, labels):
     """Confidence (largest softmax probability, float64) and whether the prediction is right (bool): (N,) and (N,)."""
     logits, labels = _logits_and_labels(logits, labels)
-    return np.exp(_log_softmax(logits).max(axis=1)), logits.argmax(axis=1) == labels
+    return np.exp(log_softmax(logits, axis=1).max(axis=1)), logits.argmax(axis=1) == labels
 
 
 def rms_calibration_error(confidence, correct, bin_size=100, last_bin=True):
@@ -271,11 +272,6 @@ def _logits_and_labels(logits, labels):
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(f"labels must lie in 0 .. {logits.shape[1] - 1}, got {labels.min()} .. {labels.max()}.")
     return logits, labels.astype(np.int64)
-
-
-def _log_softmax(logits):
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def _confidence(confidence):

@@ -6,6 +6,7 @@ Every network takes images in [0, 1] and normalises them itself, so that attacks
 import math
 import re
 from collections import OrderedDict
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -75,6 +76,17 @@ def check_network(name, image_size):
     expected = NETWORKS.get(name, 32)
     if image_size != expected:
         raise ValueError(f"{name} takes images of {expected} px, got {image_size} px: choose another network")
+
+
+@contextmanager
+def eval_mode(model):
+    """The model in eval mode; afterwards each of its modules is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        yield model.eval()
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def n_parameters(model):
