@@ -126,7 +126,7 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
         name = f"generated-{n_fractals}-seed{seed}"
     else:
         name = Path(source).resolve().name
-        wanted |= {"source": name, "substitute": False, "listing": _listing(source), "version": VERSION}
+        wanted |= {"source": name, "substitute": False, "listing": listing(source), "version": VERSION}
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:8]
     file = paths.CACHE / "fractals" / f"{name}-{size}px-{'colour' if colour else 'grey'}-{key}.npy"
     cached = _read(file, wanted)
@@ -153,8 +153,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     return MixingSet(images, manifest)
 
 
-def _listing(source):
-    """A hash of the names, sizes and times of a source's files: an import is repeated when one of them changed."""
+def listing(source):
+    """A hash of the names, sizes and times of a source's files: what was made of them is made anew when it changes."""
     path = Path(source)
     if not path.exists():
         raise ValueError(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm.auto import tqdm
 
-from . import estimate, notebooks, results, runs
+from . import estimate, results, runs
 from .evaluation import is_complete
 from .profiles import get_profile
 
@@ -68,6 +68,8 @@ def train_missing(profile, missing, jobs):
 
 def train_one(profile, name, setting):
     """One executed `04-train`, kept in the run's folder. Another grid's work on the same run is waited for, not repeated."""
+    from . import notebooks  # seconds of imports, for which a notebook that finds its rows does not wait
+
     folder = runs.paths.RUNS / name
     with runs.locked(runs.paths.RUNS / ".grid" / name):
         if not is_complete(profile, name):

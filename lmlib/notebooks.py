@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from . import paths, runs
+from . import fractals, paths, runs
 from .errors import check_name
 
 
@@ -109,12 +109,15 @@ def modules_used(source, seen=None):
 
 
 def fingerprint(name, parameters, inputs=()):
-    """A hash of a notebook's cells, its parameters, the code it imports and the files it reads."""
+    """A hash of a notebook's cells, parameters, code and inputs (paths), and of the user's fractals where it may mix with them."""
     cells = nbformat.read(find_notebook(name), 4).cells
     code = "\n".join(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M) for cell in cells if cell.cell_type == "code")
     digest = hashlib.sha256(json.dumps([[cell.source for cell in cells], parameters], sort_keys=True).encode())
-    for file in [*sorted(modules_used(code)), *sorted(inputs)]:
+    used, own = modules_used(code), runs.fractal_source()
+    for file in [*sorted(used), *sorted(inputs)]:
         digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    if own != "generated" and Path(__file__).resolve().parent / "fractals.py" in used:
+        digest.update(fractals.listing(own).encode())
     return digest.hexdigest()
 
 
