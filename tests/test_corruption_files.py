@@ -209,6 +209,15 @@ def test_a_folder_of_another_seed_or_set_is_neither_used_nor_overwritten():
         assert not open_benchmark("cifar_c_bar", dataset(), seed=1).arrays
 
 
+def test_a_folder_with_a_damaged_manifest_is_neither_used_nor_overwritten():
+    folder = write("cifar_c_bar", dataset(), names=["lines"])
+    (folder / "manifest.json").write_text('{"benchmark": "cif')
+    with pytest.raises(ValueError, match="move it away first"):
+        write("cifar_c_bar", dataset(), names=["lines"])
+    with pytest.warns(UserWarning, match="made on the fly instead"):
+        assert not open_benchmark("cifar_c_bar", dataset()).arrays
+
+
 def test_a_sequence_file_is_written_a_chunk_at_a_time(monkeypatch):
     seen = []
 
@@ -353,6 +362,13 @@ def test_a_texture_is_every_fifth_pixel_without_its_alpha_channel():
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     assert np.array_equal(frost.reduce(file), picture[2::5, 2::5, :3].transpose(2, 0, 1))
+
+
+def test_own_photographs_that_are_not_all_there_leave_frost_out(data, monkeypatch):
+    monkeypatch.setattr(frost, "fetch", lambda: None)
+    (data / "raw" / "frost").mkdir(parents=True)
+    with pytest.warns(UserWarning, match="frost is left out.*has no frost1"):
+        assert "frost" in open_benchmark("cifar_c", dataset()).missing
 
 
 def test_the_manifest_remembers_which_photographs_were_used(data):

@@ -12,24 +12,24 @@ Layouts are those of the authors: `<name>.npy`, uint8 (5 n, 32, 32, 3) severity 
 import hashlib
 import json
 import warnings
-import zipfile
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from lmlib import paths
-from lmlib.corruptions import NAMES, SEVERITIES, VERSION, corrupt, frost, perturb, recipe
+from lmlib.corruptions import LEVELS, NAMES, VERSION, frost, make, recipe
 from lmlib.corruptions.archives import unpack
 from lmlib.corruptions.recipe import SIZE
 from lmlib.errors import check_name
+from lmlib.sources import UNREADABLE
 
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}  # images at once: 1.5 MB of them, 6 MB of frames
-UNREADABLE = ValueError, OSError, EOFError
 
 
 def folder_name(dataset_name, benchmark):
@@ -96,7 +96,7 @@ def kept(path, make_it):
             return file["images"]  # zip's checksum is compared
     except FileNotFoundError:
         pass
-    except (*UNREADABLE, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         print(f"{path} is damaged ({error}): made again")
     array = make_it()
     with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -104,19 +104,12 @@ def kept(path, make_it):
     return array
 
 
-def make(images, name, severity, benchmark, *, seed, index):
-    """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
-    if benchmark == "cifar_p":
-        return perturb(images, name, seed=seed, index=index)
-    return corrupt(images, name, severity=severity, benchmark=benchmark, seed=seed, index=index)
-
-
-def open_benchmark(benchmark, dataset, *, seed=0, fetch=True):
+def open_benchmark(benchmark, dataset, *, seed=0):
     """What there is of a benchmark for the test images of a `lmlib.datasets.Dataset`: a `Benchmark`.
 
     First data/raw/<folder>, official (an archive <folder>.tar beside it is verified and unpacked); it must hold the test labels,
     and a file of it that is missing, short or foreign is left out and named. Without it everything is generated, from the files
-    that `write` left in data/cache/<folder> or on the fly. Frost needs its photographs: fetched if `fetch`, else left out.
+    that `write` left in data/cache/<folder> or on the fly. Frost needs its photographs, fetched where there are none.
     What is left out is warned of and stands in `missing`. Raises ValueError for an unknown benchmark, images of another size, or
     a broken archive.
     """
@@ -124,20 +117,15 @@ def open_benchmark(benchmark, dataset, *, seed=0, fetch=True):
     images = dataset.test.images
     if images.shape[1:] != (3, SIZE, SIZE):
         raise ValueError(f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}")
-    arrays, missing = {}, {}
-    official = _official_folder(folder, dataset, benchmark)
+    official, missing = _official_folder(folder, dataset, benchmark), {}
     if official is not None:
-        for name in NAMES[benchmark]:
-            try:
-                arrays[name] = read_array(official / f"{name}.npy", array_shape(name, benchmark, len(images)))
-            except ValueError as error:
-                missing[name] = str(error)
-        provenance = dict.fromkeys(arrays, "official")
+        arrays, missing = _read_all(official, NAMES[benchmark], benchmark, len(images))
     else:
         arrays = _written(paths.CACHE / folder, benchmark, images, seed)
-        if benchmark == "cifar_c" and "frost" not in arrays and (reason := _no_frost(fetch)):
+        if benchmark == "cifar_c" and "frost" not in arrays and (reason := _no_frost()):
             missing["frost"] = reason
-        provenance = {name: "generated" for name in NAMES[benchmark] if name not in missing}
+    origin = "generated" if official is None else "official"
+    provenance = {name: origin for name in NAMES[benchmark] if name not in missing}
     for name, reason in missing.items():
         warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
     return Benchmark(benchmark, paths.CACHE / folder, images, seed, arrays, provenance, missing)
@@ -145,9 +133,20 @@ def open_benchmark(benchmark, dataset, *, seed=0, fetch=True):
 
 def array_shape(name, benchmark, n):
     """Shape of the file of `name` for n test images."""
-    n_frames = recipe(name, benchmark, None if benchmark == "cifar_p" else 1)[0].n_frames
-    rows = (n, n_frames) if n_frames else (len(SEVERITIES) * n,)
+    n_frames = recipe(name, benchmark, LEVELS[benchmark][0])[0].n_frames
+    rows = (n, n_frames) if n_frames else (len(LEVELS[benchmark]) * n,)
     return *rows, SIZE, SIZE, 3
+
+
+def _read_all(folder, names, benchmark, n):
+    """What can be read of a folder for n test images: {name: memory-mapped array}, and {name: why not} for the others."""
+    arrays, reasons = {}, {}
+    for name in names:
+        try:
+            arrays[name] = read_array(folder / f"{name}.npy", array_shape(name, benchmark, n))
+        except ValueError as error:
+            reasons[name] = str(error)
+    return arrays, reasons
 
 
 def read_array(path, shape, dtype=np.uint8):
@@ -170,9 +169,7 @@ def _official_folder(folder, dataset, benchmark):
         if not archive.exists():
             return None
         unpack(archive)
-    n_copies = 1 if benchmark == "cifar_p" else len(SEVERITIES)
-    expected = np.tile(dataset.test.labels, n_copies)
-    reason = None
+    expected, reason = np.tile(dataset.test.labels, len(LEVELS[benchmark])), None
     if not dataset.canonical:
         reason = f"the images of {dataset.name} are not known to be in the published order"
     elif (path / "labels.npy").exists():
@@ -189,20 +186,16 @@ def _official_folder(folder, dataset, benchmark):
     return path
 
 
-def _no_frost(fetch):
-    """Why there are no frost photographs, or None if there are."""
+def _no_frost():
+    """Why there are no frost photographs, fetched if need be; None if there are."""
     try:
-        frost.textures()
-    except FileNotFoundError as error:
-        if not fetch:
-            return str(error)
         try:
+            frost.textures()
+        except FileNotFoundError:
             frost.fetch()
-        except (OSError, ValueError) as reason:
-            return str(reason)
-    except ValueError as error:
+            frost.textures()
+    except (OSError, ValueError) as error:
         return str(error)
-    return None
 
 
 # --- what we write --------------------------------------------------------------------------------------------------
@@ -217,20 +210,18 @@ def write(benchmark, dataset, *, seed=0, names=None):
     without photographs.
     """
     folder = paths.CACHE / folder_name(dataset.name, benchmark)
-    images, labels = dataset.test.images, dataset.test.labels
-    origin = _origin(benchmark, images, seed)
-    manifest = _read_manifest(folder) or origin | {"files": {}}
-    if {key: manifest.get(key) for key in origin} != origin:
+    images = dataset.test.images
+    manifest = _manifest(folder, benchmark, images, seed)
+    if manifest is None:
         raise ValueError(
             f"{folder} was made by another recipe, with another seed or from other images: move it away first"
         )
     names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
-    n_copies = 1 if benchmark == "cifar_p" else len(SEVERITIES)
     with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.tile(labels, n_copies))
+        np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))
     for name in names:
         shape, path = array_shape(name, benchmark, len(images)), folder / f"{name}.npy"
-        if name in manifest["files"] and path.exists() and _matches(path, name, manifest["files"]):
+        if name in manifest["files"] and path.exists() and path.stat().st_size == manifest["files"][name]["bytes"]:
             continue
         with paths.atomic_write(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
@@ -244,15 +235,11 @@ def write(benchmark, dataset, *, seed=0, names=None):
 
 def _fill(array, images, name, benchmark, seed):
     size, n = CHUNK[benchmark], len(images)
-    severities = (None,) if benchmark == "cifar_p" else SEVERITIES
-    with tqdm(total=n * len(severities), desc=name, leave=False) as bar:
-        for severity in severities:
-            first = n * ((severity or 1) - 1)
-            for i in range(0, n, size):
-                index = np.arange(i, min(i + size, n))
-                made = make(images[index], name, severity, benchmark, seed=seed, index=index)
-                array[first + index] = np.moveaxis(made, -3, -1)
-                bar.update(len(index))
+    parts = list(product(enumerate(LEVELS[benchmark]), range(0, n, size)))
+    for (row, severity), start in tqdm(parts, desc=name, leave=False):
+        index = np.arange(start, min(start + size, n))
+        made = make(images[index], name, severity, benchmark, seed=seed, index=index)
+        array[row * n + index] = np.moveaxis(made, -3, -1)
 
 
 def _origin(benchmark, images, seed):
@@ -266,28 +253,25 @@ def _describe(path, name):
     return entry | ({"photographs": frost.fingerprint()} if name == "frost" else {})
 
 
-def _matches(path, name, files):
-    return path.stat().st_size == files[name]["bytes"]
-
-
-def _read_manifest(folder):
-    path = folder / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def _manifest(folder, benchmark, images, seed):
+    """What `write` noted in a folder, or the beginning of it; None where that is of another recipe, seed or set, or damaged."""
+    path, origin = folder / "manifest.json", _origin(benchmark, images, seed)
+    if not path.exists():
+        return origin | {"files": {}}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return manifest if origin.items() <= manifest.items() else None
 
 
 def _written(folder, benchmark, images, seed):
     """The files that `write` left for these images, recipe and seed: {name: memory-mapped array}."""
-    manifest = _read_manifest(folder)
+    manifest = _manifest(folder, benchmark, images, seed)
     if manifest is None:
-        return {}
-    origin = _origin(benchmark, images, seed)
-    if {key: manifest.get(key) for key in origin} != origin:
         warnings.warn(f"{folder} is of another recipe, seed or set: images are made on the fly instead", stacklevel=3)
         return {}
-    arrays = {}
-    for name in manifest["files"]:
-        try:
-            arrays[name] = read_array(folder / f"{name}.npy", array_shape(name, benchmark, len(images)))
-        except ValueError as error:
-            warnings.warn(f"{error}: it is made on the fly instead", stacklevel=3)
+    arrays, reasons = _read_all(folder, manifest["files"], benchmark, len(images))
+    for reason in reasons.values():
+        warnings.warn(f"{reason}: it is made on the fly instead", stacklevel=3)
     return arrays
