@@ -3,10 +3,14 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from lmlib import evaluation, grid, notebooks, profiles, results, runs
+from lmlib.datasets import load_dataset
+from lmlib.fractals import MixingSet
+from lmlib.published import published
 
 SETTINGS = [
     profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)
@@ -130,6 +134,18 @@ def test_every_setting_is_checked_before_the_first_run_starts(executed):
     with pytest.raises(ValueError, match="did you mean 'cutout'"):
         grid.ensure([*SETTINGS, SETTINGS[0] | {"method": "cutot"}], jobs=1)
     assert executed.calls == []
+
+
+def test_quick_has_at_most_24_runs_on_embedded_data_with_every_method_of_table_3(root, monkeypatch):
+    manifest = {"source": "generated", "substitute": True, "n_fractals": 500, "colour": False, "sha256": ""}
+    one = MixingSet(np.zeros((1, 1, 36, 36), np.uint8), manifest)
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: one)
+    settings = profiles.study_settings("quick")
+    assert len(settings) > len(grid.named_settings(settings))  # tables share runs
+    assert len(grid.named_settings(settings)) <= 24
+    assert {setting["dataset"] for setting in settings} == {"digits"}
+    assert "embedded" in load_dataset("digits").source and not list(root.iterdir())
+    assert set(published(3)["method"]) <= {setting["method"] for setting in settings}
 
 
 def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
