@@ -61,7 +61,7 @@ def _tar_members(path, opener):
         limited = _Limited(stream, max(N_BYTES_MAX, RATIO_MAX * path.stat().st_size))
         try:
             archive = tarfile.open(fileobj=limited, mode="r|")  # noqa: SIM115  (closed with `stream`)
-        except (*BROKEN, _TooMuch) as error:
+        except BROKEN as error:
             raise ValueError(
                 f"expected a folder, zip or tar of images, got '{path}', which is none ({error})"
             ) from error
@@ -69,7 +69,7 @@ def _tar_members(path, opener):
             for info in archive:
                 if not info.isdir():
                     yield info.name, functools.partial(_from_tar, archive, info)
-        except (*BROKEN, _TooMuch) as error:
+        except BROKEN as error:
             yield f"the rest of {path.name}", functools.partial(_fail, error)
 
 
@@ -89,10 +89,6 @@ def _fail(error):
     raise error
 
 
-class _TooMuch(Exception):
-    """A tar unpacks to more than it may."""
-
-
 class _Limited:
     """A stream that ends with an error once more than `limit` bytes were read from it; tarfile itself sets no bound."""
 
@@ -103,5 +99,5 @@ class _Limited:
         data = self.stream.read(n_bytes)
         self.left -= len(data)
         if self.left < 0:
-            raise _TooMuch(f"unpacks to more than {RATIO_MAX} times its size")
+            raise tarfile.ReadError(f"unpacks to more than {RATIO_MAX} times its size")
         return data
