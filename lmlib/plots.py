@@ -59,9 +59,12 @@ NOT_FRACTIONS = ("nll", "brier", "mt5d", "mt5d_paper_ten", "top5_distance")
 """Measures in their own unit; all others are fractions, shown in percent."""
 
 
-def unit_of(measure):
-    """What a measure is multiplied by for people, and its decimals: percent, unless it is one of `NOT_FRACTIONS`."""
-    return (1, 3) if measure in NOT_FRACTIONS else (100, 1)
+def unit_of(measure, n_images=0):
+    """What a measure is multiplied by for people, and its decimals.
+
+    Percent with one decimal, two on a full test set (n_images of 10,000 or more), but for those of `NOT_FRACTIONS`: three.
+    """
+    return (1, 3) if measure in NOT_FRACTIONS else (100, 2 if n_images >= 10_000 else 1)
 
 
 def mean_and_spread(values, measure):

@@ -6,6 +6,7 @@ show(found, "Table 3", profile=profile)                                # one row
 
 import json
 from functools import cache
+from numbers import Number
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from . import measures
 from .augment import METHODS
 from .errors import check_name
 from .honesty import SETTINGS, honesty
-from .plots import NOT_FRACTIONS
+from .plots import NOT_FRACTIONS, unit_of
 from .statistics import paired_difference, summary
 
 
@@ -64,13 +65,13 @@ def described(rows):
             f"{len(other)} runs were measured by another version than {measures.VERSION} of the measures, e.g. {other[0]}:"
             " `./run_all.sh` with their profile measures them again"
         )
-    pairs = zip(rows["method"], rows["parameters"], strict=True)
-    settings = [settings_of(method, parameters) for method, parameters in pairs]
+    settings = [settings_of(*pair) for pair in zip(rows["method"], rows["parameters"], strict=True)]
+    mixing = rows["mixing"].fillna("none")
     return rows.assign(
         n_train=[f"{n:.0f}" if n > 0 else "all" for n in pd.to_numeric(rows["n_train"])],
-        mixing=rows["mixing"].fillna("none"),
+        mixing=mixing,
         jsd=np.where(rows["loss"] == "jsd", "yes", "no"),
-        fractals=rows["mixing"].fillna("none").str.split(", ").str[-1],
+        fractals=mixing.str.split(", ").str[-1],
         magnitude=[found.get("magnitude", np.nan) for found in settings],
         beta=[found.get("beta", np.nan) for found in settings],
     )
@@ -88,7 +89,7 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
     rows: of `results.read_rows`; columns: of `Column`; by: what makes a row of the table, of the columns of `described`;
     printed: cells of `published.published`, at most one for each row and column of the table. What comes out:
     title, benchmark, measure; mean, std, n over seeds; image_low, image_high: where n = 1, the 95 % bootstrap interval over
-    test images; mark, as in `marks`; printed, and in profile `paper` the difference to it; deviations, and what they say
+    test images; printed, and in profile `paper` the difference to it; mark, as in `marks`; deviations, and what they say
     in columns of their own. Raises ValueError where one row of the table would mix runs of different settings.
     """
     rows, by = described(rows), list(by)
@@ -96,33 +97,25 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
         check_name("column to lay a table out by", name, rows.columns)
     rows = rows[rows["corruption"].isna()]
     rows = rows.assign(**{name: rows[name].astype(object).where(rows[name].notna(), "") for name in by})
-    groups, records = rows.groupby(by, sort=False), []
-    for key, group in groups:
+    look_up = printed_cells(printed, by)
+    paper, said, records = {place[:-2]: cell for place, cell in look_up.items()}, {}, []
+    for key, group in rows.groupby(by, sort=False):
         check_one_setting(key, by, group)
-    look_up = printed_values(printed, by)
+        said[key] = honesty(group, columns, by, paper.get(place_of(by, key), {}))
     for column in columns:
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
         found = dict(list(here.groupby(by, sort=False)))
-        marked = marks({key: group.set_index("seed")["value"] for key, group in found.items()}, column.measure)
-        records += [
-            dict(zip(by, key, strict=True))
-            | cell(
-                column,
-                group,
-                profile,
-                look_up.get((*reading(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))),
-            )
-            | {"mark": marked.get(key, "")}
-            for key, group in found.items()
-        ]
-    paper = {place[: len(by)]: cell for place, cell in look_up.items()}
-    said = {key: honesty(group, columns, by, paper.get(reading(by, key), {})) for key, group in groups}
-    table = pd.DataFrame([record | said[tuple(record[name] for name in by)] for record in records])
-    if table.empty:
-        raise ValueError(
-            f"no rows of {', '.join(column.title for column in columns)}: `./run_all.sh {profile}` makes them"
+        marked = marks(
+            {key: group.set_index("seed")["value"].to_dict() for key, group in found.items()}, column.measure
         )
-    return table.assign(profile=profile).set_index(by)
+        for key, group in found.items():
+            place = (*place_of(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))
+            numbers = cell(column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""}))
+            records.append(dict(zip(by, key, strict=True)) | numbers | {"mark": marked.get(key, "")} | said[key])
+    if not records:
+        titles = ", ".join(column.title for column in columns)
+        raise ValueError(f"no rows of {titles}: `./run_all.sh {profile}` makes them")
+    return pd.DataFrame(records).assign(profile=profile).set_index(by)
 
 
 def check_one_setting(key, by, group):
@@ -138,38 +131,31 @@ def check_one_setting(key, by, group):
 
 def cell(column, group, profile, printed):
     """The numbers of one cell: mean, std, n; the interval over images where n = 1; the printed value and the difference."""
-    mean, std, n = summary(group["value"])
-    low, high = (group["low"].iloc[0], group["high"].iloc[0]) if n == 1 else (np.nan, np.nan)
-    found = column._asdict() | {"mean": mean, "std": std, "n": n, "image_low": low, "image_high": high}
-    found |= {"printed": np.nan if printed is None else printed["value"]}
-    found |= {"printed_dataset": "" if printed is None else printed["dataset"]}
+    found, one = column._asdict() | summary(group["value"])._asdict(), group.iloc[0]
+    found |= {f"image_{end}": one[end] if found["n"] == 1 else np.nan for end in ("low", "high")}
+    found |= {"printed": printed["value"], "printed_dataset": printed["dataset"]}
     if profile == "paper":
-        same = printed is not None and printed["dataset"] == group["dataset"].iloc[0]
-        found["difference"] = mean - printed["value"] if same else np.nan
-    one = group.iloc[0]
+        found["difference"] = found["mean"] - printed["value"] if printed["dataset"] == one["dataset"] else np.nan
     return found | {"over": one["over"], "n_images": one["n"], "subset": one["subset"], "source": one["source"]}
 
 
-def printed_values(printed, by):
-    """{(key of the table's row, benchmark, measure): the printed cell}; ValueError where two cells compete for a place."""
+def printed_cells(printed, by):
+    """{place of the table's row, benchmark, measure: the printed cell}; ValueError where two cells compete for a place."""
     if printed is None:
         return {}
-    names = [*(name for name in by if name in printed), "benchmark", "measure"]
+    names = [*by, "benchmark", "measure"]
+    for name in names:
+        check_name("column of the printed cells", name, printed.columns)
     if printed.duplicated(names).any():
         raise ValueError(f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset")
-    missing = [name for name in by if name not in printed]
-    if missing:
-        raise ValueError(f"printed cells have no column {', '.join(missing)}, which the table is laid out by")
-    keys = (reading(names, key) for key in printed[names].itertuples(index=False, name=None))
-    return dict(zip(keys, printed.to_dict("records"), strict=True))
+    return {place_of(names, (cell[name] for name in names)): cell for cell in printed.to_dict("records")}
 
 
-def reading(names, key):
+def place_of(names, key):
     """A key as it is looked up: readings of a method under its printed name, numbers as text."""
-    key = ("" if pd.isna(value) else value for value in key)
-    key = (f"{value:g}" if isinstance(value, int | float | np.number) else value for value in key)
+    values = ["" if pd.isna(value) else f"{value:g}" if isinstance(value, Number) else value for value in key]
     return tuple(
-        READING_OF.get(value, value) if name == "method" else value for name, value in zip(names, key, strict=False)
+        READING_OF.get(value, value) if name == "method" else value for name, value in zip(names, values, strict=True)
     )
 
 
@@ -183,22 +169,19 @@ def marks(values, measure):
     """
     if measure in NOT_RANKED:
         return {}
-    sign = -1 if measure in HIGHER_IS_BETTER else 1
-    values = {key: dict(by_seed) for key, by_seed in values.items()}
-    ranked, marked = sorted(values, key=lambda key: sign * np.mean(list(values[key].values()))), {}
-    for position, mark in enumerate(("best", "second")):
-        behind = ranked[position + 1 :]
-        if not behind or not all(
-            separated(values[ranked[position]], values[key], sign, len(ranked) - 1) for key in behind
-        ):
+    sign, marked = -1 if measure in HIGHER_IS_BETTER else 1, {}
+    ranked = sorted(values, key=lambda key: sign * np.mean(list(values[key].values())))
+    for mark, best in zip(("best", "second"), ranked[:-1], strict=False):
+        behind = ranked[ranked.index(best) + 1 :]
+        if not all(separated(values[best], values[key], sign, len(ranked) - 1) for key in behind):
             break
-        marked[ranked[position]] = mark
+        marked[best] = mark
     return marked
 
 
 def separated(ours, theirs, sign, n_compared):
     """Whether `ours` is better than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
-    if len(set(ours) & set(theirs)) < 2:
+    if len(ours.keys() & theirs.keys()) < 2:
         return False
     difference = paired_difference(ours, theirs)
     return sign * difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
@@ -207,21 +190,20 @@ def separated(ours, theirs, sign, n_compared):
 def text(cell):
     """A cell for people: "12.3 ± 0.2 (n=3)", or with the interval over images "12.3 [10.1, 14.5] (n=1)"; in percent if a fraction.
 
-    A superscript 1 or 2 marks the best and the second best.
+    Decimals as in `plots.unit_of`. A superscript 1 or 2 marks the best and the second best.
     """
-    scale, digits = (1, 3) if cell["measure"] in NOT_FRACTIONS else (100, 1)
-    spread = f" ± {cell['std'] * scale:.{digits}f}" if cell["n"] > 1 else ""
-    if np.isfinite(cell["image_low"]):
-        spread = f" [{cell['image_low'] * scale:.{digits}f}, {cell['image_high'] * scale:.{digits}f}]"
+    scale, digits = unit_of(cell["measure"], cell["n_images"])
+    mean, std, low, high = (f"{cell[name] * scale:.{digits}f}" for name in ("mean", "std", "image_low", "image_high"))
+    spread = f" ± {std}" if cell["n"] > 1 else f" [{low}, {high}]" if np.isfinite(cell["image_low"]) else ""
     mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
-    return f"{cell['mean'] * scale:.{digits}f}{spread} (n={cell['n']}){mark}"
+    return f"{mean}{spread} (n={cell['n']}){mark}"
 
 
 def wide(found):
     """The cells as one row a table row: DataFrame of text, columns (title, "ours", "paper" or "difference"), deviations last."""
     parts = {}
     for title, column in found.groupby("title", sort=False):
-        scale = 1 if column["measure"].iloc[0] in NOT_FRACTIONS else 100
+        scale, _ = unit_of(column["measure"].iloc[0])
         parts[title, "ours"] = column.apply(text, axis=1)
         if column["printed"].notna().any():
             datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
@@ -230,11 +212,8 @@ def wide(found):
             parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
     parts["deviations", ""] = found["deviations"][~found.index.duplicated()]
     order = found.index.drop_duplicates()
-    return (
-        pd.DataFrame({name: words.reindex(order) for name, words in parts.items()})
-        .fillna("")
-        .replace({"nan": "", "+nan": ""})
-    )
+    words = pd.DataFrame({name: part.reindex(order) for name, part in parts.items()})
+    return words.fillna("").replace({"nan": "", "+nan": ""})
 
 
 def distinct(values):
@@ -249,21 +228,15 @@ def n_in_words(n):
 
 def title(found, name, *, profile):
     """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
-    plain = found.reset_index()
-
-    def all_of(column):
-        return ", ".join(map(str, dict.fromkeys(plain[column])))
-
-    low, high = plain["n"].min(), plain["n"].max()
-    seeds = f"n = {low} seed{'s' if high > 1 else ''}" if low == high else f"n = {low} to {high} seeds"
-    units = (
-        "percent; NLL, Brier and mT5D in their own unit" if set(plain["measure"]) & set(NOT_FRACTIONS) else "percent"
-    )
-    single = " (n = 1: no spread; in brackets the 95 % interval over test images)" if low == 1 else " (± std)"
+    plain, shown = found.reset_index(), set(found["measure"])
+    sizes = f"{distinct(plain['dataset'])}, {distinct(plain['network'])}, {distinct(plain['epochs'])} epochs"
+    seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
+    single = " (n = 1: no spread; in brackets the 95 % interval over test images)"
+    units = "percent; NLL, Brier and mT5D in their own unit" if shown & set(NOT_FRACTIONS) else "percent"
     marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     return (
-        f"{name} · profile {profile}: {all_of('dataset')}, {all_of('network')}, {all_of('epochs')} epochs, {seeds}{single} · "
-        f"{units}; lower is better{' but for AURRA' if 'aurra' in set(plain['measure']) else ''} · {marked} at 95 %"
+        f"{name} · profile {profile}: {sizes}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
+        f"lower is better{' but for AURRA' if 'aurra' in shown else ''} · {marked} at 95 %"
     )
 
 
@@ -271,10 +244,5 @@ def show(found, name, *, profile):
     """The table for people: a Styler of `wide` with `title` as its caption."""
     look = [{"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}]
     look += [{"selector": "td", "props": "white-space: nowrap; text-align: left"}]
-    narrow = {"min-width": "24em", "white-space": "normal"}
-    return (
-        wide(found)
-        .style.set_caption(title(found, name, profile=profile))
-        .set_table_styles(look)
-        .set_properties(subset=[("deviations", "")], **narrow)
-    )
+    styler = wide(found).style.set_caption(title(found, name, profile=profile)).set_table_styles(look)
+    return styler.set_properties(subset=[("deviations", "")], **{"min-width": "24em", "white-space": "normal"})

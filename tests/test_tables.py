@@ -235,3 +235,10 @@ def test_competing_printed_cells_and_unknown_columns_are_refused():
         cells(THREE, [CLEAN], profile="quick", by=("networks",))
     with pytest.raises(ValueError, match="no rows of P mT5D"):
         cells(THREE, [MT5D], profile="quick")
+
+
+def test_a_full_test_set_carries_two_decimals_and_a_subset_one():
+    whole = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=10_000))
+    assert wide(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")] == "21.00 ± 1.00 (n=3)"
+    part = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=9_999))
+    assert wide(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")] == "21.0 ± 1.0 (n=3)"
