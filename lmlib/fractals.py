@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from lmlib import flames, paths
 from lmlib.archives import members
 from lmlib.flames import generate
+from lmlib.sources import UNREADABLE
 
 VERSION = 1  # of the preparation; raise it when its pixels change
 N_PIXELS_MAX = 100_000_000  # a larger picture is refused before it is decoded
@@ -149,7 +150,7 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     }
     with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
         np.save(opened, images)
-    paths.write_json(file.with_suffix(".json"), manifest)
+    paths.write_record(file.with_suffix(".json"), manifest)
     return MixingSet(images, manifest)
 
 
@@ -175,12 +176,12 @@ def _read(file, wanted):
     if not file.exists():
         return None
     try:
-        manifest = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        manifest = paths.read_record(file.with_suffix(".json"))
         with file.open("rb") as opened:
             images = np.lib.format.read_array(opened, allow_pickle=False)
         whole = wanted | _described(images)
         reason = "".join(f"{key} is not the manifest's; " for key, value in whole.items() if manifest.get(key) != value)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = f"{error}; "
     if reason:
         warnings.warn(

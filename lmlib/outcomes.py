@@ -5,7 +5,6 @@ needs no network. A measuring function is a generator: what it yields is written
 """
 
 import json
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from . import attacks, metrics, paths
 from .corruptions.files import open_benchmark
 from .datasets import stratified_subset
 from .names import PERTURBATIONS_PAPER
+from .sources import UNREADABLE
 from .training import PREDICTED, predict
 
 VERSION = 2  # raised by hand when outcomes change, together with that of the measures
@@ -119,9 +119,10 @@ def parts(outcomes, what):
 
 
 def write_outcomes(path, identity, outcomes):
-    """Keep the outcomes of a benchmark: one .npz with their identity, in one rename."""
+    """Keep the outcomes of a benchmark: one .npz with their identity and names, in one rename."""
+    identity = json.dumps(identity | {"names": sorted(outcomes)}, sort_keys=True)
     with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, identity=np.array(json.dumps(identity, sort_keys=True)), **outcomes)
+        np.savez_compressed(file, identity=np.array(identity), **outcomes)
 
 
 def read_outcomes(path, identity=None):
@@ -132,9 +133,11 @@ def read_outcomes(path, identity=None):
         with np.load(path, allow_pickle=False) as file:
             outcomes = dict(file)
         found = json.loads(str(outcomes.pop("identity")))
+        if found.pop("names", sorted(outcomes)) != sorted(outcomes):  # older files do not name theirs
+            raise ValueError("outcomes are missing")
         if identity is None or found == identity:
             return outcomes
         print(f"{path} is of another recipe or subset: measured again")
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except UNREADABLE as error:
         print(f"{path} is damaged ({error}): measured again")
     return None

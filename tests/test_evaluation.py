@@ -285,8 +285,10 @@ def of_arrays(file, **arrays):
         lambda content, folder: b"not an archive",
         lambda content, folder: of_arrays(folder / "no_identity.npz", logits=np.zeros(3)),
         lambda content, folder: of_arrays(folder / "no_json.npz", identity=np.array("{")),
+        lambda content, folder: content[: (k := content.index(b"PK\1\2")) + 8] + b"\1" + content[k + 9 :],
+        lambda content, folder: content[: (k := content.index(b"PK\1\2")) + 30] + b"\x3a" + content[k + 31 :],
     ],
-    ids=["empty", "half", "short", "flipped", "foreign", "no identity", "half an identity"],
+    ids=["empty", "half", "short", "flipped", "foreign", "no identity", "half an identity", "encrypted", "a part lost"],
 )
 def test_damaged_outcomes_are_named_and_measured_again(root, tmp_path, capsys, damage):
     rows = measured(root, benchmarks=["clean"])
