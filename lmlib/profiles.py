@@ -43,6 +43,10 @@ class Profile:
     attacked: int | None = None  # for PGD
     compile: bool = False
 
+    def __post_init__(self):
+        if min(len(self.magnitudes), len(self.betas)) < 2:
+            raise ValueError(f"profile {self.name}: Table 6 compares at least two magnitudes and two betas")
+
 
 PROFILES = {
     profile.name: profile

@@ -157,3 +157,8 @@ def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
     monkeypatch.setattr(runs, "default_device", lambda: torch.device("cuda"))
     monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=1))
     assert grid.default_jobs("quick") == 1
+
+
+def test_a_profile_whose_table_6_has_a_single_row_is_refused():
+    with pytest.raises(ValueError, match="profile quick: Table 6 compares at least two magnitudes and two betas"):
+        replace(profiles.PROFILES["quick"], betas=(3,))
