@@ -12,7 +12,7 @@ import pandas as pd
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from . import paths, runs
 from .honesty import SETTINGS
@@ -100,18 +100,31 @@ def spent(names):
     """What the runs took on the machine that has them, in seconds: DataFrame, indexed by run, nan where that is not known.
 
     training: the epochs of the run's history; in_all: the executed `04-train`, evaluation included; it holds the last attempt
-    alone, so that of an interrupted or newly evaluated run is shorter than the whole.
+    alone, so that of an interrupted or newly evaluated run is shorter than the whole. A damaged file is named, and not known.
     """
     rows = {name: {"training": math.nan, "in_all": math.nan} for name in names}
     for name, row in rows.items():
-        own, record = paths.RUNS / name / "checkpoint.safetensors", paths.RUNS / name / "train.ipynb"
-        if kept := own if own.exists() else runs.committed_weights(name):
-            with safe_open(kept, framework="pt") as checkpoint:  # not its tensors, which take long for large networks
-                history = json.loads(checkpoint.metadata()["values"])["history"]
-            row["training"] = sum(epoch["seconds"] for epoch in history)
-        if record.exists():
-            row["in_all"] = json.loads(record.read_text())["metadata"]["papermill"]["duration"] or math.nan
+        own = paths.RUNS / name / "checkpoint.safetensors"
+        kept = own if own.exists() else runs.committed_weights(name)
+        files = {"training": (kept, training_seconds)}
+        files["in_all"] = paths.RUNS / name / "train.ipynb", executed_seconds
+        for column, (file, seconds) in files.items():
+            try:
+                row[column] = seconds(file) if file and file.exists() else math.nan
+            except (ValueError, LookupError, TypeError, SafetensorError) as error:
+                print(f"{file} is damaged ({error}): how long it took is not known")
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def training_seconds(checkpoint):
+    """Seconds of the epochs in a checkpoint's history. Its tensors, which take long for large networks, are not read."""
+    with safe_open(checkpoint, framework="pt") as file:
+        return sum(epoch["seconds"] for epoch in json.loads(file.metadata()["values"])["history"])
+
+
+def executed_seconds(notebook):
+    """Seconds that papermill took for an executed notebook, nan if it did not come to its end."""
+    return json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["duration"] or math.nan
 
 
 def markdown_table(frame):

@@ -161,6 +161,15 @@ def test_the_cost_is_the_seconds_of_the_history_and_of_the_executed_notebook(own
     assert spent([name])["in_all"].tolist() == [7.5]
 
 
+@pytest.mark.parametrize("content", ["", '{"metadata": {', "{}", "[]"])
+def test_a_damaged_file_costs_the_report_one_number_and_is_named(own_run, capsys, content):
+    for file in (own_run.config.folder / "train.ipynb", own_run.config.folder / "checkpoint.safetensors"):
+        file.write_text(content)
+    assert spent([own_run.config.name]).isna().all(axis=None)
+    said = capsys.readouterr().out
+    assert "train.ipynb is damaged (" in said and "checkpoint.safetensors is damaged (" in said
+
+
 def test_the_cost_of_a_run_that_is_not_here_is_not_known(root):
     assert spent(["elsewhere"]).isna().all(axis=None)
 
