@@ -99,21 +99,15 @@ def motion_blur(images, p, angle):
 
 
 def zoom_matrix(factor):
-    """One axis of the reference's clipped zoom as a matrix (32, 32): crop the middle, interpolate linearly, crop 32 again.
+    """One axis of the reference's clipped zoom as a matrix (32, 32): crop the middle, zoom linearly, crop 32 again.
 
     Corners stay corners; the second crop starts at (m - 32) // 2, which is off the centre for odd m.
     """
     crop = int(np.ceil(SIZE / factor))
-    zoomed = round(crop * factor)
-    position = np.arange(zoomed) * ((crop - 1) / (zoomed - 1))
-    start, trim = (SIZE - crop) // 2, (zoomed - SIZE) // 2
-    position = np.minimum(position[trim : trim + SIZE], crop - 1)
-    below = np.minimum(position.astype(int), crop - 2)
-    matrix = np.zeros((SIZE, SIZE))
-    rows = np.arange(SIZE)
-    matrix[rows, start + below] = 1 - (position - below)
-    matrix[rows, start + below + 1] = position - below
-    return matrix
+    start = (SIZE - crop) // 2
+    zoomed = ndimage.zoom(np.eye(SIZE)[start : start + crop], (factor, 1), order=1)
+    trim = (len(zoomed) - SIZE) // 2
+    return zoomed[trim : trim + SIZE]
 
 
 def zoom_blur(images, end):
