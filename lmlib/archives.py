@@ -50,9 +50,7 @@ def _zip_members(path):
 def _from_zip(archive, info):
     _check_size(info.file_size)
     if info.file_size > RATIO_MAX * max(info.compress_size, 1):
-        raise ValueError(
-            f"unpacks from {info.compress_size:,} to {info.file_size:,} bytes, more than {RATIO_MAX} times"
-        )
+        raise ValueError(f"{info.compress_size:,} bytes unpack to {info.file_size:,}, more than {RATIO_MAX} times")
     return io.BytesIO(archive.read(info))  # reads no more than `file_size`, and checks the CRC
 
 
@@ -62,9 +60,7 @@ def _tar_members(path, opener):
         try:
             archive = tarfile.open(fileobj=limited, mode="r|")  # noqa: SIM115  (closed with `stream`)
         except BROKEN as error:
-            raise ValueError(
-                f"expected a folder, zip or tar of images, got '{path}', which is none ({error})"
-            ) from error
+            raise ValueError(f"expected a folder, zip or tar of images, got '{path}' ({error})") from error
         try:
             for info in archive:
                 if not info.isdir():

@@ -224,9 +224,7 @@ def _stratified(labels, n, purpose, seed):
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels must be a one-dimensional integer array, got shape {labels.shape}, dtype {labels.dtype}"
-        )
+        raise ValueError(f"labels must be an integer array (N,), got {labels.dtype} {labels.shape}")
     if not 1 <= n <= len(labels):
         raise ValueError(f"cannot take {n} of {len(labels)} images: choose 1 to {len(labels)}")
     shuffled = permutation(purpose, len(labels), seed=seed)

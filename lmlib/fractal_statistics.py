@@ -56,7 +56,7 @@ def box_counting_dimension(mask):
     mask = np.asarray(mask, bool)
     if mask.ndim != 2 or min(mask.shape) < 8 or not mask.any():
         raise ValueError(
-            f"expected a mask (H, W) of at least 8 x 8 with a true pixel, got {mask.shape} with {mask.sum()}"
+            f"expected a mask (H, W), at least 8 x 8, with a true pixel, got {mask.shape}, {mask.sum()} true"
         )
     sides = 2 ** np.arange(int(np.log2(min(mask.shape) / 4)) + 1)
     counts = []

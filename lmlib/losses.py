@@ -54,7 +54,5 @@ def check_loss(name, *, soft_labels):
     """Return `name` if it is a loss that takes such labels; else raise ValueError. For the start of a run."""
     check_name("loss", name, LOSSES)
     if name == "jsd" and soft_labels:
-        raise ValueError(
-            "jsd needs one class per image, got soft labels: use the loss ce, or a method without mixed labels"
-        )
+        raise ValueError("jsd needs one class per image, got soft labels: use ce, or a method without mixed labels")
     return name

@@ -258,7 +258,7 @@ def _logits(logits, ndim):
     n_bad = int((~np.isfinite(logits.max(axis=-1))).sum())
     if n_bad:
         raise ValueError(
-            f"{n_bad} rows of logits hold NaN or have no finite maximum: the network diverged, retrain the run."
+            f"{n_bad} rows of logits hold NaN or no finite maximum: the network diverged, retrain the run."
         )
     return logits
 
@@ -266,9 +266,7 @@ def _logits(logits, ndim):
 def _logits_and_labels(logits, labels):
     logits, labels = _logits(logits, ndim=2), _array(labels)
     if labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels must be integers ({len(logits)},) like the logits, got {labels.dtype} {labels.shape}."
-        )
+        raise ValueError(f"labels must be integers ({len(logits)},), got {labels.dtype} {labels.shape}.")
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(f"labels must lie in 0 .. {logits.shape[1] - 1}, got {labels.min()} .. {labels.max()}.")
     return logits, labels.astype(np.int64)
@@ -286,9 +284,7 @@ def _confidence(confidence):
 def _calibration_input(confidence, correct):
     confidence, correct = _confidence(confidence), _array(correct)
     if correct.shape != confidence.shape or not np.isin(correct, (0, 1)).all():
-        raise ValueError(
-            f"correct must be ({len(confidence)},) of 0 and 1 like confidence, got {correct.dtype} {correct.shape}."
-        )
+        raise ValueError(f"correct must be ({len(confidence)},) of 0 and 1, got {correct.dtype} {correct.shape}.")
     return confidence, correct.astype(np.float64)
 
 

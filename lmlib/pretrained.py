@@ -11,7 +11,7 @@ from .models import Classifier
 
 SIZE = 224  # side of its images in pixels
 SHA256 = (
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # the file's name has its first eight digits
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # its file's name has the first eight digits
 )
 CATEGORIES = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])  # ImageNet's, the same for every network
 PHOTOGRAPHS = ("china", "flower")

@@ -135,9 +135,7 @@ def _squares(values):
 def _finite(name, values, ndim=1):
     values = np.asarray(values, float)
     if values.ndim != (ndim or max(values.ndim, 1)) or not values.size or not np.isfinite(values).all():
-        raise ValueError(
-            f"{name} must be finite numbers, at least one, got shape {values.shape}: {values.ravel()[:5]}."
-        )
+        raise ValueError(f"{name} must be finite numbers, at least one, got {values.shape}: {values.ravel()[:5]}.")
     return values
 
 

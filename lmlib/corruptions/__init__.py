@@ -121,9 +121,7 @@ def _check_images(images):
 
 def _check_key(name, seed, index, n):
     if seed is None or index is None:
-        raise ValueError(
-            f"{name} is random: give seed and index, so that each image's draws do not depend on its batch"
-        )
+        raise ValueError(f"{name} is random: give seed and index, so that no image's draws depend on its batch")
     index = np.atleast_1d(np.asarray(index))
     if n is not None and index.shape != (n,):
         raise ValueError(f"index must name each of the {n} images, got shape {index.shape}")

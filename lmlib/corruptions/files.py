@@ -213,9 +213,7 @@ def write(benchmark, dataset, *, seed=0, names=None):
     images = dataset.test.images
     manifest = _manifest(folder, benchmark, images, seed)
     if manifest is None:
-        raise ValueError(
-            f"{folder} was made by another recipe, with another seed or from other images: move it away first"
-        )
+        raise ValueError(f"{folder} was made by another recipe, with another seed or from other images: move it away")
     names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
     with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
         np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))

@@ -11,9 +11,7 @@ import numpy as np
 from lmlib import random
 
 SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
-SMALL_FIELD = (
-    64  # values an image up to which Philox draws a whole batch at once; above, a generator an image is faster
-)
+SMALL_FIELD = 64  # values an image up to which Philox draws a batch at once; above, a generator an image is faster
 
 
 @dataclass(frozen=True)
