@@ -8,6 +8,7 @@ fills the frame to whole attractors.
 import functools
 
 import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
 
 from lmlib import random
@@ -182,10 +183,5 @@ def generate(n, *, size=36, seed=0, colour=False):
     images = np.empty((n, 3 if colour else 1, size, size), np.uint8)
     for index in tqdm(range(n), desc=f"fractals, {size} px", disable=n < 50):
         picture = np.rint(255 * draw(index, seed=seed, size=size)).astype(np.uint8)
-        images[index] = picture.transpose(2, 0, 1) if colour else grey(picture)
+        images[index] = picture.transpose(2, 0, 1) if colour else Image.fromarray(picture).convert("L")
     return images
-
-
-def grey(image):
-    """Pillow's L of an RGB `image`: uint8 (..., 3) -> uint8 (...), in its 16-bit fixed-point arithmetic."""
-    return ((image @ np.array([19595, 38470, 7471]) + 32768) >> 16).astype(np.uint8)

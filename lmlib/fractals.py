@@ -40,11 +40,8 @@ class MixingSet:
     @property
     def label(self):
         """A few words for a table, e.g. "500 generated fractals (a substitute), grey"."""
-        origin = (
-            "generated fractals (a substitute)"
-            if self.is_substitute
-            else f"images imported from {self.manifest['source']}"
-        )
+        source = self.manifest["source"]
+        origin = "generated fractals (a substitute)" if self.is_substitute else f"images imported from {source}"
         return f"{self.manifest['n_fractals']:,} {origin}, {'colour' if self.manifest['colour'] else 'grey'}"
 
 
@@ -55,16 +52,10 @@ def prepare(image, *, size=36, colour=False):
     and Grayscale on a PIL image. The release crops 32 from 36 anywhere, along the long side too; here the square is fixed
     first, and the crop of each use moves within it.
     """
-    image = image.convert("RGB")
-    width, height = image.size
-    if width <= height:
-        width, height = size, int(size * height / width)
-    else:
-        width, height = int(size * width / height), size
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    pixels = np.asarray(image)[top : top + size, left : left + size]
-    return pixels.transpose(2, 0, 1).copy() if colour else flames.grey(pixels)[None]
+    from torchvision.transforms.functional import center_crop, resize  # heavy, and a generated set does without
+
+    image = center_crop(resize(image.convert("RGB"), size), size)
+    return np.array(image).transpose(2, 0, 1).copy() if colour else np.array(image.convert("L"))[None]
 
 
 def import_images(path, *, size=36, colour=False):
@@ -117,14 +108,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     """
     wanted = {"size": int(size), "colour": bool(colour)}
     if source == "generated":
-        wanted |= {
-            "source": source,
-            "substitute": True,
-            "n_fractals": n_fractals,
-            "seed": seed,
-            "version": flames.VERSION,
-        }
-        name = f"generated-{n_fractals}-seed{seed}"
+        name, wanted["version"] = f"generated-{n_fractals}-seed{seed}", flames.VERSION
+        wanted |= {"source": source, "substitute": True, "n_fractals": n_fractals, "seed": seed}
     else:
         name = Path(source).resolve().name
         wanted |= {"source": name, "substitute": False, "listing": listing(source), "version": VERSION}
@@ -139,9 +124,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
         images, skipped = import_images(source, size=size, colour=colour)
         if skipped:
             named = "; ".join(f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5])
-            warnings.warn(
-                f"skipped {len(skipped)} files of {source}: {named}; all in {file.with_suffix('.json')}", stacklevel=2
-            )
+            report = file.with_suffix(".json")
+            warnings.warn(f"skipped {len(skipped)} files of {source}: {named}; all in {report}", stacklevel=2)
     manifest = wanted | {
         "n_fractals": len(images),
         "skipped": skipped,
