@@ -6,7 +6,6 @@ Everything in a table is timed in one process, round-robin, so that a busy machi
 import math
 import os
 import time
-from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,12 +14,12 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as tv
-from tqdm.auto import tqdm
 
-from . import plots
+from . import bench_methods, bench_study, plots
 from .augment import LayerMix
 from .augment.blend import PROBABILITIES
 from .models import build_model
+from .timing import goal, round_robin, show, speed
 
 GOALS = {32: 4.0, 224: 1.5}
 """Side in pixels -> how many times the loop's speed LayerMix should reach on one thread."""
@@ -98,17 +97,6 @@ class Loop:
         return mixed.clamp(0, 1)
 
 
-@contextmanager
-def n_threads(n):
-    """Run the body with `n` torch threads, then put the number back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def bench_augmentation(*, n_repeats, size=32, batch=512, seed=0):
     """Images per second of LayerMix and of what it is compared with, on noise: a DataFrame, one row a program.
 
@@ -134,28 +122,6 @@ def bench_augmentation(*, n_repeats, size=32, batch=512, seed=0):
         for name, threads in programs
     ]
     return pd.DataFrame(rows).assign(ratio=lambda rows: rows["median"] / rows["median"].iloc[0])
-
-
-def round_robin(programs, n_repeats, title):
-    """Seconds of each program: {(name, threads): (n_repeats,)}, every round timing each once, after one call to warm up.
-
-    programs: {(name, threads): function of the round's number}. torchvision's AugMix draws from the global generator: it is kept.
-    """
-    seconds = {key: np.zeros(n_repeats) for key in programs}
-    with torch.random.fork_rng(devices=[]):
-        for repeat in tqdm(range(-1, n_repeats), desc=title):
-            for (name, threads), program in programs.items():
-                with n_threads(threads):
-                    start = time.perf_counter()
-                    program(repeat + 1)
-                    if repeat >= 0:
-                        seconds[name, threads][repeat] = time.perf_counter() - start
-    return seconds
-
-
-def speed(batch, seconds):
-    """Median and best images/s of repeated calls on `batch` images."""
-    return {"median": batch / np.median(seconds), "best": batch / seconds.min()}
 
 
 def bench_training(*, n_repeats, batch=128, seed=0):
@@ -199,18 +165,6 @@ def bench_training(*, n_repeats, batch=128, seed=0):
     )
 
 
-def show(table, **digits):
-    """Print a table without its index; digits: of single columns."""
-    with pd.option_context("display.width", 200, "display.max_columns", None, "display.precision", 2):
-        print(table.round({"median": 0, "best": 0} | digits).to_string(index=False), end="\n\n", flush=True)
-
-
-def goal(what, reached, goal, *, at_most=False, digits=1):
-    """A sentence: what was reached beside its goal, and whether that is met. at_most: whether less is better."""
-    met = reached <= goal if at_most else reached >= goal
-    return f"{'met   ' if met else 'MISSED'}  {what}: {reached:,.{digits}f} (goal: {goal:g} or {'less' if at_most else 'more'})"
-
-
 def section_layermix(n_repeats=7):
     """LayerMix beside a per-image loop, torchvision's AugMix and a training step."""
     tables = [bench_augmentation(n_repeats=n_repeats, size=size, batch=batch) for size, batch in ((32, 512), (224, 32))]
@@ -230,28 +184,6 @@ def section_layermix(n_repeats=7):
     ]
 
 
-def main():
-    """Run every section, draw its figures as figures/quick/bench*.png, then print the goals. Minutes on two cores."""
-    from . import bench_methods, bench_study  # they are measured with this module's functions
-
-    sections = (
-        section_layermix,
-        bench_methods.section_methods,
-        bench_study.section_steps,
-        bench_study.section_corruptions,
-        bench_study.section_widgets,
-        bench_study.section_fractals,
-    )
-    goals, start = [], time.time()
-    print("Rows of a table are timed round-robin in one process: medians and best rounds.")
-    for number, section in enumerate(sections, 1):
-        load = os.getloadavg()[0]
-        print(f"\n[{number}/{len(sections)}] {section.__doc__.splitlines()[0]} Load {load:.1f}.", flush=True)
-        goals += section()
-    print("\nGoals:", *goals, sep="\n  ")
-    print(f"{time.time() - start:.0f} s; load at the end {os.getloadavg()[0]:.1f}")
-
-
 def draw(tables):
     """Bars of images/s, one panel a table; the whiskers reach the best round. Returns the figure."""
     figure, axes = plt.subplots(1, len(tables), figsize=(4.5 * len(tables), 3))
@@ -265,3 +197,25 @@ def draw(tables):
         axis.set_xlim(0, table["best"].max() * 1.2)
         axis.invert_yaxis()
     return figure
+
+
+SECTIONS = (
+    section_layermix,
+    bench_methods.section_methods,
+    bench_study.section_steps,
+    bench_study.section_corruptions,
+    bench_study.section_widgets,
+    bench_study.section_fractals,
+)
+
+
+def main():
+    """Run every section, draw its figures as figures/quick/bench*.png, then print the goals. Minutes on two cores."""
+    goals, start = [], time.time()
+    print("Rows of a table are timed round-robin in one process: medians and best rounds.")
+    for number, section in enumerate(SECTIONS, 1):
+        title = section.__doc__.splitlines()[0]
+        print(f"\n[{number}/{len(SECTIONS)}] {title} Load {os.getloadavg()[0]:.1f}.", flush=True)
+        goals += section()
+    print("\nGoals:", *goals, sep="\n  ")
+    print(f"{time.time() - start:.0f} s; load at the end {os.getloadavg()[0]:.1f}")

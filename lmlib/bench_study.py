@@ -1,6 +1,7 @@
 """What someone waits for: a training step with augmentation or with JSD, corrupted images, the explorer, fractals."""
 
-import time
+from functools import partial
+from timeit import timeit
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,12 +9,12 @@ import pandas as pd
 
 from . import plots, runs
 from .augment import METHODS
-from .bench import goal, n_threads, round_robin, show
 from .corruptions import bench as corruptions
 from .explorer import Explorer
 from .flames import generate
 from .gallery import Gallery
 from .profiles import run_settings
+from .timing import goal, n_threads, round_robin, show
 from .training import BLOCK, Trainer
 
 JSD, TRAINING, RESPONSE = 3.2, 80, 100
@@ -29,26 +30,18 @@ def bench_steps(*, n_repeats):
     """
     programs, n_steps = {}, BLOCK["cpu"]
     for loss in ("ce", "jsd"):
-        settings = run_settings("quick", method="layermix", loss=loss, n_fractals=64)
-        config, dataset, method = runs.resolve(**settings)
-        trainer, n_images = Trainer(config, dataset, method), n_steps * config.batch_size
-        trainer.batches.index = trainer.batches.index[:n_images]  # an epoch of n_steps whole batches
+        config, dataset, method = runs.resolve(**run_settings("quick", loss=loss, n_fractals=64))
+        trainer = Trainer(config, dataset, method)
+        trainer.batches.index = trainer.batches.index[: n_steps * config.batch_size]  # an epoch of whole batches
         fixed = list(trainer.batches.epoch(0))
         programs[f"{loss}, bare", config.threads] = lambda epoch, trainer=trainer, fixed=fixed: train(trainer, fixed)
         programs[f"{loss}, with LayerMix", config.threads] = lambda epoch, trainer=trainer: train(
             trainer, trainer.batches.epoch(epoch)
         )
     seconds = round_robin(programs, n_repeats, "training steps")
-    medians = {name: np.median(times) / n_steps for (name, _), times in seconds.items()}
-    return pd.DataFrame(
-        {
-            "step": name,
-            "ms": 1000 * median,
-            "images/s": config.batch_size / median,
-            "of the bare step": median / medians["ce, bare"],
-        }
-        for name, median in medians.items()
-    )
+    ms = np.array([1000 * np.median(times) / n_steps for times in seconds.values()])
+    columns = {"step": [name for name, _ in seconds], "ms": ms, "images/s": 1000 * config.batch_size / ms}
+    return pd.DataFrame(columns | {"of the bare step": ms / ms[0]})
 
 
 def train(trainer, batches):
@@ -79,18 +72,9 @@ def bench_widgets(*, seed=0):
     rows = []
     with n_threads(1):
         for (widget, name), (control, values) in events.items():
-            times = 1000 * np.array([seconds_to_set(control, value) for value in values])
-            rows.append(
-                {"widget": widget, "control": name, "median": np.median(times), "slowest": max(times), "n": len(times)}
-            )
-    return pd.DataFrame(rows)
-
-
-def seconds_to_set(control, value):
-    """Seconds that a control's new value takes to be shown."""
-    start = time.perf_counter()
-    control.value = value
-    return time.perf_counter() - start
+            ms = [1000 * timeit(partial(setattr, control, "value", value), number=1) for value in values]
+            rows.append([widget, name, np.median(ms), max(ms), len(ms)])
+    return pd.DataFrame(rows, columns=["widget", "control", "median", "slowest", "n"])
 
 
 def bench_fractals(*, n_repeats):
@@ -98,10 +82,8 @@ def bench_fractals(*, n_repeats):
     rows = []
     for size, n in ((36, 8), (256, 2)):
         generate(1, size=size)
-        start = time.perf_counter()
-        for seed in range(n_repeats):  # other fractals each time: their costs differ
-            generate(n, size=size, seed=seed)
-        seconds = time.perf_counter() - start
+        seeds = iter(range(n_repeats))  # other fractals each time: their costs differ
+        seconds = timeit(lambda size=size, n=n, seeds=seeds: generate(n, size=size, seed=next(seeds)), number=n_repeats)
         rows.append({"size": size, "n": n * n_repeats, "seconds": seconds, "fractals/s": n * n_repeats / seconds})
     return pd.DataFrame(rows)
 
@@ -127,20 +109,19 @@ def section_steps(n_repeats=7):
     table = bench_steps(n_repeats=n_repeats)
     show(table, **{"images/s": 0})
     steps = table.set_index("step")["of the bare step"]
+    what, percent = (
+        "training with flip, crop and LayerMix, % of the bare step's speed",
+        100 / steps["ce, with LayerMix"],
+    )
     return [
         goal("a JSD step, augmentation aside, in plain steps", steps["jsd, bare"], JSD, at_most=True, digits=2),
-        goal(
-            "training with flip, crop and LayerMix, % of the bare step's speed",
-            100 / steps["ce, with LayerMix"],
-            TRAINING,
-        ),
+        goal(what, percent, TRAINING),
     ]
 
 
 def section_corruptions():
     """Every corruption, milliseconds an image (a sequence for CIFAR-P), beside the reference's, which was measured elsewhere."""
-    table = corruptions.bench()
-    print(f"drawn: {plots.save(draw_corruptions(table), 'bench-corruptions', profile='quick')}")
+    print(f"drawn: {plots.save(draw_corruptions(corruptions.bench()), 'bench-corruptions', profile='quick')}")
     return []
 
 
@@ -148,10 +129,8 @@ def section_widgets():
     """The widgets of 03-layermix and 08-methods: from an event to the new picture."""
     table = bench_widgets()
     show(table, median=1, slowest=1)
-    explorer = table[table["widget"] == "explorer"]
-    return [
-        goal("the explorer at 32 px, slowest control's median, ms", explorer["median"].max(), RESPONSE, at_most=True)
-    ]
+    slowest = table.loc[table["widget"] == "explorer", "median"].max()
+    return [goal("the explorer at 32 px, slowest control's median, ms", slowest, RESPONSE, at_most=True)]
 
 
 def section_fractals(n_repeats=5):
