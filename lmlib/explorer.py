@@ -11,6 +11,7 @@ from .augment import LayerMix
 from .augment.base import as_float
 from .augment.blend import BLENDS, PROBABILITIES
 from .augment.ops import OPS, apply_operations
+from .plots import tiles
 
 STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
 """What `pipeline_steps` shows, after Fig. 2 of the paper; layer 1 is its second picture, layer 2 its fourth."""
@@ -36,14 +37,7 @@ def pipeline_steps(layermix, image, params):
 
 def sheet(images, n_columns, zoom):
     """Images (N, 3, H, W), float in [0, 1], as one PNG (bytes): a white gap between them, each pixel `zoom` pixels wide."""
-    images = (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    n_rows = -(-len(images) // n_columns)
-    height, width = images.shape[-2] + 2, images.shape[-1] + 2
-    page = np.full((n_rows * height, n_columns * width, 3), 255, np.uint8)
-    for n, image in enumerate(images):
-        top, left = n // n_columns * height + 1, n % n_columns * width + 1
-        page[top : top + height - 2, left : left + width - 2] = image.transpose(1, 2, 0)
-    file = io.BytesIO()
+    page, file = tiles((images.clamp(0, 1) * 255).round().to(torch.uint8), n_columns), io.BytesIO()
     Image.fromarray(page.repeat(zoom, 0).repeat(zoom, 1)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
@@ -64,7 +58,7 @@ class Explorer:
     def __init__(self, images, mixing_set, *, n_samples=16, zoom=3):
         self.images, self.mixing_set = torch.as_tensor(images), mixing_set
         self.n_samples, self.zoom = n_samples, zoom
-        slider = {"continuous_update": True, "style": {"description_width": "80px"}, "layout": {"width": "380px"}}
+        slider = {"style": {"description_width": "80px"}, "layout": {"width": "380px"}}
         self.magnitude = widgets.FloatSlider(8, min=0, max=10, step=0.5, description="magnitude", **slider)
         self.beta = widgets.FloatSlider(3, min=0.5, max=10, step=0.5, description="beta", **slider)
         self.image = widgets.IntSlider(0, min=0, max=len(images) - 1, description="image", **slider)
@@ -74,23 +68,15 @@ class Explorer:
         self.blend = widgets.Dropdown(options=["any", *BLENDS], description="blend")
         self.layer = widgets.Dropdown(options=["any", 1, 2, 3], description="layer")
         self.shared = widgets.Checkbox(True, description="one operation for all stages")
-        self.steps, self.samples = widgets.Image(format="png"), widgets.Image(format="png")
         self.caption = widgets.HTML()
+        self.steps, self.samples = widgets.Image(format="png"), widgets.Image(format="png")
         self.ops.observe(self.list_operations, "value")
-        controls = (
-            self.magnitude,
-            self.beta,
-            self.image,
-            self.seed,
-            self.operation,
-            self.blend,
-            self.layer,
-            self.shared,
-        )
-        for control in (*controls, self.ops):
+        sliders = (self.magnitude, self.beta, self.image, self.seed)
+        choices = (self.ops, self.operation, self.blend, self.layer, self.shared)
+        for control in (*sliders, *choices):
             control.observe(self.update, "value")
-        choices = [widgets.VBox(controls[:4]), widgets.VBox([self.ops, *controls[4:]])]
-        self.widget = widgets.VBox([widgets.HBox(choices), self.caption, self.steps, self.samples])
+        controls = widgets.HBox([widgets.VBox(sliders), widgets.VBox(choices)])
+        self.widget = widgets.VBox([controls, self.caption, self.steps, self.samples])
         self.update()
 
     def list_operations(self, change):
@@ -99,7 +85,7 @@ class Explorer:
 
     def layermix(self):
         """The `LayerMix` that the controls describe."""
-        one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
+        every, one_blend = OPS[self.ops.value], tuple(float(name == self.blend.value) for name in BLENDS)
         layermix = Narrowed(
             self.mixing_set,
             magnitude=self.magnitude.value,
@@ -109,9 +95,7 @@ class Explorer:
             layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
             probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
         )
-        every = OPS[self.ops.value]
-        chosen = list(every) if self.operation.value == "any" else [self.operation.value]
-        layermix.table = {name: every[name] for name in chosen}
+        layermix.table = every if self.operation.value == "any" else {self.operation.value: every[self.operation.value]}
         return layermix
 
     def update(self, change=None):
@@ -141,12 +125,9 @@ class GridExplorer:
     def __init__(self, table, images, mixing_set, *, n_draws=3, zoom=2):
         self.table, self.images, self.mixing_set = table, torch.as_tensor(images), mixing_set
         self.n_draws, self.zoom = n_draws, zoom
-        self.magnitude, self.beta = (
-            widgets.SelectionSlider(
-                options=list(levels), value=levels[-1 if name == "magnitude" else 0], description=name
-            )
-            for name, levels in zip(("magnitude", "beta"), table.index.levels, strict=True)
-        )
+        magnitudes, betas = map(list, table.index.levels)
+        self.magnitude = widgets.SelectionSlider(options=magnitudes, value=magnitudes[-1], description="magnitude")
+        self.beta = widgets.SelectionSlider(options=betas, description="beta")
         self.numbers, self.samples = widgets.HTML(), widgets.Image(format="png")
         for slider in (self.magnitude, self.beta):
             slider.observe(self.update, "value")

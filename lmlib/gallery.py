@@ -16,9 +16,7 @@ class Drawn(NamedTuple):
     """What a method made of images (B, 3, H, W), of their dtype, and with what."""
 
     images: torch.Tensor
-    other: (
-        torch.Tensor | None
-    )  # the partners, or the mixing images (outliers) float32 (B, 3, H, W); None: mixed with nothing
+    other: torch.Tensor | None  # partners, or mixing images (outliers), float32 (B, 3, H, W); None: mixed with nothing
     weight: torch.Tensor | None  # float32 (B,), the own label's share; None: labels stay
 
 
@@ -38,7 +36,7 @@ def draw(name, images, partners, mixing_sets, *, seed, epoch=0, index):
     other = None
     if METHODS[name].needs_mixing_set:
         size = tuple(images.shape[-2:])
-        drawn = method.mixing.sample(size, seed=seed, epoch=epoch, index=index)
+        drawn = method.mixing.sample(size, **keys)
         other = method.mixing.crop(*drawn, size, images.device).expand(-1, 3, -1, -1)
     return Drawn(method(images, **keys), other, None)
 
@@ -54,7 +52,7 @@ class Gallery:
         self.images, self.mixing_sets, self.zoom = torch.as_tensor(images), mixing_sets, zoom
         self.index = np.arange(n_samples)
         self.method = widgets.Dropdown(options=list(METHODS), value="layermix", description="method")
-        self.seed = widgets.IntSlider(0, min=0, max=99, description="seed", continuous_update=True)
+        self.seed = widgets.IntSlider(0, min=0, max=99, description="seed")
         self.caption, self.picture = widgets.HTML(), widgets.Image(format="png")
         for control in (self.method, self.seed):
             control.observe(self.update, "value")

@@ -90,16 +90,22 @@ def bars_by_method(axis, rows):
     axis.set_ylim(bottom=0)
 
 
+def tiles(images, n_columns):
+    """Images (N, 3, H, W), uint8 or float, as one picture (rows (H + 2), columns (W + 2), 3), each in a white frame of a pixel."""
+    images = np.asarray(images)
+    white, missing = 255 if images.dtype == np.uint8 else 1, -len(images) % n_columns
+    framed = np.pad(images, ((0, missing), (0, 0), (1, 1), (1, 1)), constant_values=white)
+    height, width = framed.shape[-2:]
+    rows = framed.reshape(-1, n_columns, 3, height, width).transpose(0, 3, 1, 4, 2)
+    return rows.reshape(-1, n_columns * width, 3)
+
+
 def mosaic(axis, images, rows=(), columns=()):
     """Draw images (R, C, 3, H, W), uint8 or float in [0, 1], close together as one picture, with a label a row and a column."""
-    n_rows, n_columns, _, height, width = np.shape(images)
-    canvas = np.ones((n_rows * (height + 2), n_columns * (width + 2), 3))
-    for row, line in enumerate(images):
-        for column, image in enumerate(line):
-            top, left = row * (height + 2), column * (width + 2)
-            canvas[top : top + height, left : left + width] = pixels(image)
-    axis.imshow(canvas)
+    images = np.asarray(images)
+    height, width = images.shape[-2] + 2, images.shape[-1] + 2
+    axis.imshow(tiles(images.reshape(-1, *images.shape[2:]), images.shape[1]))
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0, labelbottom=False, labeltop=True)
-    axis.set_yticks(np.arange(len(rows)) * (height + 2) + height / 2, rows)
-    axis.set_xticks(np.arange(len(columns)) * (width + 2) + width / 2, columns)
+    axis.set_yticks((np.arange(len(rows)) + 0.5) * height, rows)
+    axis.set_xticks((np.arange(len(columns)) + 0.5) * width, columns)

@@ -88,3 +88,20 @@ def test_bars_stand_at_the_mean_with_a_dot_for_every_seed():
     assert sorted(y for line in axis.lines for y in line.get_ydata() if line.get_marker() == ".") == [10, 30, 50]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"] and axis.get_ylim()[0] == 0
     plt.close(figure)
+
+
+def test_tiles_stand_row_by_row_in_white_frames_and_what_is_missing_is_white():
+    images = np.arange(3 * 3 * 2 * 2, dtype=np.uint8).reshape(3, 3, 2, 2)
+    page = plots.tiles(images, 2)
+    assert page.shape == (8, 8, 3)
+    assert np.array_equal(page[1:3, 5:7], images[1].transpose(1, 2, 0))
+    assert np.array_equal(page[5:7, 1:3], images[2].transpose(1, 2, 0))
+    assert (page[4:, 4:] == 255).all() and (page[:, [0, 3, 4, 7]] == 255).all()
+    assert np.allclose(plots.tiles(images / 255, 2), page / 255)
+
+
+def test_a_mosaic_has_a_label_in_the_middle_of_each_row_and_column():
+    figure, axis = plt.subplots()
+    plots.mosaic(axis, np.zeros((2, 3, 3, 8, 6)), rows=["a", "b"], columns=["x", "y", "z"])
+    assert axis.get_yticks().tolist() == [5, 15] and axis.get_xticks().tolist() == [4, 12, 20]
+    plt.close(figure)
