@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lmlib import random
+from lmlib.augment.base import as_float, check_images
 from lmlib.errors import check_name
 from lmlib.models import eval_mode
 
@@ -49,19 +50,14 @@ def _start(images, *, seed, index):
 
 def _checked(images, labels, index, epsilon, steps, step_size):
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
-        raise ValueError(f"images must be (B, 3, H, W) with B >= 1, got shape {tuple(images.shape)}.")
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
-    elif not images.is_floating_point() or not ((images >= 0) & (images <= 1)).all():
-        raise ValueError(f"images must be uint8 or float in [0, 1], got {images.dtype}.")
+    check_images(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}.")
-    if np.shape(index) != (len(images),):
-        raise ValueError(f"index must be integers ({len(images)},), got shape {np.shape(index)}.")
+    if np.shape(index) != (len(images),) or not len(images):
+        raise ValueError(f"index must be integers ({len(images)},), at least one, got shape {np.shape(index)}.")
     if not (0 <= epsilon <= 1 and 0 < step_size <= 1 and steps >= 1):
         raise ValueError(
             "epsilon and step_size must be fractions of the grey range, as 2/255, and steps at least 1; "
             f"got {epsilon}, {step_size}, {steps}."
         )
-    return images.float(), labels.to(images.device).long()
+    return as_float(images), labels.to(images.device).long()

@@ -177,7 +177,6 @@ def attractor(rng, n_points=4096, n_settle=12):
     while True:
         system = sample_system(rng)
         points = np.concatenate([rng.uniform(-1, 1, (2, n_points)), rng.random((1, n_points))])
-        for settled in iterate(system, points, rng, n_settle):  # noqa: B007
-            pass
+        *_, settled = iterate(system, points, rng, n_settle)
         if why_degenerate(settled) is None:
             return system, settled

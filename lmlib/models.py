@@ -17,16 +17,8 @@ from lmlib.random import generators
 
 VERSION = 1  # raised by hand when weights or outputs change
 
-NETWORKS = {
-    "wrn-10-1": 32,
-    "wrn-16-1": 32,
-    "wrn-16-2": 32,
-    "wrn-28-10": 32,
-    "wrn-40-4": 32,
-    "resnet-18": 32,
-    "resnext-29": 32,
-    "resnet-50": 224,
-}
+AT_32 = "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-28-10", "wrn-40-4", "resnet-18", "resnext-29"
+NETWORKS = dict.fromkeys(AT_32, 32) | {"resnet-50": 224}
 """Network -> side of its images in pixels. Any other `wrn-<depth>-<widen>` with depth = 6 n + 4 works too, at 32."""
 
 

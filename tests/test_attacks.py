@@ -183,9 +183,9 @@ def test_a_call_without_keys_names_them():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.zeros(6, 8, 8)}, r"images must be \(B, 3, H, W\)"),
-        ({"images": torch.full((6, 3, 8, 8), 2.0)}, "images must be uint8 or float"),
-        ({"images": torch.zeros((6, 3, 8, 8), dtype=torch.int32)}, "got torch.int32"),
+        ({"images": torch.zeros(6, 8, 8)}, r"a tensor \(B, 3, H, W\).* got \(6, 8, 8\)"),
+        ({"images": torch.full((6, 3, 8, 8), 2.0)}, r"float in \[0, 1\], got values from 2 to 2"),
+        ({"images": torch.zeros((6, 3, 8, 8), dtype=torch.int32)}, "got dtype torch.int32"),
         ({"labels": torch.zeros(5, dtype=torch.int64)}, r"labels must be integers \(6,\)"),
         ({"labels": torch.zeros(6)}, "got torch.float32"),
         ({"index": np.arange(5)}, r"index must be integers \(6,\)"),
