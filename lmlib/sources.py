@@ -39,6 +39,8 @@ class Published:
     """What is known of a dataset: torchvision's record (file names, MD5s, address), shapes and checksums."""
 
     torchvision_name: str
+    folder: str  # of torchvision's extracted files
+    archive: str  # torchvision's
     archive_bytes: int
     classes: tuple
     shapes: dict  # of the images, by split
@@ -57,6 +59,8 @@ SHAPES = {"train": (50000, 32, 32, 3), "test": (10000, 32, 32, 3)}
 CIFAR = {
     "cifar10": Published(
         "CIFAR10",
+        "cifar-10-batches-py",
+        "cifar-10-python.tar.gz",
         170_498_071,
         tuple(CLASSES_10.split()),
         SHAPES,
@@ -65,6 +69,8 @@ CIFAR = {
     ),
     "cifar100": Published(
         "CIFAR100",
+        "cifar-100-python",
+        "cifar-100-python.tar.gz",
         169_001_437,
         tuple(CLASSES_100.split()),
         SHAPES,
@@ -86,10 +92,11 @@ NPM_INTEGRITY = "sha512-Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT
 
 def find(name, raw):
     """The first source of `name` in the folder `raw`: (reader, its files), or (None, []) if there is nothing."""
-    record = CIFAR[name].torchvision
-    folder, archive = raw / record.base_folder, raw / record.filename
+    known = CIFAR[name]
+    folder, archive = raw / known.folder, raw / known.archive
     arrays = [raw / f"{name}_{split}.npz" for split in SHAPES]
     if folder.is_dir():
+        record = known.torchvision
         return read_folder, [folder / file for file, _ in record.train_list + record.test_list]
     if archive.exists():
         return read_archive, [archive]

@@ -172,6 +172,8 @@ def cifar(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.Published, "torchvision", record)
     known = sources.Published(
         "CIFAR10",
+        "batches",
+        "cifar.tar.gz",
         1000,
         tuple("abcdefghij"),
         {split: images.shape for split, (images, _) in splits.items()},
@@ -398,6 +400,18 @@ def test_the_cache_serves_when_the_raw_files_are_gone(cifar):
         path.unlink()
     again = load_dataset("cifar10", root=cifar.root)
     assert same_as_published(again, cifar) and (again.hash, again.source) == (first.hash, first.source)
+
+
+def test_arrays_and_their_cache_need_no_torchvision(cifar, monkeypatch):
+    monkeypatch.setattr(sources.Published, "torchvision", property(lambda self: pytest.fail("imported")))
+    put_npz(cifar), put_npz(cifar, "test")
+    for _ in ("decoded", "from the cache"):
+        assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
+
+
+def test_names_of_torchvisions_files_are_torchvisions():
+    for known in sources.CIFAR.values():
+        assert (known.folder, known.archive) == (known.torchvision.base_folder, known.torchvision.filename)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "bit", "manifest", "foreign"])
