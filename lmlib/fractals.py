@@ -113,8 +113,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     else:
         name = Path(source).resolve().name
         wanted |= {"source": name, "substitute": False, "listing": listing(source), "version": VERSION}
-    key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:8]
-    file = paths.CACHE / "fractals" / f"{name}-{size}px-{'colour' if colour else 'grey'}-{key}.npy"
+    kind = f"{size}px-{'colour' if colour else 'grey'}"
+    file = paths.CACHE / "fractals" / f"{name}-{kind}-{paths.digest_of(wanted)[:8]}.npy"
     cached = _read(file, wanted)
     if cached is not None:
         return cached
@@ -126,12 +126,7 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
             named = "; ".join(f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5])
             report = file.with_suffix(".json")
             warnings.warn(f"skipped {len(skipped)} files of {source}: {named}; all in {report}", stacklevel=2)
-    manifest = wanted | {
-        "n_fractals": len(images),
-        "skipped": skipped,
-        "preparation": PREPARATION,
-        **_described(images),
-    }
+    manifest = wanted | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION} | _described(images)
     with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
         np.save(opened, images)
     paths.write_record(file.with_suffix(".json"), manifest)
@@ -164,13 +159,11 @@ def _read(file, wanted):
         with file.open("rb") as opened:
             images = np.lib.format.read_array(opened, allow_pickle=False)
         whole = wanted | _described(images)
-        reason = "".join(f"{key} is not the manifest's; " for key, value in whole.items() if manifest.get(key) != value)
+        reason = "; ".join(f"{key} is not the manifest's" for key, value in whole.items() if manifest.get(key) != value)
     except UNREADABLE as error:
-        reason = f"{error}; "
-    if reason:
-        warnings.warn(
-            f"the cached mixing set {file} is half-written or was altered ({reason[:-2]}): making it again",
-            stacklevel=3,
-        )
-        return None
-    return MixingSet(images, manifest)
+        reason = str(error) or type(error).__name__
+    if not reason:
+        return MixingSet(images, manifest)
+    warnings.warn(
+        f"the cached mixing set {file} is half-written or was altered ({reason}): making it again", stacklevel=3
+    )

@@ -10,7 +10,6 @@ Layouts are those of the authors: `<name>.npy`, uint8 (5 n, 32, 32, 3) severity 
 """
 
 import hashlib
-import json
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,8 +84,7 @@ class Benchmark:
             return make_it()
         key = _origin(self.benchmark, images, self.seed) | {"index": index.tolist(), "severity": severity}
         key |= {"photographs": frost.fingerprint()} if name == "frost" else {}
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        return kept(self.folder / "subsets" / f"{name}-{digest}.npz", make_it)
+        return kept(self.folder / "subsets" / f"{name}-{paths.digest_of(key)}.npz", make_it)
 
 
 def kept(path, make_it):
@@ -227,7 +225,7 @@ def write(benchmark, dataset, *, seed=0, names=None):
             array.flush()
             del array
             manifest["files"][name] = _describe(temporary, name)
-        paths.write_json(folder / "manifest.json", manifest)
+        paths.write_record(folder / "manifest.json", manifest)
     return folder
 
 
@@ -257,7 +255,7 @@ def _manifest(folder, benchmark, images, seed):
     if not path.exists():
         return origin | {"files": {}}
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = paths.read_record(path)
     except ValueError:
         return None
     return manifest if origin.items() <= manifest.items() else None
