@@ -5,10 +5,8 @@ import time
 import torch
 
 from . import runs
+from .honesty import FORWARD_PASSES
 from .training import Trainer
-
-VIEWS = {"ce": 1, "jsd": 3, "oe": 2}
-"""Forward passes of one step: a JSD step sees the clean image and two mixes, an OE step an outlier for each image."""
 
 
 def seconds_per_step(setting, budget):
@@ -33,16 +31,13 @@ def training_hours(settings, *, jobs, minutes=1.0):
     Each network is timed with its first run's method, for an equal share of `minutes`; a JSD step counts three times, an OE step
     twice. Evaluation is not in it.
     """
-    networks = {}
-    for setting in settings:
-        networks.setdefault(setting["network"], setting)
-    share = 60 * minutes / len(networks)
-    measured = {network: seconds_per_step({**setting, "loss": "ce"}, share) for network, setting in networks.items()}
-    seconds = 0
+    networks = {setting["network"]: setting | {"loss": "ce"} for setting in reversed(settings)}
+    share, seconds = 60 * minutes / len(networks), 0
+    measured = {network: seconds_per_step(setting, share) for network, setting in networks.items()}
     for setting in settings:
         config, dataset, _ = runs.resolve(**setting)
         n_steps = -(-len(config.training_index(dataset)) // config.batch_size)
-        seconds += config.epochs * n_steps * measured[config.network] * VIEWS[config.loss]
+        seconds += config.epochs * n_steps * measured[config.network] * FORWARD_PASSES[config.loss]
     return seconds / 3600 / jobs, measured
 
 
@@ -51,7 +46,5 @@ def announce(profile, settings, *, jobs):
     print(f"{len(settings)} runs are missing; measuring this machine for a minute ...", flush=True)
     hours, measured = training_hours(settings, jobs=jobs)
     steps = ", ".join(f"{network} {1000 * seconds:.0f} ms a step" for network, seconds in measured.items())
-    print(
-        f"Estimated training time of {profile}: {hours:.1f} hours, {jobs} at a time ({steps}); evaluation comes on top.",
-        flush=True,
-    )
+    at_a_time = f"{hours:.1f} hours, {jobs} at a time ({steps})"
+    print(f"Estimated training time of {profile}: {at_a_time}; evaluation comes on top.", flush=True)

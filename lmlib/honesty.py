@@ -36,33 +36,29 @@ def honesty(group, columns, by, paper):
     words = [*setting_deviations(run, by, paper), *test_deviations(group, columns)]
     if said["trains_on_brightness"]:
         means = group[group["benchmark"] == "c"].groupby("measure")["value"].mean() * 100
-        mce = "mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means) if "mce" in means else ""
-        words.append(f"trains on brightness: {mce}" if mce else "trains on brightness")
+        mce = ": mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means) if "mce" in means else ""
+        words.append(f"trains on brightness{mce}")
     return said | {"deviations": "; ".join(words)}
 
 
 def setting_deviations(run, by, paper):
     """In words, how a run was trained otherwise than the paper's (WRN-40-4 and 100 epochs where it has no such row)."""
-    method, words = METHODS[run["method"]], []
+    method, n_passes = METHODS[run["method"]], FORWARD_PASSES[run["loss"]]
     network, epochs = paper.get("network", "wrn-40-4"), paper.get("epochs", 100)
-    if not run["dataset"].startswith("cifar"):
-        words.append(f"{run['dataset']} for CIFAR")
-    if run["network"] != network:
-        words.append(f"{run['network']} for {network}")
-    if run["epochs"] != epochs:
-        words.append(f"{run['epochs']} epochs for {epochs}")
-    if run["n_train"] != "all":
-        words.append(f"{int(run['n_train']):,} training images")
-    if "substitute" in run["mixing"]:
-        words.append("substitute mixing set")
-    if run["fractals"] not in ("none", method.fractals) and "fractals" not in by:
-        words.append(f"{run['fractals']} mixing set, published {method.fractals}")
-    if run["loss"] != (method.published_loss or "ce") and not {"jsd", "loss"} & set(by):
-        published = f"published {method.published_loss}" if method.published_loss else "the paper does not say"
-        words.append(f"loss {run['loss']}, {published}")
-    if FORWARD_PASSES[run["loss"]] > 1:
-        words.append(f"{FORWARD_PASSES[run['loss']]} forward passes an image")
-    return words
+    other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
+    other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
+    published = f"published {method.published_loss}" if method.published_loss else "the paper does not say"
+    said = (
+        not run["dataset"].startswith("cifar") and f"{run['dataset']} for CIFAR",
+        run["network"] != network and f"{run['network']} for {network}",
+        run["epochs"] != epochs and f"{run['epochs']} epochs for {epochs}",
+        run["n_train"] != "all" and f"{int(run['n_train']):,} training images",
+        "substitute" in run["mixing"] and "substitute mixing set",
+        other_fractals and f"{run['fractals']} mixing set, published {method.fractals}",
+        other_loss and f"loss {run['loss']}, {published}",
+        n_passes > 1 and f"{n_passes} forward passes an image",
+    )
+    return [words for words in said if words]
 
 
 def test_deviations(group, columns):
