@@ -83,17 +83,11 @@ def beside(exhibit, cells):
 
 def contents(profile):
     """Every table and figure of the paper with its status, its notebook and its figures here: DataFrame, indexed by exhibit."""
-    rows = [
-        {
-            "exhibit": exhibit.name,
-            "shows": exhibit.shows,
-            "status": status_of(exhibit, profile),
-            "notebook": f"[{exhibit.notebook}]({exhibit.notebook}.ipynb)" if exhibit.notebook else "",
-            "figures": len(figures_of(exhibit, profile)),
-        }
-        for exhibit in EXHIBITS
-    ]
-    return pd.DataFrame(rows).set_index("exhibit")
+    linked = [f"[{exhibit.notebook}]({exhibit.notebook}.ipynb)" if exhibit.notebook else "" for exhibit in EXHIBITS]
+    status = [status_of(exhibit, profile) for exhibit in EXHIBITS]
+    n_figures = [len(figures_of(exhibit, profile)) for exhibit in EXHIBITS]
+    table = pd.DataFrame({"exhibit": LISTED["name"], "shows": LISTED["shows"], "status": status, "notebook": linked})
+    return table.assign(figures=n_figures).set_index("exhibit")
 
 
 def spent(names):
