@@ -1,10 +1,14 @@
+import warnings
+
 import numpy as np
 import pytest
-from anything import augmentations, check_augmentation, check_corruption, corruptions
+from anything import augmentations, check_augmentation, check_corruption, corruptions, pictures
 from hypothesis import given, settings
 from PIL import Image
 
-from lmlib import paths
+from lmlib import datasets, fractals, outcomes, paths, sources
+from lmlib.corruptions import files
+from lmlib.datasets import Dataset, Split
 
 A_THOUSAND = settings(max_examples=1000, deadline=None)
 
@@ -32,3 +36,72 @@ def test_any_parameters_of_any_augmentation_keep_shape_type_and_range(case):
 @given(corruptions())
 def test_any_corruption_of_any_images_keeps_shape_and_type(photographs, case):
     check_corruption(case)
+
+
+# --- a byte flipped anywhere in a cache ------------------------------------------------------------------------------
+
+
+class MadeAgainError(Exception):
+    """The damage was found: what was kept is to be made again."""
+
+
+def make_again(*arguments, **options):
+    raise MadeAgainError
+
+
+def kept_outcomes(folder, monkeypatch):
+    arrays = {"logits": np.arange(60, dtype=np.float32).reshape(20, 3), "fog/source": np.array("generated")}
+    outcomes.write_outcomes(folder / "c.npz", {"seed": 0}, arrays)
+
+    def read():
+        found = outcomes.read_outcomes(folder / "c.npz", {"seed": 0})
+        return make_again() if found is None else [found[name].tolist() for name in sorted(found)]
+
+    return folder / "c.npz", read
+
+
+def kept_images(folder, monkeypatch):
+    files.kept(folder / "fog.npz", lambda: pictures(("noise", "ramp"), (8, 8), 0))
+    return folder / "fog.npz", lambda: files.kept(folder / "fog.npz", make_again).tolist()
+
+
+def kept_dataset(folder, monkeypatch):
+    split = Split(pictures(["noise"] * 10, (8, 8), 0), np.arange(10))
+    name, classes, digest = "cifar10", sources.CIFAR["cifar10"].classes, datasets.fingerprint(split, split)
+    datasets._write_cache(folder / "cifar10.npz", Dataset(name, split, split, classes, "s", True, True, 4, digest), [])
+
+    def read():
+        found = datasets._read_cache(name, folder / "cifar10.npz", [])
+        return (found.hash, found.source, found.canonical) if found else make_again()
+
+    return folder / "cifar10.npz", read
+
+
+def kept_mixing_set(folder, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE", folder)
+    fractals.mixing_set(n_fractals=2, size=12)
+    monkeypatch.setattr(fractals, "generate", make_again)
+    return next(folder.rglob("*.npy")), lambda: fractals.mixing_set(n_fractals=2, size=12).images.tolist()
+
+
+def manifest_of_it(folder, monkeypatch):
+    file, read = kept_mixing_set(folder, monkeypatch)
+    return file.with_suffix(".json"), read
+
+
+@pytest.mark.parametrize("kind", [kept_outcomes, kept_images, kept_dataset, kept_mixing_set, manifest_of_it])
+def test_a_byte_flipped_anywhere_is_found_or_changes_nothing(kind, tmp_path, monkeypatch):
+    file, read = kind(tmp_path, monkeypatch)
+    content, whole, draws = file.read_bytes(), read(), np.random.default_rng(0)
+    near_the_end = np.arange(max(0, len(content) - 400), len(content))  # where a zip says what it holds
+    found = 0
+    for position in {*draws.integers(len(content), size=300).tolist(), *near_the_end.tolist()}:
+        bits = draws.integers(1, 256)
+        file.write_bytes(content[:position] + bytes([content[position] ^ bits]) + content[position + 1 :])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # which say what is damaged
+                assert read() == whole
+        except MadeAgainError:
+            found += 1
+    assert found > 100
