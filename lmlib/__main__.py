@@ -149,14 +149,17 @@ def clean():
 
 
 def trained_by_quick(folder):
-    """Whether a run's folder, finished or not, is of the grid of `quick`: its executed notebook says so."""
+    """Whether a run's folder, finished or not, is of the grid of `quick`: its rows or its executed notebook say so."""
     if (paths.RESULTS / "quick" / "runs" / f"{folder.name}.csv").exists():
         return True
-    try:
-        metadata = json.loads((folder / "train.ipynb").read_text())["metadata"]
-        return metadata["papermill"]["parameters"]["profile"] == "quick"
-    except (OSError, ValueError, KeyError):
-        return False
+    for notebook in folder.glob("train*.ipynb"):  # whole, failed or in part
+        try:
+            metadata = json.loads(notebook.read_text())["metadata"]
+            if metadata["papermill"]["parameters"]["profile"] == "quick":
+                return True
+        except (ValueError, KeyError):
+            continue
+    return False
 
 
 def main(words=None):

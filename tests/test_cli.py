@@ -228,11 +228,12 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
 
 
 def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
-    def executed(folder, text):
-        paths.write_text(paths.RUNS / folder / "train.ipynb", text)
+    def executed(folder, text, name="train.ipynb"):
+        paths.write_text(paths.RUNS / folder / name, text)
 
     for profile in ("quick", "paper"):
-        executed(profile, json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}))
+        for name in ("train.ipynb", "train.failed.ipynb", "train.part-7.ipynb"):
+            executed(profile, json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}), name)
     executed("by-hand", json.dumps({"metadata": {}}))
     executed("damaged", "{")
     assert cli.main(["clean"]) == 0
