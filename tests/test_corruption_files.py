@@ -54,20 +54,21 @@ def official_c(data, names=NAMES["cifar_c"]):
     return made
 
 
-def read(bench, name, severity=None, **further):
-    return np.concatenate(list(bench.chunks(name, severity, **further)))
+def read(bench, name, severity=None, select=None):
+    return np.concatenate(list(bench.chunks(name, severity, select)))
 
 
 # --- official files --------------------------------------------------------------------------------------------------
 
 
-def test_official_files_are_preferred_and_read_severity_by_severity(data):
+def test_official_files_are_preferred_and_read_severity_by_severity(data, monkeypatch):
+    monkeypatch.setitem(files.CHUNK, "cifar_c", 2)
     made = official_c(data)
     found = open_benchmark("cifar_c", dataset())
     assert found.names == NAMES["cifar_c"] and set(found.provenance.values()) == {"official"} and not found.missing
     assert np.array_equal(read(found, "fog", 2), made["fog"][6:12].transpose(0, 3, 1, 2))
     select = np.array([5, 0, 3])
-    assert np.array_equal(read(found, "fog", 5, select=select, size=2), made["fog"][24 + select].transpose(0, 3, 1, 2))
+    assert np.array_equal(read(found, "fog", 5, select=select), made["fog"][24 + select].transpose(0, 3, 1, 2))
 
 
 def test_official_files_are_memory_mapped(data):
@@ -135,12 +136,13 @@ def test_official_sequences_keep_their_number_of_frames(data):
 # --- generated -------------------------------------------------------------------------------------------------------
 
 
-def test_without_files_images_are_made_on_the_fly_for_any_set_and_subset():
+def test_without_files_images_are_made_on_the_fly_for_any_set_and_subset(monkeypatch):
+    monkeypatch.setitem(files.CHUNK, "cifar_c_bar", 2)
     found = open_benchmark("cifar_c_bar", dataset("digits"), seed=4)
     assert set(found.provenance.values()) == {"generated"}
     index = np.array([4, 1, 5])
     expected = corrupt(IMAGES[index], "lines", severity=3, benchmark="cifar_c_bar", seed=4, index=index)
-    assert np.array_equal(read(found, "lines", 3, select=index, size=2), expected)
+    assert np.array_equal(read(found, "lines", 3, select=index), expected)
 
 
 def test_frost_without_photographs_is_left_out_aloud():

@@ -98,6 +98,7 @@ def motion_blur(images, p, angle):
     return motion(images, *p, angle)
 
 
+@lru_cache(maxsize=64)
 def zoom_matrix(factor):
     """One axis of the reference's clipped zoom as a matrix (32, 32): crop the middle, zoom linearly, crop 32 again.
 

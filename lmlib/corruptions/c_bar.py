@@ -16,8 +16,8 @@ from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, integer, normal, or
 
 ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]
 TURN = 2 * np.pi
-MAX_RAYS = 199
-MAX_CELLS = 40  # checkerboard: 4 x 32 px in cells of at least 3.2 px
+RAYS = 199  # at most
+CELLS = 40  # checkerboard: 4 x 32 px in cells of at least 3.2 px
 
 
 def level(severity, maximum):
@@ -229,21 +229,17 @@ C_BAR = {
     "checkerboard_cutout": Recipe(
         checkerboard_cutout,
         (1, 2, 3, 4, 5),
-        {
-            "angle": uniform(0, TURN),
-            "cell": uniform(0.1 * SIZE, 0.25 * SIZE),
-            "grid": uniform(0, 1, MAX_CELLS, MAX_CELLS),
-        },
+        {"angle": uniform(0, TURN), "cell": uniform(0.1 * SIZE, 0.25 * SIZE), "grid": uniform(0, 1, CELLS, CELLS)},
     ),
     "inverse_sparkles": Recipe(
         inverse_sparkles,
         (1, 1.5, 2.5, 4.5, 5),
-        {"centre": uniform(8, 24, 2), "rays": integer(50, 200), "lengths": normal(MAX_RAYS)},
+        {"centre": uniform(8, 24, 2), "rays": integer(50, 200), "lengths": normal(RAYS)},
     ),
     "sparkles": Recipe(
         sparkles,
         (0.7, 3.5, 5.6, 6.3, 7),
-        {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, MAX_RAYS)},
+        {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, RAYS)},
     ),
     "pinch_and_twirl": Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), {"clockwise": integer(0, 2, 3, 3)}),
     "ripple": Recipe(

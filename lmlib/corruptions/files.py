@@ -54,10 +54,10 @@ class Benchmark:
         """What can be used, in the authors' order."""
         return tuple(self.provenance)
 
-    def chunks(self, name, severity=None, select=None, size=None):
+    def chunks(self, name, severity=None, select=None):
         """Yield the images `select` (integers (m,), positions in the test set; all by default) under `name`, in order.
 
-        severity: 1 to 5, None for sequences; size: images at once. Yields uint8 (b, 3, 32, 32), or (b, T, 3, 32, 32).
+        severity: 1 to 5, None for sequences. Yields uint8 (b, 3, 32, 32), or (b, T, 3, 32, 32).
         Raises ValueError for a name that is unknown or left out, and for a wrong severity or position.
         """
         recipe(name, self.benchmark, severity)
@@ -71,7 +71,7 @@ class Benchmark:
             or (select.size and not 0 <= select.min() <= select.max() < n)
         ):
             raise ValueError(f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)")
-        size = size or CHUNK[self.benchmark]
+        size = CHUNK[self.benchmark]
         return (self._chunk(name, severity, select[i : i + size], len(select) < n) for i in range(0, len(select), size))
 
     def _chunk(self, name, severity, index, keep):
