@@ -20,8 +20,8 @@ SHIFT = np.uint64(32)
 def philox(counter, key):
     """Philox4x32-10: four 32-bit words from a 128-bit counter and a 64-bit key.
 
-    counter: four uint64 arrays (N,) holding 32-bit words; key: two Python integers below 2**32.
-    Returns four uint64 arrays (N,) holding 32-bit words.
+    counter: four uint64 arrays holding 32-bit words, which broadcast; key: two Python integers below 2**32.
+    Returns four uint64 arrays of their common shape, holding 32-bit words.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -43,6 +43,11 @@ def words(purpose, n, *, seed, epoch=0, index, view=0):
     purpose: a string that names what is drawn; seed: 0 to 2**64 - 1; epoch: 0 to 2**32 - 1; view: 0 to 65535;
     index: integer array (B,), each 0 to 2**32 - 1. Raises ValueError for a key out of range.
     """
+    return words_of({purpose: n}, seed=seed, epoch=epoch, index=index, view=view)[purpose]
+
+
+def words_of(sizes, *, seed, epoch=0, index, view=0):
+    """The `words` of several purposes in one go, which is quicker: {purpose: n} to {purpose: uint64 (B, n)}."""
     index = np.atleast_1d(np.asarray(index))
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise ValueError(f"index must be a one-dimensional integer array, got shape {index.shape}, dtype {index.dtype}")
@@ -52,19 +57,15 @@ def words(purpose, n, *, seed, epoch=0, index, view=0):
         raise ValueError(
             f"seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16; got {seed}, {epoch}, {view}"
         )
-    n_blocks = -(-n // 4)
-    shape = (index.size, n_blocks)
     # The counter holds (index, epoch, view and block, purpose): two names never meet in one counter, up to CRC-32 of the purpose.
-    block = np.uint64(int(view) << 16) + np.arange(n_blocks, dtype=np.uint64)
-    counter = (
-        np.broadcast_to(index.astype(np.uint64)[:, None], shape).ravel(),
-        np.full(index.size * n_blocks, int(epoch), np.uint64),
-        np.broadcast_to(block[None], shape).ravel(),
-        np.full(index.size * n_blocks, zlib.crc32(purpose.encode()), np.uint64),
-    )
+    n_blocks = [-(-n // 4) for n in sizes.values()]
+    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(int(view) << 16)
+    crc = np.repeat(np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks)
+    counter = index.astype(np.uint64)[:, None], np.uint64(epoch), block, crc
     seed = int(seed)
-    drawn = philox(counter, (seed & 0xFFFFFFFF, seed >> 32))
-    return np.stack(drawn, axis=-1).reshape(index.size, 4 * n_blocks)[:, :n]
+    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(index.size, 4 * len(block))
+    starts = 4 * (np.cumsum(n_blocks) - n_blocks)
+    return {purpose: drawn[:, start : start + n] for (purpose, n), start in zip(sizes.items(), starts, strict=True)}
 
 
 def uniforms(purpose, n, *, seed, epoch=0, index, view=0):

@@ -4,7 +4,7 @@ import torch
 from reference import SIZES, TORCHVISION, noise, photographs
 from torchvision.transforms.v2 import functional as tv
 
-from lmlib.augment.ops import OPS, PAPER, RELEASED, apply_operations, draw_levels
+from lmlib.augment.ops import OPS, PAPER, RELEASED, apply_operations, draw_levels, put, take
 from lmlib.random import uniforms
 
 N = 40_000  # draws behind every statement on a distribution
@@ -148,6 +148,15 @@ def test_images_of_a_batch_get_their_own_operations_in_the_order_asked_for():
     for k in range(30):
         alone = list(PAPER.values())[op[k]].function(images[chosen[k], None], torch.from_numpy(level[k : k + 1]))
         assert torch.equal(done[k], alone[0])
+
+
+@pytest.mark.parametrize("chosen", [[3], [1, 2, 3], [2, 2], [0, 2, 1, 3], [3, 2, 1], [1, 3, 2, 4], [4, 0]])
+def test_rows_are_taken_and_put_at_any_places(chosen):
+    rows, chosen = torch.arange(10.0).view(5, 1, 2, 1), np.array(chosen)
+    assert torch.equal(take(rows, chosen), rows[torch.from_numpy(chosen)])
+    put_back = put(torch.zeros(5, 1, 2, 1), chosen, take(rows, chosen))
+    assert torch.equal(put_back.nonzero()[:, 0].unique(), torch.from_numpy(np.unique(chosen)))
+    assert torch.equal(put_back[chosen], rows[chosen])
 
 
 # The levels: paper

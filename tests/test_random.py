@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lmlib.random import beta_small, generators, integers, permutation, philox, uniforms, words
+from lmlib.random import beta_small, generators, integers, permutation, philox, uniforms, words, words_of
 
 KEY = dict(seed=1, epoch=2, index=[3, 4, 5], view=1)
 N = 200_000
@@ -33,6 +33,15 @@ def test_philox_of_many_counters_is_philox_of_each():
     together = np.stack(philox(counters, (7, 8)))
     alone = [np.stack(philox(counters[:, [i]], (7, 8))) for i in range(50)]
     assert np.array_equal(together, np.concatenate(alone, axis=1))
+
+
+def test_words_of_several_purposes_at_once_are_those_of_each_alone():
+    keys = {"seed": 2**40 + 3, "epoch": 7, "index": np.array([5, 0, 2**32 - 1]), "view": 2}
+    sizes = {"one": 1, "four": 4, "none": 0, "nine": 9}
+    together = words_of(sizes, **keys)
+    for purpose, n in sizes.items():
+        assert together[purpose].shape == (3, n)
+        assert np.array_equal(together[purpose], words(purpose, n, **keys))
 
 
 def test_words_are_32_bit_and_have_the_promised_shape():

@@ -33,20 +33,15 @@ class Augmentation:
         """The change itself: float32 (B, 3, H, W) in [0, 1] to the same. Must neither write into `images` nor return them."""
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
-    def order(self, params, n):
-        """The order in which the n samples are worked on, int (n,): alike ones together are quicker."""
-        return np.arange(n)
-
     def apply(self, images, params):
         """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype and device. Pure."""
         check_layout(images)
-        done = torch.empty_like(images, memory_format=torch.contiguous_format)
         n = max(1, len(images)) if images.is_cuda else piece_size(*images.shape[-2:])
-        order = self.order(params, len(images)) if n > 1 else np.arange(len(images))
-        for chosen in (order[start : start + n] for start in range(0, len(images), n)):
-            piece = take(images, chosen)
-            check_values(piece)
-            done = put(done, chosen, from_float(self.change(as_float(piece), params[chosen]), images.dtype))
+        done = torch.empty_like(images, memory_format=torch.contiguous_format)
+        for start in range(0, len(images), n):
+            piece = slice(start, start + n)
+            check_values(images[piece])
+            done[piece] = from_float(self.change(as_float(images[piece]), params[piece]), images.dtype)
         return done
 
     def __call__(self, images, *, seed=None, epoch=None, index=None, view=0):
@@ -67,9 +62,9 @@ class Augmentation:
 def piece_size(height, width):
     """How many images a CPU works on at once: what one operation writes, the next still finds in the cache.
 
-    2**18 pixels, in which each operation has its share; a few large images would have nothing in common: one at a time.
+    2**19 pixels, in which each operation has its share; a few large images would have nothing in common: one at a time.
     """
-    n = 2**18 // (height * width)
+    n = 2**19 // (height * width)
     return n if n > 16 else 1
 
 
@@ -169,19 +164,19 @@ def crop(pictures, chosen, window, size):
     """Cut and flip windows out of pictures, one for each sample.
 
     pictures: (F, C, H', W') tensor; chosen: int (B,), which picture; window: `Window`; size: (height, width).
-    Returns (B, C, height, width) of the same dtype: one gather by a flat index.
+    Returns (B, C, height, width) of the same dtype: rows gathered by where they begin, then those to be flipped sideways flipped.
     """
     n_channels, full_height, full_width = pictures.shape[1:]
-    height, width = size
-    y, x = np.arange(height), np.arange(width)
-    rows = window.top[:, None] + np.where(window.flip_y[:, None], height - 1 - y, y)
-    columns = window.left[:, None] + np.where(window.flip_x[:, None], width - 1 - x, x)
-    start = chosen[:, None] * (n_channels * full_height * full_width) + np.arange(n_channels) * (
-        full_height * full_width
-    )
-    rows, columns, start = (to_device(part, pictures.device) for part in (rows * full_width, columns, start))
-    flat = (start[:, :, None] + rows[:, None, :])[..., None] + columns[:, None, None, :]
-    return pictures.reshape(-1).index_select(0, flat.reshape(-1)).view(flat.shape)
+    if not len(chosen):
+        return pictures.new_empty(0, n_channels, *size)
+    y = np.arange(size[0])
+    rows = window.top[:, None] + np.where(window.flip_y[:, None], size[0] - 1 - y, y)
+    channels = chosen[:, None] * n_channels + np.arange(n_channels)
+    start = (channels[:, :, None] * full_height + rows[:, None]) * full_width + window.left[:, None, None]
+    every_row = pictures.reshape(-1).unfold(0, size[1], 1)
+    cut = every_row.index_select(0, to_device(start.ravel(), pictures.device)).view(*start.shape, size[1])
+    flipped = np.flatnonzero(window.flip_x)
+    return put(cut, flipped, take(cut, flipped).flip(-1)) if len(flipped) else cut
 
 
 @dataclass(frozen=True)

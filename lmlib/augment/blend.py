@@ -3,13 +3,14 @@
 Images are float32 (B, 3, H, W) in [0, 1]. Larger beta stays nearer the first image.
 """
 
+import math
 from functools import lru_cache, partial
 
 import numpy as np
 import torch
 
 from ..random import beta_small
-from .ops import by_kind, per_image, to_device
+from .ops import by_kind, per_image
 
 SMALLEST = 1e-37  # as in PixMix: keeps the geometric mean finite where the other image is black
 LOG_2 = 0.6931471805599453
@@ -55,17 +56,13 @@ def hash_mask(key, keep, shape):
     key int (B,), each 0 to 2**32 - 1; keep float32 (B,) in [0, 1]; shape (C, H, W). Returns float32 (B, C, H, W) of 0 and 1.
     The hash is Wellons' lowbias32 on the key xor a Weyl sequence of the place (32-bit arithmetic that wraps).
     """
-    h = wrap(key)[:, None] ^ place_words(int(np.prod(shape)), key.device)
+    # A shift of an xor is the xor of the shifts: the first round is done on key and places apart. The key's low 32 bits count.
+    h = fold(key.to(torch.int32), 16)[:, None] ^ place_words(math.prod(shape), key.device)
     shifted = torch.empty_like(h)
-
-    def mix_in(bits):  # h ^= h >> bits, as if unsigned
-        h.bitwise_xor_(torch.bitwise_right_shift(h, bits, out=shifted).bitwise_and_((1 << 32 - bits) - 1))
-
-    mix_in(16)
     h *= 0x7FEB352D
-    mix_in(15)
+    fold(h, 15, shifted)
     h *= 0x846CA68B - (1 << 32)
-    mix_in(16)
+    fold(h, 16, shifted)
     # Signed words are uniform on [-2**31, 2**31); a threshold in float64 has every bit of `keep`.
     threshold = (keep.double() * 2.0**32 - 2.0**31).clamp_(max=2.0**31 - 1).to(torch.int32)
     return h.lt_(threshold[:, None]).to(torch.float32).view(-1, *shape)
@@ -73,13 +70,13 @@ def hash_mask(key, keep, shape):
 
 @lru_cache(maxsize=8)
 def place_words(n, device):
-    """The Weyl sequence: int32 (n,), the k-th is (k + 1) times the golden ratio of 2**32."""
-    return torch.arange(1, n + 1, device=device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32))
+    """The Weyl sequence, folded: int32 (n,), the k-th is (k + 1) times the golden ratio of 2**32."""
+    return fold(torch.arange(1, n + 1, device=device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32)), 16)
 
 
-def wrap(value):
-    """int64 to int32, keeping the low 32 bits."""
-    return ((value + (1 << 31)) % (1 << 32) - (1 << 31)).to(torch.int32)
+def fold(h, bits, shifted=None):
+    """h ^= h >> bits as if unsigned, in place; int32. shifted: a tensor like it to work in."""
+    return h.bitwise_xor_(torch.bitwise_right_shift(h, bits, out=shifted).bitwise_and_((1 << 32 - bits) - 1))
 
 
 BLENDS = ("add", "multiply", "mix_pixels", "mix_elements")
@@ -104,5 +101,11 @@ def apply_blends(image, other, kind, a, b, keep, key, clip=True):
 
     image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W), in [0, 1] if `clip`.
     """
-    functions = [partial(blend, name, clip=clip) for name in BLENDS]
-    return by_kind(functions, kind, image, other, *(to_device(part, image.device) for part in (a, b, keep, key)))
+    everyone = np.arange(len(kind))
+    done = torch.empty_like(image, memory_format=torch.contiguous_format)
+    return blend_into(done, everyone, (image, everyone), (other, everyone), kind, a, b, keep, key, clip=clip)
+
+
+def blend_into(done, place, image, other, kind, *drawn, clip=True):
+    """`done` with blends at rows `place`; image and other: pairs of a tensor and int (B,), which of its rows; see `by_kind`."""
+    return by_kind([partial(blend, name, clip=clip) for name in BLENDS], kind, done, place, [image, other], *drawn)

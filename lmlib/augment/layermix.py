@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import check_name
-from ..random import integers, uniforms, words
+from ..random import integers, words_of
 from .base import Augmentation, MixingImages, Params, Window, check_range
-from .blend import BLENDS, PROBABILITIES, apply_blends, draw_weights
-from .ops import OPS, apply_operations, draw_levels, put, take
+from .blend import BLENDS, PROBABILITIES, apply_blends, blend_into, draw_weights
+from .ops import OPS, apply_operations, draw_levels, operate_into
+
+DRAWN = {"layer": 1, "operation": 3, "level": 3, "sign": 3, "blend": 2, "weights": 6, "keep": 2, "mask": 2}
+"""What is drawn for a sample, and how many numbers each takes."""
 
 
 @dataclass(frozen=True)
@@ -67,55 +70,50 @@ class LayerMix(Augmentation):
 
     def sample(self, size, *, seed, epoch, index, view=0):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
-        layer = self.layers[integers(uniforms("layermix/layer", 1, **keys)[:, 0], len(self.layers))]
-        op = integers(uniforms("layermix/operation", 3, **keys), len(self.table))
+        *uniform, mask_key = words_of({f"layermix/{what}": n for what, n in DRAWN.items()}, **keys).values()
+        layer, op, level, sign, blend, weights, keep = (drawn * 2.0**-32 for drawn in uniform)
+        layer = self.layers[integers(layer[:, 0], len(self.layers))]
+        op = integers(op, len(self.table))
         if self.shared:
             op = np.repeat(op[:, :1], 3, axis=1)
-        level = draw_levels(
-            self.table,
-            op,
-            uniforms("layermix/level", 3, **keys),
-            np.where(uniforms("layermix/sign", 3, **keys) < 0.5, 1.0, -1.0),
-            self.magnitude,
-            size,
-        )
+        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
         # The last bin is open to the right, so that a rounded sum of the probabilities loses nothing.
-        blend = np.searchsorted(np.cumsum(self.probabilities)[:-1], uniforms("layermix/blend", 2, **keys), side="right")
-        weights = uniforms("layermix/weights", 6, **keys).reshape(-1, 3, 2)
+        blend = np.searchsorted(np.cumsum(self.probabilities)[:-1], blend, side="right")
+        weights = weights.reshape(-1, 3, 2)
         a, b = draw_weights(weights[:, 0], weights[:, 1], weights[:, 2], self.beta)
-        keep = uniforms("layermix/keep", 2, **keys).astype(np.float32)
-        mask_key = words("layermix/mask", 2, **keys).astype(np.int64)
+        keep, mask_key = keep.astype(np.float32), mask_key.astype(np.int64)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
         return LayerMixParams(layer, op, level, blend, a, b, keep, mask_key, picture, window)
 
-    def order(self, params, n):
-        return np.lexsort((params.blend[:, 0], params.layer == 1, params.op[:, 0]))
-
     def change(self, images, params):
-        mixed = self.operation(images, params, slice(None), 0)
+        n, more = len(images), params.layer >= 2
+        # A second view is made where it differs: an operation without a level gives the same again.
+        differs = (params.op[:, 0] != params.op[:, 1]) | (params.level[:, 0] != params.level[:, 1])
+        (second,), (again,), (third,) = more.nonzero(), (more & differs).nonzero(), (params.layer == 3).nonzero()
+        first, other = np.arange(n), np.arange(n)  # where a sample's views are among all views
+        other[again] = np.arange(n, n + len(again))
+        op, level = (np.concatenate([part[:, 0], part[again, 1]]) for part in (params.op, params.level))
+        views = apply_operations(self.table, images, np.concatenate([first, again]), op, level)
 
-        second = np.flatnonzero(params.layer >= 2)
+        mixed = views[:n]
         if len(second):
-            view = self.operation(take(images, second), params, second, 1)
-            mixed = put(mixed, second, self.blend(take(mixed, second), view, params, second, 0))
+            drawn = drawn_blend(params, second, 0)
+            mixed = blend_into(mixed, second, (mixed, second), (views, other[second]), *drawn)
 
-        third = np.flatnonzero(params.layer == 3)
         if len(third):
-            mixing_image = self.mixing.crop(
-                params.picture[third], params.window[third], tuple(images.shape[-2:]), images.device
-            )
-            blended = self.blend(take(mixed, third), mixing_image, params, third, 1)
-            mixed = put(mixed, third, self.operation(blended, params, third, 2))
-
+            cut = params.picture[third], params.window[third]
+            mixing_image = self.mixing.crop(*cut, tuple(images.shape[-2:]), images.device)
+            drawn = drawn_blend(params, third, 1)
+            mixed = blend_into(mixed, third, (mixed, third), (mixing_image, first[: len(third)]), *drawn)
+            mixed = operate_into(self.table, mixed, third, (mixed, third), params.op[third, 2], params.level[third, 2])
         return mixed
-
-    def operation(self, images, params, chosen, n):
-        """The n-th operation (0, 1 or 2) of the chosen samples on their images."""
-        op, level = params.op[chosen, n], params.level[chosen, n]
-        return apply_operations(self.table, images, np.arange(len(images)), op, level)
 
     @staticmethod
     def blend(image, other, params, chosen, n):
         """The n-th blend (0 or 1) of the chosen samples."""
-        drawn = (getattr(params, name)[chosen, n] for name in ("blend", "a", "b", "keep", "mask_key"))
-        return apply_blends(image, other, *drawn)
+        return apply_blends(image, other, *drawn_blend(params, chosen, n))
+
+
+def drawn_blend(params, chosen, n):
+    """What `apply_blends` needs for the n-th blend (0 or 1) of the chosen samples."""
+    return (getattr(params, name)[chosen, n] for name in ("blend", "a", "b", "keep", "mask_key"))

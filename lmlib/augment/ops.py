@@ -25,7 +25,7 @@ def to_bytes(images):
 
 def per_image(values):
     """(B,) as (B, 1, 1, 1), to meet images."""
-    return values[:, None, None, None]
+    return values.view(-1, 1, 1, 1)
 
 
 def affine(images, *matrix):
@@ -119,8 +119,8 @@ def autocontrast(images, level):
 
 def posterize(images, level):
     """Keep the highest `level` bits (rounded down) of the 8-bit value."""
-    step = torch.bitwise_left_shift(torch.ones_like(level, dtype=torch.int32), 8 - level.to(torch.int32))
-    return to_bytes(images).bitwise_and_(per_image(-step)).to(images.dtype).div_(BITS)
+    step = per_image(torch.exp2(8 - level.trunc()).round())
+    return (images * BITS).round_().div_(step).floor_().mul_(step).div_(BITS)
 
 
 def solarize(images, level):
@@ -132,18 +132,17 @@ def solarize(images, level):
 def equalize(images, level):
     """Equalize the histogram of each channel of the 8-bit image; `level` is not used."""
     n_rows, n_pixels = images.shape[0] * images.shape[1], images.shape[2] * images.shape[3]
-    row = torch.arange(n_rows, device=images.device, dtype=torch.int32)[:, None] * 256
+    row = torch.arange(0, n_rows * 256, 256, device=images.device, dtype=torch.int32)[:, None]
     place = to_bytes(images).view(n_rows, -1).add_(row).view(-1)
     histogram = torch.bincount(place, minlength=n_rows * 256).view(n_rows, 256)
-    values = torch.arange(256, device=images.device)
-    highest = (values * (histogram > 0)).amax(1, keepdim=True)
+    up_to = histogram.cumsum(1)
+    below, up_to = (up_to - histogram).double(), up_to.double()  # whole numbers; a CPU divides them faster so
     # The step leaves out the pixels of the highest value present; a step of zero (a flat channel, or nearly) keeps the image.
-    step = torch.div(n_pixels - histogram.gather(1, highest), 255, rounding_mode="floor")
-    below = histogram.cumsum(1) - histogram
-    table = torch.div(
-        below + torch.div(step, 2, rounding_mode="floor"), step.clamp(min=1), rounding_mode="floor"
-    ).clamp_(max=255)
-    table = torch.where(step > 0, table, values).to(images.dtype).div_(BITS)
+    unfinished = torch.lt(up_to, n_pixels, out=torch.empty_like(up_to))
+    step = up_to.mul_(unfinished).amax(1, keepdim=True).div_(255).trunc_()
+    table = below.add_((step / 2).trunc_()).div_(step.clamp(min=1)).trunc_().clamp_(max=255)
+    values = torch.arange(256, device=images.device, dtype=table.dtype)
+    table = torch.lerp(values, table, step.clamp(max=1)).to(images.dtype).div_(BITS)
     return table.view(-1).index_select(0, place).view(images.shape)
 
 
@@ -230,33 +229,43 @@ def apply_operations(table, images, chosen, op, level):
     table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
     level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W).
     """
-    functions = [operation.function for operation in table.values()]
-    return by_kind(functions, op, take(images, chosen), to_device(level, images.device))
+    done = images.new_empty(len(chosen), *images.shape[1:])
+    return operate_into(table, done, np.arange(len(chosen)), (images, chosen), op, level)
 
 
-def by_kind(functions, kind, images, *parts):
-    """Each sample changed by the function of its kind, `functions[kind]`: float32 (B, 3, H, W).
+def operate_into(table, done, place, images, op, level):
+    """`done` with changed images at rows `place`; images: a pair of a tensor and int (N,), which of its rows; see `by_kind`."""
+    return by_kind([operation.function for operation in table.values()], op, done, place, [images], level)
 
-    kind: int (B,), a NumPy array; images float32 (B, 3, H, W); parts: what else a function gets the rows of its kind of, tensors
-    (B, ...) on the device of the images.
+
+def by_kind(functions, kind, done, place, pictures, *drawn):
+    """`done` with row place[k] written by `functions[kind[k]]`, for each sample k; a function is called once, for all of its kind.
+
+    kind, place: int (N,); done: (B, 3, H, W), B >= N; pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is
+    the sample's; drawn: what else a function gets, (N,). All but the tensors of images are NumPy arrays.
     """
-    done = torch.empty_like(images, memory_format=torch.contiguous_format)
-    for k in np.unique(kind):
-        chosen = np.flatnonzero(kind == k)
-        done = put(done, chosen, functions[k](*(take(part, chosen) for part in (images, *parts))))
+    for k in set(kind.tolist()):
+        (alike,) = (kind == k).nonzero()
+        rows = (take(images, where[alike]) for images, where in pictures)
+        changed = functions[k](*rows, *(to_device(part[alike], done.device) for part in drawn))
+        done = put(done, place[alike], changed)
     return done
 
 
 def take(images, chosen):
-    """Rows of a tensor, (N, ...), in the order of `chosen`, int (N,), a NumPy array: a view where they are a run."""
+    """Rows of a tensor, (N, ...), in the order of `chosen`, int (N,), a NumPy array: a view where they are a run or all one."""
     run = as_run(chosen)
-    return images[run] if run else images.index_select(0, to_device(chosen, images.device))
+    if run:
+        return images[run]
+    if chosen[0] == chosen[-1] and (chosen == chosen[0]).all():
+        return images[chosen[0]].expand(len(chosen), *images.shape[1:])
+    return images.index_select(0, to_device(chosen, images.device))
 
 
 def put(images, chosen, rows):
     """`images` with rows written into it at the places `chosen`; `rows` themselves where they are all of it."""
     run = as_run(chosen)
-    if run and len(rows) == len(images):
+    if run and rows.shape == images.shape:
         return rows
     if run:
         images[run] = rows
@@ -266,8 +275,9 @@ def put(images, chosen, rows):
 
 def as_run(chosen):
     """Positions that follow one another, at least one, as a slice; None where they do not."""
-    start, n = chosen[0], len(chosen)
-    return slice(start, start + n) if n == 1 or (chosen[1:] - chosen[:-1] == 1).all() else None
+    start, n = int(chosen[0]), len(chosen)
+    ends_meet = int(chosen[-1]) == start + n - 1
+    return slice(start, start + n) if ends_meet and (n < 3 or (chosen[1:] > chosen[:-1]).all()) else None
 
 
 def group(kind, n_kinds):
