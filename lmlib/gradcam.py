@@ -60,9 +60,9 @@ def agreement(maps, others):
     return F.cosine_similarity(first, second, eps=1e-9).clamp(-1, 1)
 
 
-def overlay(images, maps, colour_map="inferno"):
+def overlay(images, maps):
     """Maps glowing on their images, which are dimmed and grey: images (B, 3, H, W), maps (B, H, W), to (B, 3, H, W) in [0, 1]."""
     images = images / 255 if images.dtype == torch.uint8 else images
     grey = 0.7 * images.mean(1, keepdim=True).cpu()
-    colours = torch.from_numpy(matplotlib.colormaps[colour_map](maps.cpu().numpy())[..., :3]).permute(0, 3, 1, 2)
+    colours = torch.from_numpy(matplotlib.colormaps["inferno"](maps.cpu().numpy())[..., :3]).permute(0, 3, 1, 2)
     return torch.lerp(grey.expand_as(colours).double(), colours, 0.8 * maps.cpu().double()[:, None])

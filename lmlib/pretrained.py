@@ -39,9 +39,9 @@ def imagenet_network():
     return model, network._swish  # which runs several times: the last, on the features that are pooled, counts
 
 
-def read_weights(path, sha256=SHA256):
+def read_weights(path):
     """The tensors of a weights file by name; raises ValueError before anything is unpickled where its checksum is another."""
-    verify(path, "sha256", sha256)
+    verify(path, "sha256", SHA256)
     return torch.load(path, weights_only=True, map_location="cpu")
 
 

