@@ -53,7 +53,7 @@ PROFILES = {
     for profile in (
         Profile(
             name="quick",
-            summary="scikit-learn's 1,797 digits at 32 px, WRN-10-1, 15 epochs: embedded data, minutes on a laptop",
+            summary="scikit-learn's 1,797 digits at 32 px, WRN-10-1, 15 epochs, 24 runs: embedded data, minutes on a laptop",
             datasets=("digits",),
             network="wrn-10-1",
             epochs=15,
