@@ -209,9 +209,8 @@ def summarise(table, claims, *, profile):
 def seen_in_words(present):
     """How many differences of a claim are as claimed, and how many by more than their spread: a sentence for each reading."""
     sentences, released = [], present["family"].str.endswith(RELEASED)
-    for name, part in (("released operations: ", present[released]), ("operations of the paper: ", present[~released])):
-        if part.empty:
-            continue
+    readings = released.map({True: "released operations: ", False: "operations of the paper: "})
+    for name, part in present.groupby(readings, sort=False):
         along, spread = part["sign"] * part["mean"] > 0, part["n"].max() > 1
         if (part["sign"] == 0).all():
             words = f"{(part['mean'].abs() <= POINTS).sum()} of {len(part)} differences within half a point"
