@@ -79,7 +79,9 @@ def compared(found, expected):
     for kind, files in expected.items():
         others = [name for name in {**files, **found[kind]} if files.get(name) != found[kind].get(name)]
         same = same and not others
-        lines.append(f"{kind} {len(files) - len(others)} of {len(files)}" + f" (not {others[0]})" * bool(others))
+        lines.append(
+            f"{kind} {len(files) - len(others)} of {len(files)}" + "".join(f" (not {one})" for one in others[:1])
+        )
     return ", ".join(lines), same
 
 
