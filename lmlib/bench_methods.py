@@ -26,12 +26,12 @@ TORCHVISION = {
 """Method -> torchvision's transform. The last two take a whole batch, with one weight for all of it; the others one image."""
 
 
-def ours(name, images, mixing_set, seed):
+def ours(name, images, mixing_set):
     """One call of the method on a batch, as a function of the epoch. Partners, where it takes them, are gathered in the call."""
     method, index = build_method(name, mixing_set=mixing_set), np.arange(len(images))
 
     def call(epoch):
-        keys = {"seed": seed, "epoch": epoch, "index": index}
+        keys = {"seed": 0, "epoch": epoch, "index": index}
         if method.mixes_labels:
             partner = torch.from_numpy(method.partner_index(len(images), **keys))
             return method(images, images[partner], **keys)
@@ -50,22 +50,22 @@ def torchvisions(name, images):
     return lambda epoch: torch.stack([transform(image) for image in images])
 
 
-def bench_methods(n_repeats, *, size=32, batch=512, seed=0):
-    """Images per second of every method on one thread, on noise: a DataFrame, one row a method.
+def bench_methods(n_repeats, *, batch=512):
+    """Images per second of every method on one thread, on noise at 32 px: a DataFrame, one row a method.
 
-    n_repeats: rounds, each of which times everything once; size: side in pixels; batch: images a call, float ones for ours and
-    for Mixup and CutMix, uint8 ones for torchvision's other transforms, which is what they take.
-    Columns: size, batch, method, median and best in images/s over the rounds, torchvision (its median, NaN where it has none),
+    n_repeats: rounds, each of which times everything once; batch: images a call, float ones for ours and for Mixup and CutMix,
+    uint8 ones for torchvision's other transforms, which is what they take.
+    Columns: batch, method, median and best in images/s over the rounds, torchvision (its median, NaN where it has none),
     ratio of the medians. A mixing set is grey; outliers are not drawn.
     """
-    random, side = np.random.default_rng(seed), size * 36 // 32
-    images = torch.from_numpy(random.integers(0, 256, (batch, 3, size, size), dtype=np.uint8))
-    mixing_set, floats = random.integers(0, 256, (64, 1, side, side), dtype=np.uint8), images.float() / 255
-    programs = {(name, 1): ours(name, floats, mixing_set, seed) for name in METHODS}
+    random = np.random.default_rng(0)
+    images = torch.from_numpy(random.integers(0, 256, (batch, 3, 32, 32), dtype=np.uint8))
+    mixing_set, floats = random.integers(0, 256, (64, 1, 36, 36), dtype=np.uint8), images.float() / 255
+    programs = {(name, 1): ours(name, floats, mixing_set) for name in METHODS}
     programs |= {(f"torchvision {name}", 1): torchvisions(name, images) for name in TORCHVISION}
-    seconds = round_robin(programs, n_repeats, f"methods, {size} px, batch {batch}")
+    seconds = round_robin(programs, n_repeats, f"methods, batch {batch}")
     speeds = {name: speed(batch, times) for (name, _), times in seconds.items()}
-    table = pd.DataFrame({"size": size, "batch": batch, "method": name, **speeds[name]} for name in METHODS)
+    table = pd.DataFrame({"batch": batch, "method": name, **speeds[name]} for name in METHODS)
     theirs = [speeds.get(f"torchvision {name}", {}).get("median", np.nan) for name in METHODS]
     return table.assign(torchvision=theirs, ratio=table["median"] / theirs)
 
@@ -96,8 +96,7 @@ def draw(table):
     axis.plot(table["torchvision"], table["method"], "s", color=plots.COLOURS[1], label="torchvision")
     axis.axvline(GOAL, color="0.4", linewidth=1, linestyle="--", label=f"{GOAL:,}: goal of the\nmixing methods")
     axis.grid(axis="y", color="0.92")
-    title = f"{table['size'][0]} px, batch {table['batch'][0]}, one thread"
-    axis.set(xscale="log", xlabel="images/s", title=title)
+    axis.set(xscale="log", xlabel="images/s", title=f"32 px, batch {table['batch'][0]}, one thread")
     axis.invert_yaxis()
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

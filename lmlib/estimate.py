@@ -25,14 +25,14 @@ def seconds_per_step(setting, budget):
     return (times[-1] - times[0]) / steps if steps else times[0] - start
 
 
-def training_hours(settings, *, jobs, minutes=1.0):
+def training_hours(settings, *, jobs):
     """Estimated hours to train the runs that `settings` name, `jobs` side by side; the measurements as {network: s per step}.
 
-    Each network is timed with its first run's method, for an equal share of `minutes`; a JSD step counts three times, an OE step
+    Each network is timed with its first run's method, for an equal share of a minute; a JSD step counts three times, an OE step
     twice. Evaluation is not in it.
     """
     networks = {setting["network"]: setting | {"loss": "ce"} for setting in reversed(settings)}
-    share, seconds = 60 * minutes / len(networks), 0
+    share, seconds = 60 / len(networks), 0
     measured = {network: seconds_per_step(setting, share) for network, setting in networks.items()}
     for setting in settings:
         config, dataset, _ = runs.resolve(**setting)
