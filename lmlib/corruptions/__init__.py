@@ -12,6 +12,7 @@ What is drawn for an image depends on (seed, benchmark, corruption, severity, in
 import numpy as np
 import torch
 
+from lmlib.augment.base import check_whole
 from lmlib.corruptions.blur import BLUR
 from lmlib.corruptions.c_bar import C_BAR
 from lmlib.corruptions.cifar_p import SEQUENCES
@@ -53,9 +54,7 @@ def recipe(name, benchmark, severity=None):
         if severity is not None:
             raise ValueError(f"sequences of cifar_p have no severity, got {severity!r}: leave it out")
         return found, found.parameters[0]
-    if severity not in SEVERITIES:
-        raise ValueError(f"severity must be 1, 2, 3, 4 or 5, got {severity!r}")
-    return found, found.parameters[int(severity) - 1]
+    return found, found.parameters[check_whole("severity", severity, 1, 5) - 1]
 
 
 def draw(name, *, n=None, severity=None, benchmark="cifar_c", seed, index):
