@@ -167,7 +167,7 @@ def export(executed, path):
     body, _ = exporter.from_notebook_node(notebook)
     folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
     body = re.sub(r'href="(\d\d-[\w-]+\.ipynb)"', rf'href="{folder}/\1"', body)
-    title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    title = next((cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells), path.stem)
     style = (paths.NOTEBOOKS / "report.css").read_text(encoding="utf-8")
     paths.write_text(path, PAGE.format(title=html.escape(title), style=style, body=body))
     return path
