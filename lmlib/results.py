@@ -80,7 +80,7 @@ def read_rows(profile, runs=None):
     frames = []
     for file in files:
         try:
-            frame = pd.read_csv(io.StringIO(checked_text(file)), dtype={"parameters": str})
+            frame = pd.read_csv(io.StringIO(checked_text(file)), dtype={"parameters": str, "commit": str})
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again") from error

@@ -148,3 +148,9 @@ def test_a_table_is_kept_beside_the_rows_of_its_profile(root):
     path = save_table(table, "06-comparison", profile="quick")
     assert path == root / "data" / "results" / "quick" / "tables" / "06-comparison.csv"
     assert path.read_text() == "method,x\na,0.1\nb,\n"
+
+
+@pytest.mark.parametrize("commit", ["012345678901", "1234e5678901"])
+def test_a_commit_that_reads_as_a_number_stays_as_it_is(own_run, commit):
+    evaluation.record("quick", own_run.config, [MEASURED | row("nll", 1.0, n=500)], FINISHED | {"commit": commit})
+    assert read_rows("quick")["commit"].tolist() == [commit]
