@@ -459,6 +459,7 @@ def test_a_cell_that_fails_is_named_with_notebook_error_and_log_and_the_output_s
     )
     assert str(root / "20.log") in message and "before" in (root / "20.log").read_text()
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.failed.ipynb"]
+    (root / "out" / "20-fails.part-7.ipynb").write_text("of a process that was killed")
     execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 2}, root / "20.log")
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.ipynb"]
 
