@@ -14,7 +14,7 @@ from functools import partial
 
 from . import paths
 from .errors import check_name
-from .profiles import PROFILES, STUDY, study_settings
+from .profiles import PROFILES, STUDY, run_settings, study_settings
 
 COMMANDS = ("test", "bench", "clean", "readme")
 NOTEBOOKS = (
@@ -49,7 +49,7 @@ def parse(words):
     profiles = "\n".join(f"  {profile.name:10} {profile.summary}" for profile in PROFILES.values())
     parser = Parser(
         prog="run_all.sh",
-        description="Run the LayerMix study, or one of: test, bench, clean.",
+        description="Run the LayerMix study, or one of: test, bench, clean, readme.",
         epilog=f"profiles:\n{profiles}\n\nothers:\n"
         "  test       the tests (further words go to pytest)\n"
         "  bench      speed, side by side\n"
@@ -90,26 +90,25 @@ def check_room():
 def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
-    from . import grid, notebooks, report, results  # heavy: after the words were checked
+    from . import grid, notebooks, report, results, runs  # heavy: after the words were checked
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     settings = study_settings(profile)
     export = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
-    sizes, own = PROFILES[profile], {}
+    sizes, shown = PROFILES[profile], run_settings(profile)
+    own = {
+        "01-covariance": {"dataset": sizes.datasets[0]},
+        "02-fractals": {"source": runs.fractal_source(), "n_fractals": sizes.n_fractals},
+        "04-train": shown,
+        "05-evaluate": {"run": runs.resolve(**shown)[0].name},
+        "15-ablations": {} if sizes.subset else {"n_images": 10_000},  # what a verdict on C11 takes
+    }
     for name in NOTEBOOKS:
         if name == "04-train":
             tick = time.time()
             names = grid.ensure(settings, jobs=jobs)
             times[f"{len(names)} runs"] = time.time() - tick, time.time() - tick > 1
-            own = {
-                "04-train": settings[-1],
-                "05-evaluate": {"run": grid.runs.resolve(**settings[-1])[0].name},
-            }
-        elif name == "01-covariance":
-            own[name] = {"dataset": sizes.datasets[0]}
-        elif name == "02-fractals":
-            own[name] = {"source": grid.runs.fractal_source(), "n_fractals": sizes.n_fractals}
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
         if name == "16-report":  # it shows what the others made
             inputs += [file for other in NOTEBOOKS[:-1] for file in notebooks.made_by(other, profile)]
@@ -139,9 +138,8 @@ def clean():
     """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
     kept = {file.stem for name in PROFILES if name != "quick" for file in (paths.RESULTS / name / "runs").glob("*.csv")}
     folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
-    folders += [
-        folder for folder in sorted(paths.RUNS.glob("*/")) if trained_by_quick(folder) and folder.name not in kept
-    ]
+    runs = [folder for folder in sorted(paths.RUNS.glob("*/")) if ".set-aside-" not in folder.name]
+    folders += [folder for folder in runs if trained_by_quick(folder) and folder.name not in kept]
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)

@@ -25,7 +25,7 @@ def bench_steps(*, n_repeats):
     """Training steps of the profile `quick` (WRN-10-1, batch 128, bf16, one thread): a DataFrame, one row a kind of step.
 
     n_repeats: rounds, each of which times every row once. As many steps are timed together as a training augments batches in one
-    call, so that a row with augmentation has its whole cost: flip and crop, LayerMix, and LayerMix twice for JSD.
+    call, so that a row with augmentation has its whole cost: the crop (digits are not flipped), LayerMix, twice for JSD.
     Columns: step, ms (median a step), images/s, and "of the bare step" (ratio of the medians).
     """
     programs, n_steps = {}, BLOCK["cpu"]
@@ -110,7 +110,7 @@ def section_steps(n_repeats=7):
     show(table, **{"images/s": 0})
     steps = table.set_index("step")["of the bare step"]
     what, percent = (
-        "training with flip, crop and LayerMix, % of the bare step's speed",
+        "training with crop and LayerMix, % of the bare step's speed",
         100 / steps["ce, with LayerMix"],
     )
     return [

@@ -54,6 +54,7 @@ def setting_deviations(run, by, paper):
         run["epochs"] != epochs and f"{run['epochs']} epochs for {epochs}",
         run["n_train"] != "all" and f"{int(run['n_train']):,} training images",
         "substitute" in run["mixing"] and "substitute mixing set",
+        run["loss"] == "oe" and "outliers are the colour mixing set, a substitute for the withdrawn set",
         other_fractals and f"{run['fractals']} mixing set, published {method.fractals}",
         other_loss and f"loss {run['loss']}, {published}",
         n_passes > 1 and f"{n_passes} forward passes an image",

@@ -43,7 +43,9 @@ def execute(name, output, parameters, log):
     check_parameters(name, parameters)
     output, log = Path(output), Path(log)
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.parent.glob(f"{output.stem}.part-*.ipynb"):  # of a process that was killed; the callers hold a lock
+    for left in output.parent.glob(
+        f"{output.stem}.part-*.ipynb"
+    ):  # of a process that was killed; the callers hold a lock
         left.unlink(missing_ok=True)
     part, failed = (output.with_name(f"{output.stem}.{word}.ipynb") for word in (f"part-{os.getpid()}", "failed"))
     command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", json.dumps(parameters)]

@@ -30,7 +30,7 @@ def compare_pairs(pairs):
 
 
 def difference_text(row):
-    """A row of `compare_pairs` (with its `measure`) in percent points, or in the unit of a distance: "-1.2 [-2.0, -0.4] (n=3) *".
+    """A row of `compare_pairs` (with its `measure`) in percentage points or a distance's unit: "-1.2 [-2.0, -0.4] (n=3) *".
 
     The mean, its 95 % interval, the number of pairs (one has no interval); * where it holds.
     """

@@ -45,7 +45,7 @@ def deviations(found):
 
 def update():
     """Write the sections of all profiles with committed rows between the two marks of README.md."""
-    file = paths.ROOT / "README.md"
+    file = paths.SOURCE / "README.md"
     before, _, rest = file.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     sections = [section(name) for name in PROFILES if name != "quick" and results.row_files(name)]

@@ -316,10 +316,14 @@ def finished(name):
 
 
 def read_config(name):
-    """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name."""
+    """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name, or its file is damaged."""
     file = paths.RUNS / name / "config.json"
-    fields = json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1]["config"]
-    return RunConfig(**fields)
+    try:
+        return RunConfig(
+            **(json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1]["config"])
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error})") from error
 
 
 def history_of(name):

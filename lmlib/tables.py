@@ -14,6 +14,7 @@ import pandas as pd
 
 from . import measures
 from .augment import METHODS
+from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
 from .honesty import SETTINGS, honesty
 from .plots import NOT_FRACTIONS, unit_of
@@ -57,12 +58,13 @@ def described(rows):
     """Rows with what a table may be laid out by, read from their settings: jsd, fractals, magnitude, beta.
 
     jsd: "yes" or "no"; fractals: "none", "grey" or "colour"; magnitude and beta: nan where the method has none.
-    Raises ValueError where rows were written by another version of the measures: they are never mixed.
+    Raises ValueError where rows were written by another version of the measures or of the recipes: they are never mixed.
     """
-    other = rows.loc[rows["version"] != measures.VERSION, "run"].unique()
+    current = (rows["version"] == measures.VERSION) & (rows["recipes"] == RECIPES_VERSION)
+    other = rows.loc[~current, "run"].unique()
     if len(other):
         raise ValueError(
-            f"{len(other)} runs were measured by another version than {measures.VERSION} of the measures, e.g. {other[0]}:"
+            f"{len(other)} runs were measured by another version of the measures or recipes, e.g. {other[0]}:"
             " `./run_all.sh` with their profile measures them again"
         )
     settings = [settings_of(*pair) for pair in zip(rows["method"], rows["parameters"], strict=True)]
@@ -119,9 +121,11 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
 
 
 def check_one_setting(key, by, group):
-    """Raise ValueError where the rows of one table row come from different settings, or from two runs of a seed."""
+    """Raise ValueError where the rows of one table row come from different settings or test images, or from two runs of a seed."""
     runs = group.drop_duplicates("run")
     mixed = [name for name in SETTINGS if runs[name].nunique(dropna=False) > 1]
+    measured = group.groupby(["benchmark", "measure"])[["over", "subset", "source"]].nunique(dropna=False).max()
+    mixed += list(measured.index[measured > 1])
     if mixed or runs["seed"].duplicated().any():
         what = f"settings ({', '.join(mixed)})" if mixed else "runs of one seed"
         raise ValueError(
@@ -231,7 +235,7 @@ def title(found, name, *, profile):
     plain, shown = found.reset_index(), set(found["measure"])
     sizes = f"{distinct(plain['dataset'])}, {distinct(plain['network'])}, {distinct(plain['epochs'])} epochs"
     seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
-    single = " (n = 1: no spread; in brackets the 95 % interval over test images)"
+    single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
     units = "percent; NLL, Brier and mT5D in their own unit" if shown & set(NOT_FRACTIONS) else "percent"
     marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     return (

@@ -227,7 +227,7 @@ def seen_in_words(present):
 
 
 def wide(table):
-    """Comparisons for people: DataFrame of text, one row each, in percent points but for distances."""
+    """Comparisons for people: DataFrame of text, one row each, in percentage points but for distances."""
     present = table[table["n"] > 0]
     printed = present["printed"] * present["measure"].map(lambda measure: unit_of(measure)[0])
     columns = {

@@ -179,6 +179,7 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(ro
     process = subprocess.Popen(
         [sys.executable, "-m", "lmlib", "quick", "--jobs", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     first = process.stdout.read(1)
     while "01-covariance ..." not in first:
@@ -234,10 +235,16 @@ def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
     for profile in ("quick", "paper"):
         for name in ("train.ipynb", "train.failed.ipynb", "train.part-7.ipynb"):
             executed(profile, json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}), name)
+    executed("of-quick.set-aside-1", json.dumps({"metadata": {"papermill": {"parameters": {"profile": "quick"}}}}))
     executed("by-hand", json.dumps({"metadata": {}}))
     executed("damaged", "{")
     assert cli.main(["clean"]) == 0
-    assert sorted(folder.name for folder in paths.RUNS.iterdir()) == ["by-hand", "damaged", "paper"]
+    assert sorted(folder.name for folder in paths.RUNS.iterdir()) == [
+        "by-hand",
+        "damaged",
+        "of-quick.set-aside-1",
+        "paper",
+    ]
 
 
 def test_clean_with_nothing_to_remove_says_nothing(root, capsys):

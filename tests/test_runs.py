@@ -363,3 +363,10 @@ def test_where_and_when_a_run_was_trained_is_not_asked_before_it_is_finished(own
     (own_run.config.folder / "done.json").unlink()
     with pytest.raises(ValueError, match=f"run {own_run.config.name} is not finished"):
         runs.finished(own_run.config.name)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"dataset": "digits"}'])
+def test_a_damaged_configuration_is_named_when_it_is_read(own_run, content):
+    (own_run.config.folder / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        runs.read_config(own_run.config.name)

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from lmlib import measures
+from lmlib import corruptions, measures
 from lmlib.honesty import trains_on_brightness
 from lmlib.published import published
 from lmlib.results import COLUMNS
@@ -20,7 +20,7 @@ def row(method, seed, value, column=CLEAN, **changes):
         "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
         "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value, "low": value - 0.02,
         "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
-        "version": measures.VERSION, "mixing": "none", "precision": "fp32",
+        "version": measures.VERSION, "recipes": corruptions.VERSION, "mixing": "none", "precision": "fp32",
     }  # fmt: skip
     return found | changes
 
@@ -218,13 +218,21 @@ def test_runs_of_different_settings_never_share_a_row():
         cells(frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, epochs=6)), [CLEAN], profile="quick")
 
 
+@pytest.mark.parametrize(
+    "other", [{"over": 14}, {"source": "generated"}, {"subset": "20 stratified test images"}], ids=str
+)
+def test_runs_measured_on_unlike_images_never_share_a_row(other):
+    with pytest.raises(ValueError, match=rf"row baseline would mix several settings \({next(iter(other))}\)"):
+        cells(frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, **other)), [CLEAN], profile="quick")
+
+
 def test_two_runs_of_one_seed_never_share_a_row():
     with pytest.raises(ValueError, match="would mix several runs of one seed"):
         cells(frame(row("baseline", 0, 0.2), row("baseline", 0, 0.2, run="again")), [CLEAN], profile="quick")
 
 
 def test_rows_of_another_version_of_the_measures_are_named_and_not_mixed():
-    with pytest.raises(ValueError, match=f"1 runs were measured by another version than {measures.VERSION}"):
+    with pytest.raises(ValueError, match="1 runs were measured by another version of the measures or recipes"):
         described(frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=measures.VERSION + 1)))
 
 

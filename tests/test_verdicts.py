@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmlib import measures
+from lmlib import corruptions, measures
 from lmlib.claims import Comparison, comparisons, labels_of, side
 from lmlib.published import claims
 from lmlib.results import COLUMNS
@@ -26,8 +26,8 @@ def rows(wanted, values, **changes):
     """The rows of one side at the paper's size: one for each seed and cell, unless `changes` say otherwise."""
     label = "14,230 of the user's, " if changes.pop("own", True) else "14,230 generated fractals (a substitute), "
     base = dict.fromkeys(COLUMNS, float("nan")) | {
-        "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": measures.VERSION, "precision": "bf16",
-        "benchmark": "c", "measure": "mce", "over": 15,
+        "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": measures.VERSION,
+        "recipes": corruptions.VERSION, "precision": "bf16", "benchmark": "c", "measure": "mce", "over": 15,
     }  # fmt: skip
     base |= {name: wanted[name] for name in ("dataset", "network", "epochs", "method", "loss")}
     base |= {"mixing": "none" if wanted["fractals"] == "none" else label + wanted["fractals"]} | changes

@@ -190,6 +190,7 @@ def _no_frost():
         try:
             frost.textures()
         except (FileNotFoundError, ValueError):  # none, or the copy is damaged
+            print("frost: fetching its photographs (2 MB, once)", flush=True)
             frost.fetch()
             frost.textures()
     except (OSError, ValueError) as error:
