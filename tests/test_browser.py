@@ -1,4 +1,7 @@
-"""The explorer in a real JupyterLab and a real, headless Chromium: a slider moves, the picture changes."""
+"""The explorers in a real JupyterLab and a real, headless Chromium: a slider moves, the picture changes.
+
+The notebook is made of the explorer cells of 03 and 11 on a few small images, so that it opens in seconds.
+"""
 
 import json
 import os
