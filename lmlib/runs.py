@@ -154,12 +154,7 @@ def resolve(
     data = dataset_of(dataset)
     models.check_network(network, data.image_size)
     training_index(data.train, n_train, n_validation)
-    augment.build_method(method, mixing_set=np.zeros((1, 3, 1, 1), np.uint8), **parameters)  # before a set is made
-    mixing = None
-    if row.needs_mixing_set:
-        mixing = mixing_set_of(n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
-    built = augment.build_method(method, mixing_set=mixing, **parameters)
-    built.sample((data.image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
+    mixing, built = build(method, parameters, n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
     config = RunConfig(
         dataset=data.name,
         dataset_hash=data.hash,
@@ -180,6 +175,17 @@ def resolve(
         compile=profile.compile,
     )
     return config, data, built
+
+
+def build(method, parameters, n_fractals, image_size, colour):
+    """The mixing set of a method (None where it needs none) and the method. Raises ValueError for what does not fit."""
+    augment.build_method(method, mixing_set=np.zeros((1, 3, 1, 1), np.uint8), **parameters)  # before a set is made
+    mixing = None
+    if augment.METHODS[method].needs_mixing_set:
+        mixing = mixing_set_of(n_fractals, image_size, colour)
+    built = augment.build_method(method, mixing_set=mixing, **parameters)
+    built.sample((image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
+    return mixing, built
 
 
 def own_parameters(parameters, defaults):

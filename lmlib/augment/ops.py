@@ -92,11 +92,6 @@ def translate_y(images, level):
     return affine(images, 1, 0, 0, 0, 1, -level)
 
 
-def matrices(xx, xy, x0, yx, yy, y0):
-    """Six tensors (B,) as an affine matrix, float32 (B, 2, 3)."""
-    return torch.stack([xx, xy, x0, yx, yy, y0], dim=-1).to(torch.float32).unflatten(-1, (2, 3))
-
-
 def grayscale(images, level):
     """Luma of the image in all three channels; `level` is not used."""
     red, green, blue = images.unbind(1)
@@ -278,12 +273,6 @@ def as_run(chosen):
     start, n = int(chosen[0]), len(chosen)
     ends_meet = int(chosen[-1]) == start + n - 1
     return slice(start, start + n) if ends_meet and (n < 3 or (chosen[1:] > chosen[:-1]).all()) else None
-
-
-def group(kind, n_kinds):
-    """Sort by kind: the order, int (N,), and where each kind ends, int (n_kinds + 1,), beginning with 0."""
-    order = np.argsort(kind, kind="stable")
-    return order, np.searchsorted(kind[order], np.arange(n_kinds + 1))
 
 
 def to_device(array, device):

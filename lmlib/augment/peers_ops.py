@@ -18,8 +18,6 @@ from .ops import (
     brightness,
     equalize,
     grayscale,
-    group,
-    matrices,
     per_image,
     posterize,
     solarize,
@@ -47,6 +45,11 @@ def affine(images, matrix, mode):
         grid[..., axis] = position
     sampled = grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
     return sampled.mul_(inside[:, None])
+
+
+def matrices(xx, xy, x0, yx, yy, y0):
+    """Six tensors (B,) as an affine matrix, float32 (B, 2, 3)."""
+    return torch.stack([xx, xy, x0, yx, yy, y0], dim=-1).to(torch.float32).unflatten(-1, (2, 3))
 
 
 def rotate(images, level, mode="bilinear"):
@@ -169,6 +172,12 @@ TEN = {name: NINE[name] for name in NINE if name != "autocontrast"} | {
 
 OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": RELEASED}
 """The sets of PixMix: without and with the four that overlap the test, and the functions of the LayerMix release."""
+
+
+def group(kind, n_kinds):
+    """Sort by kind: the order, int (N,), and where each kind ends, int (n_kinds + 1,), beginning with 0."""
+    order = np.argsort(kind, kind="stable")
+    return order, np.searchsorted(kind[order], np.arange(n_kinds + 1))
 
 
 def chain(table, images, chosen, op, level, depth):

@@ -89,13 +89,12 @@ class Benchmark:
 
 def kept(path, make_it):
     """The array in the file `path`, or what `make_it()` gives, kept there: every network meets the same subset of images."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["images"]  # zip's checksum is compared
-    except FileNotFoundError:
-        pass
-    except UNREADABLE as error:
-        print(f"{path} is damaged ({error}): made again")
+    if path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return file["images"]  # zip's checksum is compared
+        except UNREADABLE as error:
+            print(f"{path} is damaged ({error}): made again")
     array = make_it()
     with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, images=array)
