@@ -483,11 +483,22 @@ def test_images_of_another_shape_dtype_or_range_are_refused(method, images, came
         method(images, **KEYS, index=np.arange(len(images)))
 
 
-def test_one_nan_among_good_pixels_is_found():
-    images = torch.zeros(2, 3, 32, 32)
-    images[1, 2, 3, 4] = float("nan")
-    with pytest.raises(ValueError, match="nan"):
+@pytest.mark.parametrize(
+    "value", [np.nan, -np.nan, np.inf, -np.inf, -1e-45, np.nextafter(np.float32(1), np.float32(2))]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_bad_value_among_good_pixels_is_found(value, dtype):
+    images = torch.rand(2, 3, 32, 32, dtype=dtype)
+    images[1, 2, 3, 4] = float(value)
+    with pytest.raises(ValueError, match="got values from"):
         LayerMix(GREY)(images, **KEYS, index=[0, 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_of_the_range_and_a_negative_zero_are_taken(dtype):
+    images = torch.rand(2, 3, 32, 32, dtype=dtype)
+    images[1, 2, 3, :4] = torch.tensor([0.0, -0.0, 1.0, 1e-45], dtype=dtype)
+    assert torch.isfinite(LayerMix(GREY)(images, **KEYS, index=[0, 1])).all()
 
 
 @pytest.mark.parametrize("missing", ["seed", "epoch", "index"])

@@ -115,7 +115,7 @@ def autocontrast(images, level):
 def posterize(images, level):
     """Keep the highest `level` bits (rounded down) of the 8-bit value."""
     step = per_image(torch.exp2(8 - level.trunc()).round())
-    return (images * BITS).round_().div_(step).floor_().mul_(step).div_(BITS)
+    return (images * BITS).round_().mul_(1 / step).floor_().mul_(step).div_(BITS)  # 1 / step is exact: a power of two
 
 
 def solarize(images, level):
@@ -239,8 +239,9 @@ def by_kind(functions, kind, done, place, pictures, *drawn):
     kind, place: int (N,); done: (B, 3, H, W), B >= N; pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is
     the sample's; drawn: what else a function gets, (N,). All but the tensors of images are NumPy arrays.
     """
-    for k in set(kind.tolist()):
-        (alike,) = (kind == k).nonzero()
+    kinds = set(kind.tolist())
+    for k in kinds:
+        alike = slice(None) if len(kinds) == 1 else (kind == k).nonzero()[0]
         rows = (take(images, where[alike]) for images, where in pictures)
         changed = functions[k](*rows, *(to_device(part[alike], done.device) for part in drawn))
         done = put(done, place[alike], changed)
