@@ -22,7 +22,7 @@ JSD, TRAINING, RESPONSE = 3.2, 80, 100
 
 
 def bench_steps(*, n_repeats):
-    """Training steps of the profile `quick` (WRN-10-1, batch 128, bf16, one thread): a DataFrame, one row a kind of step.
+    """Training steps of the profile `quick` (WRN-10-1, batch 128, fp32, one thread): a DataFrame, one row a kind of step.
 
     n_repeats: rounds, each of which times every row once. As many steps are timed together as a training augments batches in one
     call, so that a row with augmentation has its whole cost: the crop (digits are not flipped), LayerMix, twice for JSD.

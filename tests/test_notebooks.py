@@ -308,7 +308,7 @@ def test_08_methods_draws_every_method_and_measures_its_moments(study):
 def says_what_it_is(table, text, name, replicated):
     """Assert what holds for every table of `quick`: title and rows name the profile, single seeds are marked, no difference to the
     paper's value is printed. replicated: which rows have every seed."""
-    assert f"{name} · profile quick: digits, wrn-10-1, 10 epochs, " in text
+    assert f"{name} · profile quick: digits, wrn-10-1, 15 epochs, " in text
     assert (table["profile"] == "quick").all() and not any("difference" in column for column in table)
     assert (table["n"] == np.where(replicated, 3, 1)).all()
     with_interval = table["title"].isin(["clean", "C mCE", "P mFP", "PGD strict", "PGD published"])
@@ -384,7 +384,7 @@ def test_13_heatmaps_show_every_corruption_of_every_method(study, all_runs):
     assert len(table) == len(METHOD_ORDER) * len(corruptions) * 5 and table["mean"].between(0, 1).all()
     assert {*C_CORRUPTIONS, *C_BAR_CORRUPTIONS} - set(corruptions) <= {"frost"}  # its photographs may not be here
     assert (table["n"] == np.where(table["method"].isin(CLEAN_ERROR), 3, 1)).all()
-    assert "profile quick: digits, wrn-10-1, 10 epochs; 100 stratified test images, corruptions generated" in text
+    assert "profile quick: digits, wrn-10-1, 15 epochs; 100 stratified test images, corruptions generated" in text
     helped = pd.read_csv(made["13-layermix-minus-baseline.csv"])
     assert set(helped["corruption"]) == set(corruptions) and (helped["n"] == 3).all()
 
