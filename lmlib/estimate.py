@@ -2,6 +2,8 @@
 
 import time
 
+import torch
+
 from . import runs
 from .honesty import FORWARD_PASSES
 from .training import Trainer
@@ -10,6 +12,7 @@ from .training import Trainer
 def seconds_per_step(setting, budget):
     """Seconds of one training step of a run, batches included: after a first one, which may compile, as many as `budget` s hold."""
     config, dataset, method = runs.resolve(**setting)
+    torch.set_num_threads(config.threads)
     trainer = Trainer(config, dataset, method, runs.default_device())
     trainer.model.train()
     times, start = [], time.perf_counter()

@@ -345,7 +345,7 @@ def test_a_run_measured_by_another_version_is_not_complete(root, monkeypatch, na
 
 def test_a_run_measured_on_another_number_of_images_is_not_complete(root, monkeypatch):
     results.write_rows("quick", "a", list(rows_of_a_run("a")))
-    for size in ({"subset": 100}, {"sequences": 31}, {"attacked": None}):
+    for size in ({"subset": 200}, {"sequences": 31}, {"attacked": None}):
         with monkeypatch.context() as patch:
             patch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **size))
             assert not is_complete("quick", "a")

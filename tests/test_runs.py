@@ -64,7 +64,7 @@ def test_each_setting_makes_another_run(root, setting):
     assert name_of(**setting) != name_of()
 
 
-@pytest.mark.parametrize("setting", [{"precision": "fp32"}, {"threads": 2}, {"compile": True}], ids=str)
+@pytest.mark.parametrize("setting", [{"precision": "bf16"}, {"threads": 2}, {"compile": True}], ids=str)
 def test_each_setting_of_the_profile_that_changes_numbers_makes_another_run(root, monkeypatch, setting):
     before = name_of()
     monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **setting))
