@@ -102,9 +102,6 @@ class Trainer:
 
     def __init__(self, config, dataset, method, device="cpu"):
         self.config, self.device = config, torch.device(device)
-        torch.set_num_threads(
-            config.threads
-        )  # before the first batch: two runs side by side with two threads each crawl
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = (
             True,
             False,
