@@ -86,13 +86,10 @@ PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
 
 def blend(kind, image, other, a, b, keep, key, clip=True):
     """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). In [0, 1] if `clip`."""
-    if kind == "add":
-        blended = add(image, other, a, b)
-    elif kind == "multiply":
-        blended = multiply(image, other, a, b)
-    else:
+    if kind.startswith("mix"):  # never leaves [0, 1]
         n_channels = 1 if kind == "mix_pixels" else image.shape[1]
-        blended = mix(image, other, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
+        return mix(image, other, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
+    blended = (add if kind == "add" else multiply)(image, other, a, b)
     return blended.clamp_(0, 1) if clip else blended
 
 

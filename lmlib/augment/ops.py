@@ -239,8 +239,9 @@ def by_kind(functions, kind, done, place, pictures, *drawn):
     kind, place: int (N,); done: (B, 3, H, W), B >= N; pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is
     the sample's; drawn: what else a function gets, (N,). All but the tensors of images are NumPy arrays.
     """
-    for k in set(kind.tolist()):
-        (alike,) = (kind == k).nonzero()
+    kinds = set(kind.tolist())
+    for k in kinds:
+        alike = (kind == k).nonzero()[0] if len(kinds) > 1 else slice(None)
         rows = (take(images, where[alike]) for images, where in pictures)
         changed = functions[k](*rows, *(to_device(part[alike], done.device) for part in drawn))
         done = put(done, place[alike], changed)
