@@ -13,21 +13,8 @@ import numpy as np
 from ..errors import check_name
 from ..random import integers, uniforms
 from .base import Augmentation, Params, check_range, check_whole
-from .ops import Operation, autocontrast, brightness, draw_levels, equalize, posterize, signed, solarize, unused
-from .peers_ops import (
-    BITS,
-    chain,
-    color,
-    contrast,
-    identity,
-    invert,
-    rotate,
-    sharpness,
-    shear_x,
-    shear_y,
-    translate_x,
-    translate_y,
-)
+from .ops import BITS, Operation, autocontrast, draw_levels, equalize, posterize, signed, solarize, unused
+from .peers_ops import NINE, OVERLAPS, chain, identity, invert
 
 STRONGEST = 10  # levels below are for a position u in [0, 1] in their range; `signed` counts in tenths
 
@@ -40,17 +27,17 @@ def whole(level):
 def operations(shear, move, turn, factor, bits):
     """The table of a policy, from the ends of its ranges. move: (height, width) -> pixels, (along y, along x)."""
     geometric = {
-        "shear_x": (shear_x, signed(shear)),  # tangent
-        "shear_y": (shear_y, signed(shear)),
-        "translate_x": (translate_x, whole(signed(lambda size: move(size)[1]))),  # pixels
-        "translate_y": (translate_y, whole(signed(lambda size: move(size)[0]))),
-        "rotate": (rotate, signed(turn)),  # degrees
+        "shear_x": signed(shear),  # tangent
+        "shear_y": signed(shear),
+        "translate_x": whole(signed(lambda size: move(size)[1])),  # pixels
+        "translate_y": whole(signed(lambda size: move(size)[0])),
+        "rotate": signed(turn),  # degrees
     }
-    enhancing = {"brightness": brightness, "color": color, "contrast": contrast, "sharpness": sharpness}
+    enhancing = "brightness", "color", "contrast", "sharpness"
     return (
         {"identity": Operation(identity, unused)}
-        | {name: Operation(partial(op, mode="nearest"), level) for name, (op, level) in geometric.items()}
-        | {name: Operation(op, lambda *drawn: 1 + signed(factor)(*drawn)) for name, op in enhancing.items()}
+        | {name: Operation(partial(NINE[name].function, mode="nearest"), level) for name, level in geometric.items()}
+        | {name: Operation(OVERLAPS[name].function, lambda *drawn: 1 + signed(factor)(*drawn)) for name in enhancing}
         | {
             "posterize": Operation(posterize, lambda u, sign, m, size: 8 - np.rint(u * bits)),
             # Half a grey level below the first whole value that is inverted, so that floats round as 8-bit values do.
