@@ -6,8 +6,8 @@ import numpy as np
 
 from ..random import integers, uniforms
 from .base import Augmentation, Params, check_range
-from .ops import draw_levels, per_image, to_device
-from .peers_ops import NINE, chain
+from .ops import per_image, to_device
+from .peers_ops import NINE, chain, draw_operations
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
 
@@ -67,11 +67,8 @@ class AugMix(Augmentation):
         weight = draw_convex(uniforms("augmix/weight", WIDTH - 1, **keys))
         m = uniforms("augmix/m", 1, **keys)[:, 0].astype(np.float32)
         depth = 1 + integers(uniforms("augmix/depth", WIDTH, **keys), DEPTH)
-        op, level, sign = (
-            uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
-        )
-        op = integers(op, len(self.table))
-        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        uniform = uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
+        op, level = draw_operations(self.table, uniform, self.magnitude, size)
         return AugMixParams(weight, m, depth, op, level)
 
     def change(self, images, params):

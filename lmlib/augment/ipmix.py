@@ -10,8 +10,8 @@ from .augmix import draw_convex, mix_chains, run_chains
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
 from .blend import BLENDS, apply_blends, draw_weights
 from .cutout import Box, check_patch
-from .ops import BITS, draw_levels, to_device
-from .peers_ops import TEN
+from .ops import BITS, to_device
+from .peers_ops import TEN, draw_operations
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,7 @@ class IPMix(Augmentation):
         m = uniforms("ipmix/m", 1, **keys)[:, 0].astype(np.float32)
         patches = uniforms("ipmix/kind", self.k, **keys) < 0.5
         depth = integers(uniforms("ipmix/depth", self.k, **keys), self.t + 1)
-        op, level, sign = np.moveaxis(draw("operation", 3), -1, 0)
-        op = integers(op, len(self.table))
-        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        op, level = draw_operations(self.table, np.moveaxis(draw("operation", 3), -1, 0), self.magnitude, size)
         patch = draw_patch(draw("patch", 6), self.patch_sizes, size)
         blend, branch, first, second, keep = np.moveaxis(draw("blend", 5), -1, 0)
         a, b = draw_weights(branch, first, second, self.beta)

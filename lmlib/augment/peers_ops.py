@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
+from ..random import integers
 from .ops import (
     BITS,
     RELEASED,
     Operation,
     autocontrast,
     brightness,
+    draw_levels,
     equalize,
     grayscale,
     operate_into,
@@ -157,6 +159,13 @@ TEN = {name: NINE[name] for name in NINE if name != "autocontrast"} | {
 
 OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": RELEASED}
 """The sets of PixMix: without and with the four that overlap the test, and the functions of the LayerMix release."""
+
+
+def draw_operations(table, uniform, magnitude, size):
+    """Operations, all as likely, and their levels, from three uniform draws (3, ...) each: positions in `table`, and float32."""
+    op, level, sign = uniform
+    op = integers(op, len(table))
+    return op, draw_levels(table, op, level, np.where(sign < 0.5, 1.0, -1.0), magnitude, size)
 
 
 def chain(table, images, chosen, op, level, depth):

@@ -8,8 +8,8 @@ from ..errors import check_name
 from ..random import integers, uniforms
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
 from .blend import blend_into, draw_weights
-from .ops import draw_levels
-from .peers_ops import OPS, chain
+from .ops import apply_operations, operate_into
+from .peers_ops import OPS, draw_operations
 
 
 @dataclass(frozen=True)
@@ -53,29 +53,26 @@ class PixMix(Augmentation):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
         rounds = integers(uniforms("pixmix/rounds", 1, **keys)[:, 0], self.k + 1)
         drawn = uniforms("pixmix/operation", 4 * (1 + self.k), **keys).reshape(-1, 1 + self.k, 4)
-        augmented, op = drawn[..., 0] < 0.5, integers(drawn[..., 1], len(self.table))
-        sign = np.where(drawn[..., 3] < 0.5, 1.0, -1.0)
-        level = draw_levels(self.table, op, drawn[..., 2], sign, self.magnitude, size)
-        drawn = uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4)
-        a, b = draw_weights(drawn[..., 1], drawn[..., 2], drawn[..., 3], self.beta)
+        augmented, *uniform = np.moveaxis(drawn, -1, 0)
+        op, level = draw_operations(self.table, uniform, self.magnitude, size)
+        blend, *weights = np.moveaxis(uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4), -1, 0)
+        a, b = draw_weights(*weights, self.beta)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        return PixMixParams(rounds, augmented, op, level, integers(drawn[..., 0], 2), a, b, picture, window)
+        return PixMixParams(rounds, augmented < 0.5, op, level, integers(blend, 2), a, b, picture, window)
 
     def change(self, images, params):
-        drawn = params.picture, params.window
-        mixing_image = self.mixing.crop(*drawn, tuple(images.shape[-2:]), images.device)
-        mixed = self.view(images, params, np.arange(len(images)), 0, params.augmented[:, 0].astype(int))
+        mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
+        (now,) = params.augmented[:, 0].nonzero()
+        start = params.op[now, 0], params.level[now, 0]
+        mixed = operate_into(self.table, images.clone(), now, (images, now), *start)
         for n in range(self.k):
             goes_on, augmented = params.rounds > n, params.augmented[:, 1 + n]
             (with_view,), (with_picture,) = (goes_on & augmented).nonzero(), (goes_on & ~augmented).nonzero()
-            views = self.view(images, params, with_view, 1 + n, np.ones(len(with_view), int))
-            mixed = self.blend(mixed, with_view, (views, np.arange(len(with_view))), params, n)
+            drawn = params.op[with_view, 1 + n], params.level[with_view, 1 + n]
+            views = apply_operations(self.table, images, with_view, *drawn)
+            mixed = self.blend(mixed, with_view, (views, np.arange(len(views))), params, n)
             mixed = self.blend(mixed, with_picture, (mixing_image, with_picture), params, n)
         return mixed
-
-    def view(self, images, params, chosen, n, depth):
-        """The original images of the chosen samples with the n-th operation, where depth is 1, or without."""
-        return chain(self.table, images, chosen, params.op[chosen, n, None], params.level[chosen, n, None], depth)
 
     @staticmethod
     def blend(mixed, chosen, other, params, n):
