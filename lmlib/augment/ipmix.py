@@ -46,12 +46,11 @@ class IPMixParams(Params):
 
 
 def draw_patch(uniform, patch_sizes, size):
-    """From six uniform draws (..., 6): a square that fits, and as the patch the square or a rectangle from its corner, p = 1/2."""
-    length = np.array(patch_sizes)[integers(uniform[..., 0], len(patch_sizes))]
-    top = integers(uniform[..., 1], size[0] - length + 1)
-    left = integers(uniform[..., 2], size[1] - length + 1)
-    square = uniform[..., 3] < 0.5
-    height, width = (np.where(square, length, 2 + integers(uniform[..., n], length - 1)) for n in (4, 5))
+    """From six uniform draws (6, ...): a square that fits, and as the patch the square or a rectangle from its corner, p = 1/2."""
+    which, y, x, coin, *sides = uniform
+    length = np.array(patch_sizes)[integers(which, len(patch_sizes))]
+    top, left = integers(y, size[0] - length + 1), integers(x, size[1] - length + 1)
+    height, width = (np.where(coin < 0.5, length, 2 + integers(side, length - 1)) for side in sides)
     return length, top, left, height, width
 
 
@@ -88,17 +87,18 @@ class IPMix(Augmentation):
         check_patch(max(self.patch_sizes), size)
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
 
-        def draw(purpose, n):  # for every step of every chain
-            return uniforms(f"ipmix/{purpose}", self.k * self.t * n, **keys).reshape(-1, self.k, self.t, n)
+        def draw(purpose, n):  # n numbers for every step of every chain: (n, B, k, t)
+            drawn = uniforms(f"ipmix/{purpose}", self.k * self.t * n, **keys)
+            return np.moveaxis(drawn.reshape(-1, self.k, self.t, n), -1, 0)
 
         weight = draw_convex(uniforms("ipmix/weight", self.k - 1, **keys))
         m = uniforms("ipmix/m", 1, **keys)[:, 0].astype(np.float32)
         patches = uniforms("ipmix/kind", self.k, **keys) < 0.5
         depth = integers(uniforms("ipmix/depth", self.k, **keys), self.t + 1)
-        op, level = draw_operations(self.table, np.moveaxis(draw("operation", 3), -1, 0), self.magnitude, size)
+        op, level = draw_operations(self.table, draw("operation", 3), self.magnitude, size)
         patch = draw_patch(draw("patch", 6), self.patch_sizes, size)
-        blend, branch, first, second, keep = np.moveaxis(draw("blend", 5), -1, 0)
-        a, b = draw_weights(branch, first, second, self.beta)
+        blend, *weights, keep = draw("blend", 5)
+        a, b = draw_weights(*weights, self.beta)
         mask_key = words("ipmix/mask", self.k * self.t, **keys).astype(np.int64).reshape(-1, self.k, self.t)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
         blend, keep = integers(blend, len(BLENDS)), keep.astype(np.float32)
