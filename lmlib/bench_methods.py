@@ -2,13 +2,12 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import torch
 from torchvision.transforms import v2 as transforms
 
 from . import plots
 from .augment import METHODS, build_method
-from .timing import goal, round_robin, show, speed
+from .timing import goal, race, show
 
 GOAL, RATIO = 5_000, 4
 """Images/s on one thread at 32 px, batch 512, that every mixing method should reach, or else this many times its per-image form."""
@@ -55,7 +54,7 @@ def bench_methods(n_repeats, *, batch=512):
 
     n_repeats: rounds, each of which times everything once; batch: images a call, float ones for ours and for Mixup and CutMix,
     uint8 ones for torchvision's other transforms, which is what they take.
-    Columns: batch, method, median and best in images/s over the rounds, torchvision (its median, NaN where it has none),
+    Columns: method, batch, median and best in images/s over the rounds, torchvision (its median, NaN where it has none),
     ratio of the medians. A mixing set is grey; outliers are not drawn.
     """
     random = np.random.default_rng(0)
@@ -63,10 +62,9 @@ def bench_methods(n_repeats, *, batch=512):
     mixing_set, floats = random.integers(0, 256, (64, 1, 36, 36), dtype=np.uint8), images.float() / 255
     programs = {(name, 1): ours(name, floats, mixing_set) for name in METHODS}
     programs |= {(f"torchvision {name}", 1): torchvisions(name, images) for name in TORCHVISION}
-    seconds = round_robin(programs, n_repeats, f"methods, batch {batch}")
-    speeds = {name: speed(batch, times) for (name, _), times in seconds.items()}
-    table = pd.DataFrame({"batch": batch, "method": name, **speeds[name]} for name in METHODS)
-    theirs = [speeds.get(f"torchvision {name}", {}).get("median", np.nan) for name in METHODS]
+    speeds = race(programs, n_repeats, batch=batch).set_index("program")
+    theirs = speeds["median"].reindex([f"torchvision {name}" for name in METHODS]).to_numpy()
+    table = speeds.loc[list(METHODS), ["batch", "median", "best"]].rename_axis("method").reset_index()
     return table.assign(torchvision=theirs, ratio=table["median"] / theirs)
 
 

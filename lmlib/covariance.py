@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .augment.base import as_float, check_images, check_range
+from .augment.base import as_float, check_images
 from .augment.ops import draw_levels
 from .random import generators, uniforms
 
@@ -161,22 +161,14 @@ def pipeline_covariance(layermix, images, *, n_draws, seed):
     return decompose(draws(k, op) for k, op in enumerate(ops))
 
 
-class WeightMoments(NamedTuple):
-    """Moments of the blend weights (a, b)."""
+def weight_covariance(beta):
+    """Exact covariance matrix of the blend weights (a, b) of `draw_weights`, whose means are 1 and 0: array (2, 2, ...).
 
-    mean_a: object
-    mean_b: object
-    variance: object  # of a, and of b
-    covariance: object
-
-
-def weight_moments(beta):
-    """Exact moments of the blend weights of `draw_weights`: `WeightMoments`. beta > 0, a number or a sympy symbol.
-
-    a = 1 -+ s and b = +-t with one coin for both signs and s, t independent draws of Beta(1, beta).
+    a = 1 -+ s and b = +-t with one coin for both signs and s, t independent draws of Beta(1, beta). beta > 0: a number, an array or
+    a sympy symbol.
     """
-    mean = 1 / (beta + 1)  # of s and of t
-    return WeightMoments(1 + 0 * mean, 0 * mean, 2 / ((beta + 1) * (beta + 2)), -(mean**2))
+    variance, covariance = 2 / ((beta + 1) * (beta + 2)), -1 / (beta + 1) ** 2
+    return np.array([[variance, covariance], [covariance, variance]])
 
 
 def change_by_operation(table, images, magnitude, *, n_draws, seed):
@@ -184,43 +176,36 @@ def change_by_operation(table, images, magnitude, *, n_draws, seed):
 
     images: (n, 3, H, W), uint8 or float in [0, 1]. The same key gives the same uniform draws at every magnitude.
     """
-    return np.stack(
-        [
-            squared_distance(operation.function(repeated, level(magnitude)), repeated, n_draws)
-            for operation, repeated, level in draw_operations(table, images, n_draws, seed)
-        ]
-    )
+    draws = draw_operations(table, images, n_draws, seed)
+    return np.stack([squared_distance(change(repeated, magnitude), repeated, n_draws) for change, repeated in draws])
 
 
-def linearity_error(table, images, magnitude, *, n_draws, seed, a=0.5, b=0.5):
-    """How far f(f(z; am); bm) is from f(z; (a + b)m) for each operation: error and change, float64 (K, n) both.
+def linearity_error(table, images, magnitude, *, n_draws, seed):
+    """How far f(f(z; m / 2); m / 2) is from f(z; m) for each operation: error and change, float64 (K, n) both.
 
-    error: mean squared distance of the two; change: that of f(z; (a + b)m) from z, to compare with. The uniform draw and the sign
-    of a level are the same three times, as the formula of Section 3.4 has it. (a + b) magnitude must lie in 0 .. 10.
+    error: mean squared distance of the two; change: that of f(z; m) from z, to compare with. The uniform draw and the sign of a
+    level are the same three times, as the formula of Section 3.4 has it.
     """
-    check_range("(a + b) magnitude", (a + b) * magnitude, 0, 10)
-    error, change = [], []
-    for operation, repeated, level in draw_operations(table, images, n_draws, seed):
-        once = operation.function(repeated, level((a + b) * magnitude))
-        twice = operation.function(operation.function(repeated, level(a * magnitude)), level(b * magnitude))
+    error, changed = [], []
+    for change, repeated in draw_operations(table, images, n_draws, seed):
+        once, twice = change(repeated, magnitude), change(change(repeated, magnitude / 2), magnitude / 2)
         error.append(squared_distance(twice, once, n_draws))
-        change.append(squared_distance(once, repeated, n_draws))
-    return np.stack(error), np.stack(change)
+        changed.append(squared_distance(once, repeated, n_draws))
+    return np.stack(error), np.stack(changed)
 
 
 def draw_operations(table, images, n_draws, seed):
-    """Yield each operation, the images `n_draws` times (n_draws n, 3, H, W), and its level as a function of the magnitude."""
+    """Yield each operation as a function of images and magnitude, its draws fixed, and the images `n_draws` times."""
     check_images(images)
-    repeated = as_float(images).repeat(n_draws, 1, 1, 1)
-    index, size = np.arange(len(repeated)), tuple(images.shape[-2:])
+    repeated, size = as_float(images).repeat(n_draws, 1, 1, 1), tuple(images.shape[-2:])
     for k, operation in enumerate(table.values()):
-        uniform, coin = uniforms("covariance/operation", 2, seed=seed, index=index, view=k).T
+        uniform, coin = uniforms("covariance/operation", 2, seed=seed, index=np.arange(len(repeated)), view=k).T
         drawn = uniform, np.where(coin < 0.5, 1.0, -1.0)
 
-        def level(magnitude, operation=operation, drawn=drawn):
-            return torch.from_numpy(operation.level(*drawn, magnitude, size)).float()
+        def change(images, magnitude, operation=operation, drawn=drawn):
+            return operation.function(images, torch.from_numpy(operation.level(*drawn, magnitude, size)).float())
 
-        yield operation, repeated, level
+        yield change, repeated
 
 
 def squared_distance(first, second, n_draws):

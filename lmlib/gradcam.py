@@ -23,9 +23,8 @@ def gradcam(model, images, class_index, layer):
     classes = torch.as_tensor(class_index, device=logits.device).expand(len(images))
     if classes.is_floating_point() or classes.min() < 0 or classes.max() >= logits.shape[1]:
         raise ValueError(f"class_index must be integers in 0 .. {logits.shape[1] - 1}, got {class_index}")
-    score = logits.gather(
-        1, classes[:, None].long()
-    ).sum()  # images do not meet in eval mode: each has its own gradient
+    # Images do not meet in eval mode: of a sum of scores each has its own gradient.
+    score = logits.gather(1, classes[:, None].long()).sum()
     (gradient,) = torch.autograd.grad(score, activation)
     weight = gradient.float().mean(dim=(2, 3), keepdim=True)
     maps = (weight * activation.detach().float()).sum(dim=1, keepdim=True).relu()

@@ -94,6 +94,5 @@ def generators(purpose, *, seed, epoch=0, index, view=0):
 
 def permutation(purpose, n, *, seed, epoch=0):
     """A permutation of 0 .. n - 1, named by its key: int64 (n,)."""
-    return np.argsort(
-        words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)) @ np.array([1 << 32, 1], np.uint64), kind="stable"
-    )
+    high, low = words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)).T
+    return np.argsort(high << SHIFT | low, kind="stable")

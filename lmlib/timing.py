@@ -1,9 +1,11 @@
 """Timing programs side by side, and a table's numbers beside their goals."""
 
-import time
 from contextlib import contextmanager
+from functools import partial
+from timeit import timeit
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -19,26 +21,22 @@ def n_threads(n):
         torch.set_num_threads(before)
 
 
-def round_robin(programs, n_repeats, title):
-    """Seconds of each program: {(name, threads): (n_repeats,)}, every round timing each once, after one call to warm up.
+def race(programs, n_repeats, *, batch, size=32):
+    """Images/s of programs side by side: a DataFrame with size (px), batch, program, threads, median and best, one row a program.
 
-    programs: {(name, threads): function of the round's number}. torchvision's AugMix draws from the global generator: it is kept.
+    programs: {(name, threads): function of the round's number, which works on `batch` images}. Every round times each once, after
+    one call to warm up. Some of torchvision's transforms draw from the global generator: its state is kept.
     """
-    seconds = {key: np.zeros(n_repeats) for key in programs}
+    seconds = {key: [] for key in programs}
     with torch.random.fork_rng(devices=[]):
-        for repeat in tqdm(range(-1, n_repeats), desc=title):
+        for number in tqdm(range(1 + n_repeats), desc=f"{size} px, batch {batch}"):
             for (name, threads), program in programs.items():
                 with n_threads(threads):
-                    start = time.perf_counter()
-                    program(repeat + 1)
-                    if repeat >= 0:
-                        seconds[name, threads][repeat] = time.perf_counter() - start
-    return seconds
-
-
-def speed(batch, seconds):
-    """Median and best images/s of repeated calls on `batch` images."""
-    return {"median": batch / np.median(seconds), "best": batch / seconds.min()}
+                    seconds[name, threads].append(timeit(partial(program, number), number=1))
+    speeds = [
+        (size, batch, *key, batch / np.median(times[1:]), batch / min(times[1:])) for key, times in seconds.items()
+    ]
+    return pd.DataFrame(speeds, columns=["size", "batch", "program", "threads", "median", "best"])
 
 
 def show(table, **digits):

@@ -24,13 +24,6 @@ def test_the_table_of_speed_has_a_row_for_each_program_and_ratios_to_the_loop():
     assert torch.equal(torch.get_rng_state(), generator)
 
 
-def test_the_table_of_training_gives_the_share_of_a_step():
-    table = bench.bench_training(n_repeats=1, batch=8).set_index(["program", "threads"])
-    share = table["share of the step on 1"]
-    assert share["WRN-10-1 training step", 1] == 1
-    assert (share > 0).all()
-
-
 def test_a_goal_says_what_was_reached_and_whether_that_is_enough():
     assert bench.goal("times the loop", 3.96, 4) == "MISSED  times the loop: 4.0 (goal: 4 or more)"
     assert bench.goal("times the loop", 4, 4).startswith("met ")

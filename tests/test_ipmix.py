@@ -34,21 +34,16 @@ def ipmix(image, pictures, params, method):
     for i in range(method.k):
         mixed = image.clone()
         for step in range(params.depth[i]):
+            drawn = params.steps[i, step]
             if not params.patches[i]:
-                level = torch.tensor([params.level[i, step]])
-                mixed = functions[params.op[i, step]].function(mixed[None], level)[0]
+                level = torch.tensor([drawn.level])
+                mixed = functions[drawn.op].function(mixed[None], level)[0]
                 continue
-            top, left, side = (getattr(params, name)[i, step] for name in ("top", "left", "length"))
+            top, left, side = drawn.top, drawn.left, drawn.length
             square = (slice(None), slice(top, top + side), slice(left, left + side))
-            part = (slice(None), slice(0, params.height[i, step]), slice(0, params.width[i, step]))
-            drawn = [getattr(params, name)[i, step] for name in ("a", "b", "keep", "mask_key")]
-            whole = (
-                BLENDS[params.blend[i, step]],
-                mixed[square].double().numpy(),
-                picture[square],
-                *map(float, drawn[:3]),
-                drawn[3],
-            )
+            part = (slice(None), slice(0, drawn.height), slice(0, drawn.width))
+            weights = *map(float, (drawn.a, drawn.b, drawn.keep)), drawn.mask_key
+            whole = (BLENDS[drawn.blend], mixed[square].double().numpy(), picture[square], *weights)
             if method.wrap:
                 bytes_ = (unclipped(*whole) * np.float32(255)).clip(-(2**31), 2**31).astype(np.int64).astype(np.uint8)
                 patch = bytes_.astype(np.float32) / np.float32(255)
@@ -107,37 +102,37 @@ def test_wrapping_changes_patches_and_clipping_does_not():
 def test_chains_depths_operations_and_blends_are_uniform():
     params = drawn()
     uniform(params.depth, 4)
-    uniform(params.op, 10)
-    uniform(params.blend, 4)
+    uniform(params.steps.op, 10)
+    uniform(params.steps.blend, 4)
     uniform(params.patches.astype(int), 2)
     assert params.weight.shape == (N, 3)
     np.testing.assert_allclose(params.weight.sum(1), 1, atol=1e-6)
 
 
 def test_patches_are_squares_of_four_sizes_or_rectangles_from_the_same_corner():
-    params = drawn()
-    height, width = params.height, params.width
+    steps = drawn().steps
+    height, width = steps.height, steps.width
     share = [np.mean((height == length) & (width == length)) for length in SIZES]
     # A square of its size, or a rectangle of this or a larger size that happens to be one.
     for length, seen in zip(SIZES, share, strict=True):
         expected = 1 / 8 + sum(1 / 8 / (other - 1) ** 2 for other in SIZES if other >= length)
         assert abs(seen - expected) < 4.5 * np.sqrt(expected / height.size)
     assert height.min() == width.min() == 2
-    assert (params.top + params.length <= 32).all()
-    assert (params.left + params.length <= 32).all()
-    assert (np.maximum(height, width) <= params.length).all()
+    assert (steps.top + steps.length <= 32).all()
+    assert (steps.left + steps.length <= 32).all()
+    assert (np.maximum(height, width) <= steps.length).all()
 
 
 def test_the_corner_is_uniform_where_the_square_fits():
-    params = IPMix(GREY, patch_sizes=(8,)).sample((32, 40), **KEYS, index=np.arange(N))
-    uniform(params.top, 25)
-    uniform(params.left, 33)
+    steps = IPMix(GREY, patch_sizes=(8,)).sample((32, 40), **KEYS, index=np.arange(N)).steps
+    uniform(steps.top, 25)
+    uniform(steps.left, 33)
 
 
 @pytest.mark.parametrize("k, t", [(1, 1), (4, 2)])
 def test_chains_and_steps_can_be_set(k, t):
     params = drawn(k=k, t=t)
-    assert params.op.shape == (N, k, t)
+    assert params.steps.op.shape == (N, k, t)
     uniform(params.depth, t + 1)
 
 

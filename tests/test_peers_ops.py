@@ -96,8 +96,8 @@ def test_a_shear_leaves_the_top_left_corner_and_moves_the_far_side():
 
 
 def test_a_pixel_outside_is_black_and_the_border_inside_is_not_darkened():
-    image, shift = torch.ones(1, 3, 8, 8), torch.tensor([[[1, 0, 2.5], [0, 1, 0.0]]])
-    assert affine(image, shift, "bilinear")[0, 0, 0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    moved = affine(torch.ones(1, 3, 8, 8), "bilinear", 1, 0, 2.5, 0, 1, 0)
+    assert moved[0, 0, 0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
 
 
 def test_nearest_sampling_makes_no_new_values():

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..random import integers, uniforms
 from .base import Augmentation, Params, check_range
-from .ops import draw_levels, per_image, to_device
-from .peers_ops import NINE, chain
+from .ops import per_image, to_device
+from .peers_ops import NINE, chain, draw_operations
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
 
@@ -17,13 +17,23 @@ def draw_convex(uniform):
     return np.diff(np.sort(uniform, axis=1), axis=1, prepend=0, append=1).astype(np.float32)
 
 
+def run_chains(table, images, op, level, depth):
+    """k chains of operations, each from the image itself: float32 (B, k, 3, H, W).
+
+    op int and level float32 (B, k, T), depth int (B, k): how many of the T; all NumPy arrays.
+    """
+    owner = np.repeat(np.arange(len(images)), depth.shape[1])
+    op, level = (drawn.reshape(-1, drawn.shape[-1]) for drawn in (op, level))
+    return chain(table, images, owner, op, level, depth.ravel()).unflatten(0, depth.shape)
+
+
 def mix_chains(images, chains, weight, m):
     """(1 - m) x + m (w_1 chain_1 + ... + w_k chain_k).
 
-    chains: an iterable of k times (B, 3, H, W), which are overwritten; weight (B, k) and m (B,): float32 NumPy arrays.
+    chains: (B, k, 3, H, W), which is overwritten; weight (B, k) and m (B,): float32 NumPy arrays.
     """
     mixed = per_image(to_device(1 - m, images.device)) * images
-    for w, changed in zip((m[:, None] * weight).T, chains, strict=True):
+    for w, changed in zip((m[:, None] * weight).T, chains.unbind(1), strict=True):
         mixed += changed.mul_(per_image(to_device(w, images.device)))
     return mixed.clamp_(0, 1)  # convex, but for the last bit
 
@@ -57,17 +67,10 @@ class AugMix(Augmentation):
         weight = draw_convex(uniforms("augmix/weight", WIDTH - 1, **keys))
         m = uniforms("augmix/m", 1, **keys)[:, 0].astype(np.float32)
         depth = 1 + integers(uniforms("augmix/depth", WIDTH, **keys), DEPTH)
-        op, level, sign = (
-            uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
-        )
-        op = integers(op, len(self.table))
-        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        uniform = uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
+        op, level = draw_operations(self.table, uniform, self.magnitude, size)
         return AugMixParams(weight, m, depth, op, level)
 
     def change(self, images, params):
-        everyone = np.arange(len(images))
-        chains = (
-            chain(self.table, images, everyone, params.op[:, i], params.level[:, i], params.depth[:, i])
-            for i in range(WIDTH)
-        )
+        chains = run_chains(self.table, images, params.op, params.level, params.depth)
         return mix_chains(images, chains, params.weight, params.m)

@@ -6,12 +6,30 @@ import numpy as np
 import torch
 
 from ..random import integers, uniforms, words
-from .augmix import draw_convex, mix_chains
+from .augmix import draw_convex, mix_chains, run_chains
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
 from .blend import BLENDS, apply_blends, draw_weights
 from .cutout import Box, check_patch
-from .ops import BITS, draw_levels, to_device
-from .peers_ops import TEN, chain
+from .ops import BITS, to_device
+from .peers_ops import TEN, draw_operations
+
+
+@dataclass(frozen=True)
+class IPMixSteps(Params):
+    """What was drawn for every step of every chain: (B, k, t) each. A step uses what its chain is made of."""
+
+    op: np.ndarray  # int: positions in the table
+    level: np.ndarray  # float32: in the operation's unit
+    length: np.ndarray  # int: side of the square that a patch is cut from
+    top: np.ndarray  # int: where square and patch begin
+    left: np.ndarray
+    height: np.ndarray  # int: of the patch
+    width: np.ndarray
+    blend: np.ndarray  # int: positions in BLENDS
+    a: np.ndarray  # float32: weight of the image
+    b: np.ndarray  # float32: weight of the mixing image
+    keep: np.ndarray  # float32: keep probability of a mask
+    mask_key: np.ndarray  # int64: names a mask
 
 
 @dataclass(frozen=True)
@@ -22,29 +40,17 @@ class IPMixParams(Params):
     m: np.ndarray  # float32 (B,): weight of the mixed chains; the image has the rest
     patches: np.ndarray  # bool (B, k): a chain of patches, not of operations
     depth: np.ndarray  # int (B, k): steps in a chain, 0 to t
-    op: np.ndarray  # int (B, k, t): positions in the table
-    level: np.ndarray  # float32 (B, k, t): in the operation's unit
-    length: np.ndarray  # int (B, k, t): side of the square that a patch is cut from
-    top: np.ndarray  # int (B, k, t): where square and patch begin
-    left: np.ndarray
-    height: np.ndarray  # int (B, k, t): of the patch
-    width: np.ndarray
-    blend: np.ndarray  # int (B, k, t): positions in BLENDS
-    a: np.ndarray  # float32 (B, k, t): weight of the image
-    b: np.ndarray  # float32 (B, k, t): weight of the mixing image
-    keep: np.ndarray  # float32 (B, k, t): keep probability of a mask
-    mask_key: np.ndarray  # int64 (B, k, t): names a mask
+    steps: IPMixSteps
     picture: np.ndarray  # int64 (B,): which mixing image
     window: Window  # where it is cut
 
 
 def draw_patch(uniform, patch_sizes, size):
-    """From six uniform draws (..., 6): a square that fits, and as the patch the square or a rectangle from its corner, p = 1/2."""
-    length = np.array(patch_sizes)[integers(uniform[..., 0], len(patch_sizes))]
-    top = integers(uniform[..., 1], size[0] - length + 1)
-    left = integers(uniform[..., 2], size[1] - length + 1)
-    square = uniform[..., 3] < 0.5
-    height, width = (np.where(square, length, 2 + integers(uniform[..., n], length - 1)) for n in (4, 5))
+    """From six uniform draws (6, ...): a square that fits, and as the patch the square or a rectangle from its corner, p = 1/2."""
+    which, y, x, coin, *sides = uniform
+    length = np.array(patch_sizes)[integers(which, len(patch_sizes))]
+    top, left = integers(y, size[0] - length + 1), integers(x, size[1] - length + 1)
+    height, width = (np.where(coin < 0.5, length, 2 + integers(side, length - 1)) for side in sides)
     return length, top, left, height, width
 
 
@@ -81,61 +87,46 @@ class IPMix(Augmentation):
         check_patch(max(self.patch_sizes), size)
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
 
-        def draw(purpose, n):  # for every step of every chain
-            return uniforms(f"ipmix/{purpose}", self.k * self.t * n, **keys).reshape(-1, self.k, self.t, n)
+        def draw(purpose, n):  # n numbers for every step of every chain: (n, B, k, t)
+            drawn = uniforms(f"ipmix/{purpose}", self.k * self.t * n, **keys)
+            return np.moveaxis(drawn.reshape(-1, self.k, self.t, n), -1, 0)
 
         weight = draw_convex(uniforms("ipmix/weight", self.k - 1, **keys))
         m = uniforms("ipmix/m", 1, **keys)[:, 0].astype(np.float32)
         patches = uniforms("ipmix/kind", self.k, **keys) < 0.5
         depth = integers(uniforms("ipmix/depth", self.k, **keys), self.t + 1)
-        op, level, sign = np.moveaxis(draw("operation", 3), -1, 0)
-        op = integers(op, len(self.table))
-        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        op, level = draw_operations(self.table, draw("operation", 3), self.magnitude, size)
         patch = draw_patch(draw("patch", 6), self.patch_sizes, size)
-        blend, branch, first, second, keep = np.moveaxis(draw("blend", 5), -1, 0)
-        a, b = draw_weights(branch, first, second, self.beta)
+        blend, *weights, keep = draw("blend", 5)
+        a, b = draw_weights(*weights, self.beta)
         mask_key = words("ipmix/mask", self.k * self.t, **keys).astype(np.int64).reshape(-1, self.k, self.t)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        drawn = *patch, integers(blend, len(BLENDS)), a, b, keep.astype(np.float32), mask_key
-        return IPMixParams(weight, m, patches, depth, op, level, *drawn, picture, window)
+        blend, keep = integers(blend, len(BLENDS)), keep.astype(np.float32)
+        steps = IPMixSteps(op, level, *patch, blend, a, b, keep, mask_key)
+        return IPMixParams(weight, m, patches, depth, steps, picture, window)
 
     def change(self, images, params):
         mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
-        operations, patches = (
-            np.nonzero(~params.patches),
-            np.nonzero(params.patches),
-        )  # each (whose, which of the k chains)
-        drawn = (part[operations] for part in (params.op, params.level, params.depth))
-        operated = chain(self.table, images, operations[0], *drawn)
-        patched = self.patch_chains(images, mixing_image, params, *patches)
-        place = np.argsort(np.argsort(params.patches.ravel(), kind="stable"))
-        chains = torch.cat([operated, patched]).index_select(0, to_device(place, images.device))
-        return mix_chains(images, chains.unflatten(0, (-1, self.k)).unbind(1), params.weight, params.m)
-
-    def patch_chains(self, images, mixing_image, params, owner, i):
-        """Chains of patches. owner, i int (N,): whose each is, and which of the k."""
-        mixed = images.index_select(0, to_device(owner, images.device))
+        depth = np.where(params.patches, 0, params.depth)  # those of patches are the image as yet
+        chains = run_chains(self.table, images, params.steps.op, params.steps.level, depth)
         for step in range(self.t):
+            goes_on = params.patches & (params.depth > step)
             for length in np.unique(self.patch_sizes):
-                now = np.flatnonzero((params.depth[owner, i] > step) & (params.length[owner, i, step] == length))
-                if len(now):
-                    self.mix_patches(mixed, mixing_image, params, now, (owner[now], i[now], step), length)
-        return mixed
+                now = (goes_on & (params.steps.length[..., step] == length)).nonzero()  # (whose, which of the k chains)
+                if len(now[0]):
+                    self.mix_patches(chains, mixing_image, now, params.steps[*now, step], length)
+        return mix_chains(images, chains, params.weight, params.m)
 
-    def mix_patches(self, mixed, mixing_image, params, now, chosen, length):
-        """Blend patches in squares of one length with those of the mixing image, and write them into `mixed`, rows `now`."""
-
-        def drawn(name):
-            return getattr(params, name)[chosen]
-
-        device, side, corner = mixed.device, np.arange(length), np.zeros(len(now), int)
-        y, x = drawn("top")[:, None] + side, drawn("left")[:, None] + side
-        y, x = to_device(y, device)[:, :, None], to_device(x, device)[:, None, :]
-        here, there = (to_device(part, device)[:, None, None] for part in (now, chosen[0]))
-        pixels = mixed.movedim(1, -1)
-        square, other = pixels[here, y, x].movedim(-1, 1), mixing_image.movedim(1, -1)[there, y, x].movedim(-1, 1)
-        weights = (drawn(name) for name in ("blend", "a", "b", "keep", "mask_key"))
+    def mix_patches(self, chains, mixing_image, now, drawn, length):
+        """Blend patches in squares of one length with those of the mixing image, and write them into `chains[now]`."""
+        device, side, corner = chains.device, np.arange(length), np.zeros(len(drawn.op), int)
+        y, x = (to_device(start[:, None] + side, device) for start in (drawn.top, drawn.left))
+        y, x = y[:, :, None], x[:, None, :]
+        whose, which = (to_device(part, device)[:, None, None] for part in now)
+        pixels, others = chains.movedim(2, -1), mixing_image.movedim(1, -1)
+        square, other = pixels[whose, which, y, x].movedim(-1, 1), others[whose, y, x].movedim(-1, 1)
+        weights = drawn.blend, drawn.a, drawn.b, drawn.keep, drawn.mask_key
         blended = apply_blends(square, other, *weights, clip=not self.wrap)
         blended = through_bytes(blended) if self.wrap else blended
-        patch = Box(corner, corner, drawn("height"), drawn("width")).mask((length, length), device)
-        pixels[here, y, x] = torch.lerp(square, blended, patch).movedim(1, -1)
+        patch = Box(corner, corner, drawn.height, drawn.width).mask((length, length), device)
+        pixels[whose, which, y, x] = torch.lerp(square, blended, patch).movedim(1, -1)

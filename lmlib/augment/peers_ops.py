@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
+from ..random import integers
 from .ops import (
     BITS,
     RELEASED,
     Operation,
     autocontrast,
     brightness,
+    draw_levels,
     equalize,
     grayscale,
+    operate_into,
     per_image,
     posterize,
     solarize,
@@ -27,29 +30,24 @@ from .ops import (
 )
 
 
-def affine(images, matrix, mode):
+def affine(images, mode, *matrix):
     """Sample images at `matrix @ (x, y, 1)` as Pillow does: coordinates in pixels from the top left corner of the image.
 
-    matrix: float32 (B, 2, 3), from output to input positions; mode: "bilinear" or "nearest". A position outside gives zero,
-    one inside is interpolated between pixels, never with the zeros around: a hard edge where that of `ops.affine` is soft.
+    mode: "bilinear" or "nearest"; matrix: xx, xy, x0, yx, yy, y0, from output to input positions, each a tensor (B,) or a number,
+    the same for all. A position outside gives zero, one inside is interpolated between pixels, never with the zeros around: a
+    hard edge where that of `ops.affine` is soft.
     """
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device, dtype=torch.float32) + 0.5
     y = torch.arange(height, device=images.device, dtype=torch.float32)[:, None] + 0.5
+    matrix = [value.float()[:, None, None] if isinstance(value, torch.Tensor) else value for value in matrix]
     grid = torch.empty(len(images), height, width, 2, device=images.device)
-    inside = True
     for axis, n in enumerate((width, height)):
-        along_x, along_y, offset = (matrix[:, axis, k, None, None] for k in range(3))
-        position = (along_x * x + (along_y * y + offset)).mul_(2 / n).sub_(1)  # -1 to 1 from edge to edge
-        inside = (position >= -1) & (position < 1) & inside
-        grid[..., axis] = position
+        along_x, along_y, offset = matrix[3 * axis : 3 * axis + 3]
+        grid[..., axis] = (along_x * x + (along_y * y + offset)).mul_(2 / n).sub_(1)  # -1 to 1 from edge to edge
+    inside = (grid >= -1) & (grid < 1)
     sampled = grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
-    return sampled.mul_(inside[:, None])
-
-
-def matrices(xx, xy, x0, yx, yy, y0):
-    """Six tensors (B,) as an affine matrix, float32 (B, 2, 3)."""
-    return torch.stack([xx, xy, x0, yx, yy, y0], dim=-1).to(torch.float32).unflatten(-1, (2, 3))
+    return sampled.mul_((inside[..., 0] & inside[..., 1])[:, None])
 
 
 def rotate(images, level, mode="bilinear"):
@@ -57,31 +55,27 @@ def rotate(images, level, mode="bilinear"):
     height, width = images.shape[-2:]
     angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
     cos, sin, x, y = angle.cos(), angle.sin(), width / 2, height / 2
-    return affine(images, matrices(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y), mode)
+    return affine(images, mode, cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
 
 
 def shear_x(images, level, mode="bilinear"):
     """Shear along x about the top left corner, not the centre; `level` is the tangent of the angle."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, level, zero, zero, one, zero), mode)
+    return affine(images, mode, 1, level, 0, 0, 1, 0)
 
 
 def shear_y(images, level, mode="bilinear"):
     """Shear along y about the top left corner, not the centre; `level` is the tangent of the angle."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, zero, level, one, zero), mode)
+    return affine(images, mode, 1, 0, 0, level, 1, 0)
 
 
 def translate_x(images, level, mode="bilinear"):
     """Move to the left by `level` pixels."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, level, zero, one, zero), mode)
+    return affine(images, mode, 1, 0, level, 0, 1, 0)
 
 
 def translate_y(images, level, mode="bilinear"):
     """Move up by `level` pixels."""
-    one, zero = torch.ones_like(level), torch.zeros_like(level)
-    return affine(images, matrices(one, zero, zero, zero, one, level), mode)
+    return affine(images, mode, 1, 0, 0, 0, 1, level)
 
 
 def enhance(plain, images, level):
@@ -151,16 +145,9 @@ NINE = {
 }
 """AugMix's and PixMix's operations. IPMix's authors count autocontrast as overlapping too, and leave it out."""
 
-OVERLAPS = {
-    name: Operation(
-        function, lambda u, sign, m, size: part(u, m, 1.8) + 0.1
-    )  # 0.12 to 0.64 at magnitude 3: only weaker
-    for name, function in {
-        "color": color,
-        "contrast": contrast,
-        "brightness": brightness,
-        "sharpness": sharpness,
-    }.items()
+OVERLAPS = {  # at magnitude 3 factors of 0.12 to 0.64: only weaker
+    function.__name__: Operation(function, lambda u, sign, m, size: part(u, m, 1.8) + 0.1)
+    for function in (color, contrast, brightness, sharpness)
 }
 """The operations that overlap the test corruptions, marked so by all four repositories."""
 
@@ -174,10 +161,11 @@ OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": RELEASED}
 """The sets of PixMix: without and with the four that overlap the test, and the functions of the LayerMix release."""
 
 
-def group(kind, n_kinds):
-    """Sort by kind: the order, int (N,), and where each kind ends, int (n_kinds + 1,), beginning with 0."""
-    order = np.argsort(kind, kind="stable")
-    return order, np.searchsorted(kind[order], np.arange(n_kinds + 1))
+def draw_operations(table, uniform, magnitude, size):
+    """Operations, all as likely, and their levels, from three uniform draws (3, ...) each: positions in `table`, and float32."""
+    op, level, sign = uniform
+    op = integers(op, len(table))
+    return op, draw_levels(table, op, level, np.where(sign < 0.5, 1.0, -1.0), magnitude, size)
 
 
 def chain(table, images, chosen, op, level, depth):
@@ -186,20 +174,8 @@ def chain(table, images, chosen, op, level, depth):
     images float32 (B, 3, H, W); chosen int (N,), positions in `images`; op int and level float32 (N, T); depth int (N,), how many
     of the T: all but the images NumPy arrays. Returns float32 (N, 3, H, W).
     """
-    if not len(chosen):
-        return images[:0]
-    functions = [operation.function for operation in table.values()] + [identity]
-    changed, place = images, chosen  # where each one's image lies in `changed`
+    changed = images.index_select(0, to_device(chosen, images.device))
     for step in range(op.shape[1]):
-        order, ends = group(np.where(step < depth, op[:, step], len(table)), len(functions))
-        images, drawn = (
-            changed.index_select(0, to_device(place[order], changed.device)),
-            to_device(level[order, step], changed.device),
-        )
-        done = [
-            function(images[start:end], drawn[start:end])
-            for function, start, end in zip(functions, ends[:-1], ends[1:], strict=True)
-            if end > start
-        ]
-        changed, place = torch.cat(done), np.argsort(order)
-    return changed.index_select(0, to_device(place, changed.device))
+        (now,) = (depth > step).nonzero()
+        changed = operate_into(table, changed, now, (changed, now), op[now, step], level[now, step])
+    return changed

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..errors import check_name
 from ..random import integers, uniforms
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
-from .blend import apply_blends, draw_weights
-from .ops import draw_levels, to_device
-from .peers_ops import OPS, chain
+from .blend import blend_into, draw_weights
+from .ops import apply_operations, operate_into
+from .peers_ops import OPS, draw_operations
 
 
 @dataclass(frozen=True)
@@ -18,9 +17,7 @@ class PixMixParams(Params):
     """What was drawn for B samples. The last axis of `augmented`, `op` and `level` is the picture: the start, then k rounds."""
 
     rounds: np.ndarray  # int (B,): 0 to k
-    augmented: (
-        np.ndarray
-    )  # bool (B, 1 + k): an operation at the start; then: the other picture is the image, not the mixing image
+    augmented: np.ndarray  # bool (B, 1 + k): start with an operation; then: blend with a view, not the mixing image
     op: np.ndarray  # int (B, 1 + k): positions in the table
     level: np.ndarray  # float32 (B, 1 + k): in the operation's unit
     blend: np.ndarray  # int (B, k): 0 add, 1 multiply
@@ -56,38 +53,30 @@ class PixMix(Augmentation):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
         rounds = integers(uniforms("pixmix/rounds", 1, **keys)[:, 0], self.k + 1)
         drawn = uniforms("pixmix/operation", 4 * (1 + self.k), **keys).reshape(-1, 1 + self.k, 4)
-        augmented, op = drawn[..., 0] < 0.5, integers(drawn[..., 1], len(self.table))
-        sign = np.where(drawn[..., 3] < 0.5, 1.0, -1.0)
-        level = draw_levels(self.table, op, drawn[..., 2], sign, self.magnitude, size)
-        drawn = uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4)
-        a, b = draw_weights(drawn[..., 1], drawn[..., 2], drawn[..., 3], self.beta)
+        augmented, *uniform = np.moveaxis(drawn, -1, 0)
+        op, level = draw_operations(self.table, uniform, self.magnitude, size)
+        blend, *weights = np.moveaxis(uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4), -1, 0)
+        a, b = draw_weights(*weights, self.beta)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        return PixMixParams(rounds, augmented, op, level, integers(drawn[..., 0], 2), a, b, picture, window)
+        return PixMixParams(rounds, augmented < 0.5, op, level, integers(blend, 2), a, b, picture, window)
 
     def change(self, images, params):
-        # Most rounds first: each round then works on a leading part of the batch.
-        order = np.argsort(-params.rounds, kind="stable")
-        mixed = self.views(images, params, order, 0, depth=params.augmented[order, 0].astype(int))
+        mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
+        (now,) = params.augmented[:, 0].nonzero()
+        start = params.op[now, 0], params.level[now, 0]
+        mixed = operate_into(self.table, images.clone(), now, (images, now), *start)
         for n in range(self.k):
-            now = order[params.rounds[order] > n]
-            if len(now):
-                other = self.other(images, params, now, 1 + n)
-                drawn = (getattr(params, name)[now, n] for name in ("blend", "a", "b"))
-                unused = np.zeros(len(now), np.float32), np.zeros(len(now), np.int64)  # masks
-                mixed = torch.cat([apply_blends(mixed[: len(now)], other, *drawn, *unused), mixed[len(now) :]])
-        return mixed.index_select(0, to_device(np.argsort(order), images.device))
+            goes_on, augmented = params.rounds > n, params.augmented[:, 1 + n]
+            (with_view,), (with_picture,) = (goes_on & augmented).nonzero(), (goes_on & ~augmented).nonzero()
+            drawn = params.op[with_view, 1 + n], params.level[with_view, 1 + n]
+            views = apply_operations(self.table, images, with_view, *drawn)
+            mixed = self.blend(mixed, with_view, (views, np.arange(len(views))), params, n)
+            mixed = self.blend(mixed, with_picture, (mixing_image, with_picture), params, n)
+        return mixed
 
-    def views(self, images, params, chosen, n, depth):
-        """The original images of the chosen samples with the n-th operation, where depth is 1, or without."""
-        return chain(self.table, images, chosen, params.op[chosen, n, None], params.level[chosen, n, None], depth)
-
-    def other(self, images, params, now, n):
-        """The other picture of samples `now` in round n = 1 ... k: the original image with an operation, or the mixing image."""
-        is_view = params.augmented[now, n]
-        views = self.views(images, params, now[is_view], n, depth=np.ones(is_view.sum(), int))
-        rest = now[~is_view]
-        mixing_image = self.mixing.crop(
-            params.picture[rest], params.window[rest], tuple(images.shape[-2:]), images.device
-        ).expand(-1, 3, -1, -1)
-        place = np.argsort(np.argsort(~is_view, kind="stable"))
-        return torch.cat([views, mixing_image]).index_select(0, to_device(place, images.device))
+    @staticmethod
+    def blend(mixed, chosen, other, params, n):
+        """`mixed` with the n-th blend at rows `chosen`; other: a pair of a tensor and int (N,), which of its rows."""
+        drawn = (getattr(params, name)[chosen, n] for name in ("blend", "a", "b"))
+        masks = np.zeros(len(chosen), np.float32), np.zeros(len(chosen), np.int64)  # not used: it adds and multiplies
+        return blend_into(mixed, chosen, (mixed, chosen), other, *drawn, *masks)
