@@ -17,6 +17,7 @@ from .augment import METHODS
 from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
 from .honesty import SETTINGS, honesty
+from .paired import by_seed
 from .plots import NOT_FRACTIONS, unit_of
 from .statistics import paired_difference, summary
 
@@ -107,9 +108,7 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
     for column in columns:
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
         found = dict(list(here.groupby(by, sort=False)))
-        marked = marks(
-            {key: group.set_index("seed")["value"].to_dict() for key, group in found.items()}, column.measure
-        )
+        marked = marks(by_seed(here, by), column.measure)
         for key, group in found.items():
             place = (*place_of(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))
             numbers = cell(column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""}))
