@@ -18,18 +18,29 @@ def default_jobs(profile):
     return max(1, (os.cpu_count() or 1) // get_profile(profile).threads)
 
 
-def ensure(settings, *, jobs=None):
+def foresee(settings, *, jobs=None):
+    """Check all settings and print how long their training will take, before a mixing set is made; whether runs are missing."""
+    profile = settings[0]["profile"]
+    missing = estimate.surely_missing(profile, settings)
+    if missing:
+        estimate.announce(profile, missing, jobs=jobs or default_jobs(profile))
+    return bool(missing)
+
+
+def ensure(settings, *, jobs=None, foreseen=None):
     """Train and evaluate whatever is missing of the runs that `settings` name; returns their names, in order.
 
-    settings: dicts as `profiles.run_settings` makes them, all of one profile; a run that several tables want is one run.
-    Everything is checked before the first one starts. A failed run is named with its cell and log and does not stop the
-    others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
+    settings: dicts as `profiles.run_settings` makes them, all of one profile; a run that several tables want is one run. foreseen:
+    what `foresee` returned, where it was called before. Everything is checked before the first one starts. A failed run is named
+    with its cell and log and does not stop the others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
     """
+    if foreseen is None:
+        foreseen = foresee(settings, jobs=jobs)
     named, profile = named_settings(settings), settings[0]["profile"]
     missing = {name: setting for name, setting in named.items() if not is_complete(profile, name)}
     if missing:
         jobs = jobs or default_jobs(profile)
-        if profile != "quick":
+        if not foreseen:  # rows are there, but of another mixing set or version
             estimate.announce(profile, list(missing.values()), jobs=jobs)
         train_missing(profile, missing, jobs)
     return list(named)

@@ -132,7 +132,7 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
         paths.write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
 
     monkeypatch.setattr(notebooks, "execute", execute)
-    monkeypatch.setattr(grid, "ensure", lambda settings, jobs: ["run"] * len(settings))
+    monkeypatch.setattr(grid, "ensure", lambda settings, jobs, foreseen: ["run"] * len(settings))
     monkeypatch.setattr(grid.runs, "resolve", lambda **setting: [type("Config", (), {"name": "run"})])
     assert cli.main(["quick"]) == 0
     assert calls == [(name, "quick") for name in cli.NOTEBOOKS]
