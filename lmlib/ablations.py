@@ -2,12 +2,6 @@
 
 from typing import NamedTuple
 
-import pandas as pd
-
-from . import results
-from .profiles import get_profile, run_settings, table_dataset
-from .runs import resolve
-
 
 class Ablation(NamedTuple):
     """Runs that differ in one thing. variants: label -> what differs, as `run_settings` takes it; pairs: (ours, reference)."""
@@ -63,23 +57,3 @@ ABLATIONS = {
         {"PixMix": {"method": "pixmix"}, "k = 3": {"method": "pixmix_k3"}, "released": {"method": "pixmix_released"}},
     ),
 }
-
-
-def settings_of(ablation, profile):
-    """The runs of each variant at the profile's size: label -> list of settings for `grid.ensure`, one for each seed."""
-    dataset = table_dataset(profile)
-    return {
-        label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in get_profile(profile).seeds]
-        for label, variant in ablation.variants.items()
-    }
-
-
-def variant_rows(ablation, profile):
-    """The rows there are of an ablation, whichever table wanted them, with a column `variant` more: DataFrame, perhaps empty."""
-    parts = []
-    for label, settings in settings_of(ablation, profile).items():
-        names = [resolve(**one)[0].name for one in settings]
-        present = [name for name in names if results.rows_file(profile, name).exists()]
-        if present:
-            parts.append(results.read_rows(profile, present).assign(variant=label))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*results.COLUMNS, "variant"])

@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import pandas as pd
 from tqdm.auto import tqdm
 
 from . import estimate, results, runs
@@ -88,3 +89,16 @@ def train_one(profile, name, setting):
             notebooks.execute("04-train", folder / "train.ipynb", setting, folder / "train.log")
     if not results.rows_file(profile, name).exists():
         raise RuntimeError(f"04-train ended without rows for {name}")
+
+
+def variant_rows(variants, profile):
+    """The rows there are of labelled settings ({label: list}), whichever table wanted them, with the label in a column `variant`.
+
+    A DataFrame as of `results.read_rows`, perhaps empty.
+    """
+    parts = [pd.DataFrame(columns=[*results.COLUMNS, "variant"])]
+    for label, settings in variants.items():
+        present = [name for name in named_settings(settings) if results.rows_file(profile, name).exists()]
+        if present:
+            parts.append(results.read_rows(profile, present).assign(variant=label))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
