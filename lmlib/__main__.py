@@ -17,24 +17,8 @@ from .errors import check_name
 from .profiles import PROFILES, STUDY, run_settings, study_settings
 
 COMMANDS = ("test", "bench", "clean", "readme")
-NOTEBOOKS = (
-    "01-covariance",
-    "02-fractals",
-    "03-layermix",
-    "04-train",
-    "05-evaluate",
-    "06-comparison",
-    "07-benchmarks",
-    "08-methods",
-    "09-tables-3-4",
-    "10-table-5",
-    "11-table-6",
-    "12-table-7",
-    "13-heatmaps",
-    "14-gradcam",
-    "15-ablations",
-    "16-report",
-)
+NOTEBOOKS = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")))
+"""What a study executes, in this order."""
 
 
 class Parser(argparse.ArgumentParser):

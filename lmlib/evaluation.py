@@ -1,6 +1,7 @@
 """What a trained network is worth: one call measures it on every benchmark, another writes its rows."""
 
 import json
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -112,28 +113,12 @@ def record(profile, config, rows, finished):
 
     finished: what `runs.finished` says of the run.
     """
-    identity = {
-        "run": config.name,
-        "dataset": config.dataset,
-        "network": config.network,
-        "method": config.method,
-        "parameters": json.dumps(config.parameters, sort_keys=True),
-        "loss": config.loss,
-        "epochs": config.epochs,
-        "n_train": config.n_train or "",
-        "seed": config.seed,
-    }
-    provenance = {
-        "mixing": config.mixing["label"] if config.mixing else "none",
-        "precision": config.precision,
-        "threads": config.threads,
-        "commit": finished["commit"][:12],
-        "device": finished["device"],
-        "machine": finished["machine"],
-        "torch": finished["packages"]["torch"],
-        "finished": finished["finished"],
-    }
-    results.write_rows(profile, config.name, [identity | one | provenance for one in rows])
+    known = asdict(config) | finished | {"run": config.name, "n_train": config.n_train or ""}
+    known |= {"parameters": json.dumps(config.parameters, sort_keys=True)}
+    known |= {"mixing": config.mixing["label"] if config.mixing else "none"}
+    known |= {"commit": finished["commit"][:12], "torch": finished["packages"]["torch"]}
+    of_the_run = {name: known[name] for name in (*results.IDENTITY, *results.PROVENANCE)}
+    results.write_rows(profile, config.name, [of_the_run | one for one in rows])
 
 
 def is_complete(profile, run):

@@ -8,20 +8,12 @@ from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
 
 VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
+DECIDED = ("measure", "value", "corruption", "severity", "low", "high", "over", "n")
 
 
-def row(measure, value, *, corruption="", severity="", low="", high="", over="", n=""):
-    """One measured value, as a dict of the columns that the measure decides."""
-    return {
-        "measure": measure,
-        "value": float(value),
-        "corruption": corruption,
-        "severity": severity,
-        "low": low,
-        "high": high,
-        "over": over,
-        "n": n,
-    }
+def row(measure, value, **columns):
+    """One measured value, as a dict of the columns that the measure decides; those that it leaves open are empty."""
+    return dict.fromkeys(DECIDED, "") | {"measure": measure, "value": float(value)} | columns
 
 
 def mean_row(measure, mean, by_image):

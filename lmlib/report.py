@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-from typing import NamedTuple
 
 import nbformat
 import pandas as pd
@@ -20,20 +19,11 @@ from .published import published
 from .tables import READING_OF, distinct, n_in_words
 from .verdicts import is_paper_scale
 
-
-class Exhibit(NamedTuple):
-    """A table or figure of the paper, and where it is made here. Without `measured` its status does not depend on the profile."""
-
-    name: str
-    shows: str
-    notebook: str
-    figures: str  # pattern of what it draws, in figures/<profile>
-    measured: str  # pattern of the tables that its numbers stand in, in data/results/<profile>/tables
-    status: str
-
-
 LISTED = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False)
-EXHIBITS = tuple(Exhibit(*row) for row in LISTED.itertuples(index=False))
+EXHIBITS = tuple(LISTED.itertuples(index=False, name="Exhibit"))
+"""The tables and figures of the paper: name, what it shows, its notebook here, figures (pattern of what that draws, in
+figures/<profile>), measured (pattern of the tables that its numbers stand in, in data/results/<profile>/tables) and status; without
+`measured` the status does not depend on the profile."""
 
 
 def figures_of(exhibit, profile):

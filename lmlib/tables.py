@@ -47,8 +47,7 @@ BESIDE = (
 )  # fmt: skip
 """What a table also carries: see data/published/README.md."""
 
-HIGHER_IS_BETTER = ("aurra",)
-NOT_RANKED = ("rms_noise_floor",)
+NOT_RANKED = ("rms_noise_floor", "aurra")  # of all others, lower is better
 PRINTED_AS = {"pgd_error_published": "pgd_error", "rms_without_last_bin": "rms_calibration_error"}
 """Measures of the released program -> the name under which the paper prints their values."""
 READING_OF = {"layermix_released": "layermix", "pixmix_k3": "pixmix", "pixmix_released": "pixmix"}
@@ -172,22 +171,21 @@ def marks(values, measure):
     """
     if measure in NOT_RANKED:
         return {}
-    sign, marked = -1 if measure in HIGHER_IS_BETTER else 1, {}
-    ranked = sorted(values, key=lambda key: sign * np.mean(list(values[key].values())))
+    ranked, marked = sorted(values, key=lambda key: np.mean(list(values[key].values()))), {}
     for mark, best in zip(("best", "second"), ranked[:-1], strict=False):
         behind = ranked[ranked.index(best) + 1 :]
-        if not all(separated(values[best], values[key], sign, len(ranked) - 1) for key in behind):
+        if not all(separated(values[best], values[key], len(ranked) - 1) for key in behind):
             break
         marked[best] = mark
     return marked
 
 
-def separated(ours, theirs, sign, n_compared):
-    """Whether `ours` is better than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
+def separated(ours, theirs, n_compared):
+    """Whether `ours` is lower than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
     if len(ours.keys() & theirs.keys()) < 2:
         return False
     difference = paired_difference(ours, theirs)
-    return sign * difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
+    return difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
 
 
 def text(cell):
@@ -239,7 +237,7 @@ def title(found, name, *, profile):
     marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     return (
         f"{name} · profile {profile}: {sizes}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
-        f"lower is better{' but for AURRA' if 'aurra' in shown else ''} · {marked} at 95 %"
+        f"lower is better · {marked} at 95 %"
     )
 
 
