@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import metrics
+from .corruptions import SEVERITIES
 from .names import PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
@@ -49,7 +50,7 @@ def clean_rows(outcomes):
     ]
 
 
-def corruption_rows(means, names, severities):
+def corruption_rows(means, names):
     """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
 
     means: measure -> function of {corruption: error per severity}; names: those that the calibration is averaged over.
@@ -61,7 +62,7 @@ def corruption_rows(means, names, severities):
         rows = [
             row("error", value, corruption=name, severity=severity, n=n)
             for name, values in errors.items()
-            for severity, value in zip(severities, values, strict=True)
+            for severity, value in zip(SEVERITIES, values, strict=True)
         ]
         for measure, mean in means.items():
             value = mean(errors)
