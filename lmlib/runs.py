@@ -224,20 +224,17 @@ def set_aside(folder, reason):
 def check_folder(config):
     """Make the run's folder, or check that the one there is of this configuration."""
     file, wanted = config.folder / "config.json", json.loads(json.dumps(asdict(config)))
-    if file.exists():
-        try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError("no object")
-        except ValueError as error:
-            set_aside(config.folder, f"{file} is damaged ({error})")
-        if found != wanted:
-            differing = sorted(key for key in wanted if found.get(key) != wanted[key])
-            raise ValueError(
-                f"{config.folder} holds a run of another configuration ({', '.join(differing)} differ): move it away"
-            )
-    else:
+    if not file.exists():
         paths.write_json(file, wanted)
+    try:
+        found = paths.read_record(file)
+    except ValueError as error:
+        set_aside(config.folder, str(error))
+    if found != wanted:
+        differing = sorted(key for key in wanted if found.get(key) != wanted[key])
+        raise ValueError(
+            f"{config.folder} holds a run of another configuration ({', '.join(differing)} differ): move it away"
+        )
 
 
 def train(config, dataset, method, *, device=None):
@@ -305,10 +302,15 @@ def keep_weights(profile, config, most=2e6):
         save_checkpoint(path, weights, values | {"config": asdict(config), "finished": finished(config.name)})
 
 
+def recorded(name, file, key):
+    """What a run's own `file` says, or, where that is not here, the `key` of its committed checkpoint (None without one)."""
+    own = paths.RUNS / name / file
+    return paths.read_record(own) if own.exists() else load_checkpoint(find_checkpoint(name))[1].get(key)
+
+
 def finished(name):
     """Where, when and with what a finished run was trained: a dict. Raises ValueError for one that is not finished or damaged."""
-    file = paths.RUNS / name / "done.json"
-    known = paths.read_record(file) if file.exists() else load_checkpoint(find_checkpoint(name))[1].get("finished")
+    known = recorded(name, "done.json", "finished")
     if known is None:
         raise ValueError(f"run {name} is not finished")
     return known
@@ -316,13 +318,10 @@ def finished(name):
 
 def read_config(name):
     """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name, or its file is damaged."""
-    file = paths.RUNS / name / "config.json"
     try:
-        return RunConfig(
-            **(json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1]["config"])
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error})") from error
+        return RunConfig(**recorded(name, "config.json", "config"))
+    except TypeError as error:
+        raise ValueError(f"{paths.RUNS / name / 'config.json'} is damaged ({error})") from error
 
 
 def history_of(name):
