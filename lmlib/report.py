@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from . import paths, runs
 from .honesty import SETTINGS
 from .published import published
-from .tables import READING_OF, distinct, n_in_words
+from .tables import READING_OF, n_in_words, size_in_words
 from .verdicts import is_paper_scale
 
 LISTED = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False)
@@ -54,9 +54,8 @@ def status_of(exhibit, profile):
         return f"not made in profile {profile}: `./run_all.sh {profile}`"
     cells = pd.concat(tables)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
-    sizes = f"{distinct(cells['dataset'])}, {distinct(cells['network'])}, {distinct(cells['epochs'])} epochs"
     substitute = "; substitute mixing set" if cells["mixing"].str.contains("substitute").any() else ""
-    return f"{scale}: {sizes}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
+    return f"{scale}: {size_in_words(cells)}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
 
 
 def beside(exhibit, cells):

@@ -227,16 +227,20 @@ def n_in_words(n):
     return f"n = {min(n)}" + (f" to {max(n)}" if min(n) < max(n) else "")
 
 
+def size_in_words(found):
+    """What was trained and for how long: "cifar10, wrn-10-1, 6 epochs". found: rows or cells."""
+    return f"{distinct(found['dataset'])}, {distinct(found['network'])}, {distinct(found['epochs'])} epochs"
+
+
 def title(found, name, *, profile):
     """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
     plain, shown = found.reset_index(), set(found["measure"])
-    sizes = f"{distinct(plain['dataset'])}, {distinct(plain['network'])}, {distinct(plain['epochs'])} epochs"
     seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
     single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
     units = "percent; NLL, Brier and mT5D in their own unit" if shown & set(NOT_FRACTIONS) else "percent"
     marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     return (
-        f"{name} · profile {profile}: {sizes}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
+        f"{name} · profile {profile}: {size_in_words(plain)}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
         f"lower is better · {marked} at 95 %"
     )
 
