@@ -1,5 +1,7 @@
 """From outcomes to rows: every measure of Table 4, with its bootstrap interval where it is a mean over images."""
 
+from functools import partial
+
 import numpy as np
 
 from . import metrics
@@ -25,9 +27,7 @@ def mean_row(measure, mean, by_image):
 
 CALIBRATION = {
     "rms_calibration_error": metrics.rms_calibration_error,
-    "rms_without_last_bin": lambda confidence, correct: metrics.rms_calibration_error(
-        confidence, correct, last_bin=False
-    ),
+    "rms_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
     "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(confidence, seed=SEED, n_draws=20),
     "mad_calibration_error": metrics.mad_calibration_error,
     "ece": metrics.ece,
@@ -41,13 +41,10 @@ def clean_rows(outcomes):
     logits, labels = outcomes["logits"], outcomes["labels"]
     confidence, correct = metrics.confidence_and_correct(logits, labels)
     rows = [mean_row("clean_error", metrics.error(logits, labels), 1.0 - correct)]
-    rows.append(row("top5_error", metrics.error(logits, labels, k=5), n=len(labels)))
-    rows += [row(name, measure(confidence, correct), n=len(labels)) for name, measure in CALIBRATION.items()]
-    return [
-        *rows,
-        row("nll", metrics.nll(logits, labels), n=len(labels)),
-        row("brier", metrics.brier(logits, labels), n=len(labels)),
-    ]
+    values = {"top5_error": metrics.error(logits, labels, k=5)}
+    values |= {name: measure(confidence, correct) for name, measure in CALIBRATION.items()}
+    values |= {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
+    return rows + [row(name, value, n=len(labels)) for name, value in values.items()]
 
 
 def corruption_rows(means, names):

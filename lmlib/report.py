@@ -89,9 +89,8 @@ def spent(names):
     for name, row in rows.items():
         own = paths.RUNS / name / "checkpoint.safetensors"
         kept = own if own.exists() else runs.committed_weights(name)
-        files = {"training": (kept, training_seconds)}
-        files["in_all"] = paths.RUNS / name / "train.ipynb", executed_seconds
-        for column, (file, seconds) in files.items():
+        executed = paths.RUNS / name / "train.ipynb"
+        for column, file, seconds in (("training", kept, training_seconds), ("in_all", executed, executed_seconds)):
             try:
                 row[column] = seconds(file) if file and file.exists() else math.nan
             except (ValueError, LookupError, TypeError, SafetensorError) as error:
