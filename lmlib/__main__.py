@@ -17,24 +17,8 @@ from .errors import check_name
 from .profiles import PROFILES, STUDY, run_settings, study_settings
 
 COMMANDS = ("test", "bench", "clean", "readme")
-NOTEBOOKS = (
-    "01-covariance",
-    "02-fractals",
-    "03-layermix",
-    "04-train",
-    "05-evaluate",
-    "06-comparison",
-    "07-benchmarks",
-    "08-methods",
-    "09-tables-3-4",
-    "10-table-5",
-    "11-table-6",
-    "12-table-7",
-    "13-heatmaps",
-    "14-gradcam",
-    "15-ablations",
-    "16-report",
-)
+NOTEBOOKS = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")))
+"""What a study executes, in this order."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,19 +79,20 @@ def study(profile, jobs):
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     settings = study_settings(profile)
+    foreseen = grid.foresee(settings, jobs=jobs)
     export = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
     sizes, shown = PROFILES[profile], run_settings(profile)
     own = {
         "01-covariance": {"dataset": sizes.datasets[0]},
         "02-fractals": {"source": runs.fractal_source(), "n_fractals": sizes.n_fractals},
         "04-train": shown,
-        "05-evaluate": {"run": runs.resolve(**shown)[0].name},
         "15-ablations": {} if sizes.subset else {"n_images": 10_000},  # what a verdict on C11 takes
     }
     for name in NOTEBOOKS:
         if name == "04-train":
             tick = time.time()
-            names = grid.ensure(settings, jobs=jobs)
+            names = grid.ensure(settings, jobs=jobs, foreseen=foreseen)
+            own["05-evaluate"] = {"run": runs.resolve(**shown)[0].name}
             times[f"{len(names)} runs"] = time.time() - tick, time.time() - tick > 1
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
         if name == "16-report":  # it shows what the others made

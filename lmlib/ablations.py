@@ -2,13 +2,6 @@
 
 from typing import NamedTuple
 
-import pandas as pd
-
-from . import results
-from .paired import compare_pairs, difference_text
-from .profiles import get_profile, run_settings, table_dataset
-from .runs import resolve
-
 
 class Ablation(NamedTuple):
     """Runs that differ in one thing. variants: label -> what differs, as `run_settings` takes it; pairs: (ours, reference)."""
@@ -64,50 +57,3 @@ ABLATIONS = {
         {"PixMix": {"method": "pixmix"}, "k = 3": {"method": "pixmix_k3"}, "released": {"method": "pixmix_released"}},
     ),
 }
-
-
-def settings_of(ablation, profile):
-    """The runs of each variant at the profile's size: label -> list of settings for `grid.ensure`, one for each seed."""
-    dataset = table_dataset(profile)
-    return {
-        label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in get_profile(profile).seeds]
-        for label, variant in ablation.variants.items()
-    }
-
-
-def variant_rows(ablation, profile):
-    """The rows there are of an ablation, whichever table wanted them, with a column `variant` more: DataFrame, perhaps empty."""
-    parts = []
-    for label, settings in settings_of(ablation, profile).items():
-        names = [resolve(**one)[0].name for one in settings]
-        present = [name for name in names if results.rows_file(profile, name).exists()]
-        if present:
-            parts.append(results.read_rows(profile, present).assign(variant=label))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*results.COLUMNS, "variant"])
-
-
-def differences(found, ablation, columns):
-    """Ours minus the reference for each pair and column that has rows, paired by seed: DataFrame of `compare_pairs`, fractions.
-
-    found: of `variant_rows`; columns: of `tables.Column`, whose fields stand in the table too. The whole of it is one family.
-    """
-    overall = found[found["corruption"].isna()]
-    groups = overall.groupby(["variant", "benchmark", "measure"])
-    values = {key: dict(zip(group["seed"], group["value"], strict=True)) for key, group in groups}
-    pairs = [
-        (
-            {"family": ablation.title, "ours": ours, "reference": reference} | column._asdict(),
-            *(values.get((label, column.benchmark, column.measure), {}) for label in (ours, reference)),
-        )
-        for column in columns
-        for ours, reference in ablation.pairs
-    ]
-    return compare_pairs(pairs).query("n > 0")
-
-
-def wide_differences(table):
-    """Differences for people: DataFrame of text, one row a pair, one column a measure, as `difference_text` has them."""
-    words = [difference_text(row) for row in table.to_dict("records")]
-    pairs = table["ours"] + " minus " + table["reference"]
-    order, titles = pairs.drop_duplicates(), table["title"].drop_duplicates()
-    return table.assign(pair=pairs, words=words).pivot(index="pair", columns="title", values="words").loc[order, titles]

@@ -1,19 +1,20 @@
-"""How long a study will take on this machine: measured for a minute before it starts."""
+"""How long a study will take on this machine: measured for a minute before it starts, and before its mixing sets are made."""
 
 import time
+from collections import Counter
 
 import torch
 
-from . import runs
+from . import results, runs
 from .honesty import FORWARD_PASSES
 from .training import Trainer
 
 
 def seconds_per_step(setting, budget):
     """Seconds of one training step of a run, batches included: after a first one, which may compile, as many as `budget` s hold."""
-    config, dataset, method = runs.resolve(**setting)
+    config, dataset, _ = runs.check(**setting)
     torch.set_num_threads(config.threads)
-    trainer = Trainer(config, dataset, method, runs.default_device())
+    trainer = Trainer(config, dataset, runs.stand_in(config, dataset), runs.default_device())
     trainer.model.train()
     times, start = [], time.perf_counter()
     for step, batch in enumerate(trainer.batches.epoch(0)):
@@ -35,14 +36,29 @@ def training_hours(settings, *, jobs):
     share, seconds = 60 / len(networks), 0
     measured = {network: seconds_per_step(setting, share) for network, setting in networks.items()}
     for setting in settings:
-        config, dataset, _ = runs.resolve(**setting)
+        config, dataset, _ = runs.check(**setting)
         n_steps = -(-len(config.training_index(dataset)) // config.batch_size)
         seconds += config.epochs * n_steps * measured[config.network] * FORWARD_PASSES[config.loss]
     return seconds / 3600 / jobs, measured
 
 
+def surely_missing(profile, settings):
+    """Those of `settings` that lack rows whatever their mixing sets are: for each label, as many as there are files too few."""
+    left = Counter(file.stem.rpartition("-")[0] for file in results.row_files(profile))
+    checked = ((setting, *runs.check(**setting)) for setting in settings)
+    planned = {(config.name, wanted): (config.label, setting) for setting, config, _, wanted in checked}
+    missing = []
+    for label, setting in planned.values():
+        left[label] -= 1
+        if left[label] < 0:
+            missing.append(setting)
+    return missing
+
+
 def announce(profile, settings, *, jobs):
-    """Print the estimate for the missing runs of a profile, from a minute's measurement."""
+    """Print the estimate for the missing runs of a profile, from a minute's measurement; `quick` is over in minutes without."""
+    if profile == "quick":
+        return
     print(f"{len(settings)} runs are missing; measuring this machine for a minute ...", flush=True)
     hours, measured = training_hours(settings, jobs=jobs)
     steps = ", ".join(f"{network} {1000 * seconds:.0f} ms a step" for network, seconds in measured.items())

@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import pandas as pd
 from tqdm.auto import tqdm
 
 from . import estimate, results, runs
@@ -18,18 +19,29 @@ def default_jobs(profile):
     return max(1, (os.cpu_count() or 1) // get_profile(profile).threads)
 
 
-def ensure(settings, *, jobs=None):
+def foresee(settings, *, jobs=None):
+    """Check all settings and print how long their training will take, before a mixing set is made; whether runs are missing."""
+    profile = settings[0]["profile"]
+    missing = estimate.surely_missing(profile, settings)
+    if missing:
+        estimate.announce(profile, missing, jobs=jobs or default_jobs(profile))
+    return bool(missing)
+
+
+def ensure(settings, *, jobs=None, foreseen=None):
     """Train and evaluate whatever is missing of the runs that `settings` name; returns their names, in order.
 
-    settings: dicts as `profiles.run_settings` makes them, all of one profile; a run that several tables want is one run.
-    Everything is checked before the first one starts. A failed run is named with its cell and log and does not stop the
-    others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
+    settings: dicts as `profiles.run_settings` makes them, all of one profile; a run that several tables want is one run. foreseen:
+    what `foresee` returned, where it was called before. Everything is checked before the first one starts. A failed run is named
+    with its cell and log and does not stop the others; RuntimeError at the end says which failed. Ctrl-C keeps what is finished.
     """
+    if foreseen is None:
+        foreseen = foresee(settings, jobs=jobs)
     named, profile = named_settings(settings), settings[0]["profile"]
     missing = {name: setting for name, setting in named.items() if not is_complete(profile, name)}
     if missing:
         jobs = jobs or default_jobs(profile)
-        if profile != "quick":
+        if not foreseen:  # rows are there, but of another mixing set or version
             estimate.announce(profile, list(missing.values()), jobs=jobs)
         train_missing(profile, missing, jobs)
     return list(named)
@@ -77,3 +89,16 @@ def train_one(profile, name, setting):
             notebooks.execute("04-train", folder / "train.ipynb", setting, folder / "train.log")
     if not results.rows_file(profile, name).exists():
         raise RuntimeError(f"04-train ended without rows for {name}")
+
+
+def variant_rows(variants, profile):
+    """The rows there are of labelled settings ({label: list}), whichever table wanted them, with the label in a column `variant`.
+
+    A DataFrame as of `results.read_rows`, perhaps empty.
+    """
+    parts = [pd.DataFrame(columns=[*results.COLUMNS, "variant"])]
+    for label, settings in variants.items():
+        present = [name for name in named_settings(settings) if results.rows_file(profile, name).exists()]
+        if present:
+            parts.append(results.read_rows(profile, present).assign(variant=label))
+    return pd.concat(parts[1:] or parts, ignore_index=True)

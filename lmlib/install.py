@@ -5,35 +5,25 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOWNLOAD = {"Linux": (3.3, 6.8), "Darwin": (0.6, 2)}
 """System -> GB to download and GB on disk: measured on Linux x86-64 in November 2026 (it carries CUDA), estimated for macOS."""
+CHECKOUT = ("-q", "--no-deps", "--no-build-isolation", "-e", ROOT)
+"""What pip takes to install this checkout alone."""
 
 
-def pins():
-    """The pinned packages that hold on this machine: a list of (name, version)."""
-    from pip._vendor.packaging.requirements import Requirement
-
-    lines = (line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
-    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return [(r.name, next(iter(r.specifier)).version) for r in wanted if r.marker is None or r.marker.evaluate()]
+def pip(python, *words, **how):
+    """`python -m pip install` with these words: what `subprocess.run` returns."""
+    return subprocess.run([python, "-m", "pip", "install", *words], check=False, **how)
 
 
 def missing():
-    """What requirements.txt asks for and this Python does not have, in words: a list."""
-    found = []
-    for name, wanted in pins():
-        try:
-            # A local build such as 2.15.0+cpu satisfies the pin.
-            if version(name).split("+")[0] == wanted:
-                continue
-            found.append(f"{name} {version(name)} instead of {wanted}")
-        except PackageNotFoundError:
-            found.append(f"{name} {wanted} is not there")
-    return found
+    """The first thing that requirements.txt asks for and this Python does not have, in pip's words; empty where it has all."""
+    words = ["--isolated", "--dry-run", "--no-index", "--no-deps", "-q", "-r", ROOT / "requirements.txt"]
+    result = pip(sys.executable, *words, capture_output=True, text=True)
+    return result.stderr.strip().rpartition("\n")[2] if result.returncode else ""
 
 
 def installed_here():
@@ -44,67 +34,40 @@ def installed_here():
 
 
 def check():
-    """Exit code 0 if this Python can run the study; the checkout itself is installed into it if only that was missing."""
-    try:
-        if lacks := missing():
-            more = f" and {len(lacks) - 1} more" if lacks[1:] else ""
-            print(f"{sys.prefix} does not satisfy requirements.txt ({lacks[0]}{more}): not used", file=sys.stderr)
-            return 1
-    except ImportError:  # an environment without pip is not one we can complete
-        return 1
+    """Raise SystemExit if this Python cannot run the study; the checkout itself is installed into it if only that was missing."""
+    if lacks := missing():
+        sys.exit(f"{sys.prefix} does not satisfy requirements.txt ({lacks}): not used")
     if not installed_here():
         print(f"Installing this checkout into {sys.prefix} ...", flush=True)
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT], check=True
-        )
-    return 0
+        pip(sys.executable, *CHECKOUT).check_returncode()
 
 
 def make():
-    """Make `.venv` and install requirements.txt and this checkout into it; a second caller waits for the first."""
+    """Make `.venv` and install requirements.txt and this checkout into it; a second caller waits for the first.
+
+    Raises SystemExit with a sentence where the disk is too full, or a step fails.
+    """
     target = ROOT / ".venv"
+    python = target / "bin" / "python"
     with (ROOT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        python = target / "bin" / "python"
-        if (
-            python.exists()
-            and subprocess.run([python, "-m", "lmlib.install", "check"], cwd=ROOT, check=False).returncode == 0
-        ):
-            return 0
+        check_it = [python, "-m", "lmlib.install", "check"]
+        if python.exists() and subprocess.run(check_it, cwd=ROOT, check=False).returncode == 0:
+            return
         download, disk = DOWNLOAD.get(platform.system(), DOWNLOAD["Linux"])
         free = shutil.disk_usage(ROOT).free / 1e9
-        print(
-            f"Making .venv: about {download} GB to download, {disk} GB on disk; {free:.0f} GB are free at {ROOT}.",
-            flush=True,
-        )
+        room = f"about {download} GB to download, {disk} GB on disk; {free:.0f} GB are free at {ROOT}"
+        print(f"Making .venv: {room}.", flush=True)
         if free < disk + 1:
-            print(
-                "error: that is too little: free some space, or activate an environment that has the packages",
-                file=sys.stderr,
-            )
-            return 1
-        steps = [
-            [sys.executable, "-m", "venv", target],
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--progress-bar",
-                "on" if sys.stdout.isatty() else "off",
-                "-r",
-                ROOT / "requirements.txt",
-            ],
-            [python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", ROOT],
-        ]
-        for step in steps:
-            if subprocess.run(step, check=False).returncode:
-                print(
-                    "error: the environment could not be made (see above); ./run_all.sh goes on where it stopped",
-                    file=sys.stderr,
-                )
-                return 1
-    return 0
+            sys.exit("error: that is too little: free some space, or activate an environment that has the packages")
+        bar = "on" if sys.stdout.isatty() else "off"
+        made = (
+            subprocess.run([sys.executable, "-m", "venv", target], check=False).returncode == 0
+            and pip(python, "--progress-bar", bar, "-r", ROOT / "requirements.txt").returncode == 0
+            and pip(python, *CHECKOUT).returncode == 0
+        )
+        if not made:
+            sys.exit("error: the environment could not be made (see above); ./run_all.sh goes on where it stopped")
 
 
 def words():

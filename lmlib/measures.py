@@ -1,27 +1,22 @@
 """From outcomes to rows: every measure of Table 4, with its bootstrap interval where it is a mean over images."""
 
+from functools import partial
+
 import numpy as np
 
 from . import metrics
+from .corruptions import SEVERITIES
 from .names import PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
 
 VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
+DECIDED = ("measure", "value", "corruption", "severity", "low", "high", "over", "n")
 
 
-def row(measure, value, *, corruption="", severity="", low="", high="", over="", n=""):
-    """One measured value, as a dict of the columns that the measure decides."""
-    return {
-        "measure": measure,
-        "value": float(value),
-        "corruption": corruption,
-        "severity": severity,
-        "low": low,
-        "high": high,
-        "over": over,
-        "n": n,
-    }
+def row(measure, value, **columns):
+    """One measured value, as a dict of the columns that the measure decides; those that it leaves open are empty."""
+    return dict.fromkeys(DECIDED, "") | {"measure": measure, "value": float(value)} | columns
 
 
 def mean_row(measure, mean, by_image):
@@ -32,9 +27,7 @@ def mean_row(measure, mean, by_image):
 
 CALIBRATION = {
     "rms_calibration_error": metrics.rms_calibration_error,
-    "rms_without_last_bin": lambda confidence, correct: metrics.rms_calibration_error(
-        confidence, correct, last_bin=False
-    ),
+    "rms_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
     "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(confidence, seed=SEED, n_draws=20),
     "mad_calibration_error": metrics.mad_calibration_error,
     "ece": metrics.ece,
@@ -48,16 +41,13 @@ def clean_rows(outcomes):
     logits, labels = outcomes["logits"], outcomes["labels"]
     confidence, correct = metrics.confidence_and_correct(logits, labels)
     rows = [mean_row("clean_error", metrics.error(logits, labels), 1.0 - correct)]
-    rows.append(row("top5_error", metrics.error(logits, labels, k=5), n=len(labels)))
-    rows += [row(name, measure(confidence, correct), n=len(labels)) for name, measure in CALIBRATION.items()]
-    return [
-        *rows,
-        row("nll", metrics.nll(logits, labels), n=len(labels)),
-        row("brier", metrics.brier(logits, labels), n=len(labels)),
-    ]
+    values = {"top5_error": metrics.error(logits, labels, k=5)}
+    values |= {name: measure(confidence, correct) for name, measure in CALIBRATION.items()}
+    values |= {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
+    return rows + [row(name, value, n=len(labels)) for name, value in values.items()]
 
 
-def corruption_rows(means, names, severities):
+def corruption_rows(means, names):
     """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
 
     means: measure -> function of {corruption: error per severity}; names: those that the calibration is averaged over.
@@ -69,7 +59,7 @@ def corruption_rows(means, names, severities):
         rows = [
             row("error", value, corruption=name, severity=severity, n=n)
             for name, values in errors.items()
-            for severity, value in zip(severities, values, strict=True)
+            for severity, value in zip(SEVERITIES, values, strict=True)
         ]
         for measure, mean in means.items():
             value = mean(errors)

@@ -43,18 +43,15 @@ def execute(name, output, parameters, log):
     check_parameters(name, parameters)
     output, log = Path(output), Path(log)
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.parent.glob(
-        f"{output.stem}.part-*.ipynb"
-    ):  # of a process that was killed; the callers hold a lock
+    for left in output.parent.glob(f"{output.stem}.part-*.ipynb"):  # by one that was killed: the callers hold a lock
         left.unlink(missing_ok=True)
     part, failed = (output.with_name(f"{output.stem}.{word}.ipynb") for word in (f"part-{os.getpid()}", "failed"))
     command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", json.dumps(parameters)]
     command += ["--kernel", "python3", "--cwd", paths.ROOT, "--no-progress-bar", "--log-output"]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
     with log.open("w") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | quiet, stdin=subprocess.DEVNULL
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, **streams, env=os.environ | quiet)
         try:
             status = process.wait()
         finally:  # also after Ctrl-C: the kernel ends with its parent
@@ -88,27 +85,17 @@ def where_it_failed(path, log):
 
 def modules_used(source, seen=None):
     """The files of `lmlib` that a piece of Python imports, directly or through others: a set of paths."""
-    seen = set() if seen is None else seen
-    package = Path(__file__).resolve().parent
+    seen, words = set() if seen is None else seen, set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            names = [module, *(f"{module}.{alias.name}".strip(".") for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            # Relative or not, what can be a file of the package counts; a name too many only costs a run too many.
-            tail = name.removeprefix("lmlib").strip(".").replace(".", "/")
-            for candidate in (
-                package / f"{tail}.py",
-                package / tail / "__init__.py",
-                *(package.glob(f"*/{tail}.py") if tail else ()),
-            ):
-                if candidate.is_file() and candidate not in seen:
-                    seen.add(candidate)
-                    modules_used(candidate.read_text(), seen)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            words.update(word for name in names for word in name.split("."))
+    # Relative or not, what can be a file of the package counts; a name too many only costs a run too many.
+    for file in Path(__file__).resolve().parent.rglob("*.py"):
+        module = file.parent.name if file.stem == "__init__" else file.stem
+        if module in words and file not in seen:
+            seen.add(file)
+            modules_used(file.read_text(), seen)
     return seen
 
 

@@ -9,6 +9,15 @@ from .statistics import holm, paired_difference
 NUMBERS = ["n", "ours_mean", "reference_mean", "mean", "low", "high", "p_value", "std"]
 
 
+def by_seed(rows, keys):
+    """The values of each group of rows that `keys` (names of columns) make: {key, a tuple: {seed: mean over its rows}}."""
+    means = rows.groupby([*keys, "seed"], sort=False)["value"].mean()
+    found = {}
+    for (*key, seed), value in means.items():
+        found.setdefault(tuple(key), {})[seed] = value
+    return found
+
+
 def compare_pairs(pairs):
     """Ours minus the reference for each pair: DataFrame, one row each, in the unit of the values.
 
@@ -29,6 +38,25 @@ def compare_pairs(pairs):
     return table.assign(holds=table["p_holm"] < 0.05)
 
 
+def differences(rows, columns, by, pairs):
+    """Differences between rows of a table, for each pair and column that both have: DataFrame of `compare_pairs`, fractions.
+
+    rows: of `results.read_rows`, one a seed or several to average; columns: of `tables.Column`, whose fields stand in the result,
+    too; by: the columns of `rows` that make a row of the table; pairs: (family, ours, reference), one or more, the last two as
+    tuples of values of `by`. `by` of the result is ours; the columns ours and reference say wherein the two differ.
+    """
+    values = by_seed(rows, [*by, "benchmark", "measure"])
+    found = []
+    for family, *sides in pairs:
+        differ = [n for n, (ours, reference) in enumerate(zip(*sides, strict=True)) if ours != reference]
+        words = [", ".join(str(side[n]) for n in differ) for side in sides]
+        labels = {"family": family} | dict(zip([*by, "ours", "reference"], [*sides[0], *words], strict=True))
+        for column in columns:
+            both = (values.get((*side, column.benchmark, column.measure), {}) for side in sides)
+            found.append((labels | column._asdict(), *both))
+    return compare_pairs(found).query("n > 0")
+
+
 def difference_text(row):
     """A row of `compare_pairs` (with its `measure`) in percentage points or a distance's unit: "-1.2 [-2.0, -0.4] (n=3) *".
 
@@ -38,3 +66,10 @@ def difference_text(row):
     mean, low, high = (f"{row[name] * scale:+.{digits}f}" for name in ("mean", "low", "high"))
     interval = f" [{low}, {high}]" if row["n"] > 1 else ""
     return f"{mean}{interval} (n={row['n']}){' *' if row['holds'] else ''}"
+
+
+def wide(table, index):
+    """Differences for people: DataFrame of text, a row for what differs in the columns `index`, a column a measure's title."""
+    words = [difference_text(row) for row in table.to_dict("records")]
+    text = table.assign(words=words).set_index([*index, "title"])["words"].unstack()
+    return text.loc[table.set_index(index).index.unique(), table["title"].unique()].fillna("")

@@ -5,7 +5,9 @@ notebooks want are one run.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
+from .ablations import ABLATIONS
 from .errors import check_name
 
 EVERY_METHOD = (
@@ -46,6 +48,11 @@ class Profile:
     def __post_init__(self):
         if min(len(self.magnitudes), len(self.betas)) < 2:
             raise ValueError(f"profile {self.name}: Table 6 compares at least two magnitudes and two betas")
+
+    @property
+    def replicates_all(self):
+        """Whether every method gets every seed."""
+        return self.replicated == self.methods
 
 
 PROFILES = {
@@ -139,6 +146,16 @@ def run_settings(profile, **changes):
     }
 
 
+def with_seeds(profile, variants, *, once=False):
+    """The settings of variants (dicts of what differs): with every seed where the method is replicated and not `once`, else one."""
+    sizes = get_profile(profile)
+    return [
+        run_settings(profile, **variant, seed=seed)
+        for variant in variants
+        for seed in (sizes.seeds if variant["method"] in sizes.replicated and not once else sizes.seeds[:1])
+    ]
+
+
 def comparison(profile):
     """Notebook 06: baseline and LayerMix with every seed, on the first dataset."""
     return [
@@ -147,18 +164,13 @@ def comparison(profile):
 
 
 def every_method(profile):
-    """Tables 3 and 4, Fig. 3, 5 and 9: all methods on the first dataset, `few` on the others."""
+    """Tables 3 and 4, Fig. 3, 5 and 9: all methods on the first dataset, `few` on the others, there once unless they are all."""
     sizes = get_profile(profile)
-    return [
-        run_settings(profile, dataset=dataset, method=method, seed=seed)
-        for position, dataset in enumerate(sizes.datasets)
-        for method in (sizes.few if position else sizes.methods)
-        for seed in (
-            sizes.seeds
-            if method in sizes.replicated and (not position or sizes.few == sizes.methods)
-            else sizes.seeds[:1]
-        )
-    ]
+    first, *others = sizes.datasets
+    beside = [{"dataset": dataset, "method": method} for dataset in others for method in sizes.few]
+    return with_seeds(profile, [{"dataset": first, "method": method} for method in sizes.methods]) + with_seeds(
+        profile, beside, once=sizes.few != sizes.methods
+    )
 
 
 def table_dataset(profile):
@@ -167,95 +179,59 @@ def table_dataset(profile):
     return sizes.datasets[-1] if sizes.few == sizes.methods else sizes.datasets[0]
 
 
-def seeds_of(profile, method):
-    """The seeds of a method's own run on the first dataset: all where it is replicated, else the first."""
-    sizes = get_profile(profile)
-    return sizes.seeds if method in sizes.replicated else sizes.seeds[:1]
-
-
 def table_5(profile):
     """JSD or not x grey or colour x PixMix, IPMix, LayerMix, and the long schedule of LayerMix."""
-    sizes, dataset = get_profile(profile), table_dataset(profile)
-    settings = [
-        run_settings(profile, dataset=dataset, method=method, seed=seed)
-        for method in ("baseline", *MIXERS)
-        for seed in seeds_of(profile, method)
-    ]
+    sizes, dataset = get_profile(profile), {"dataset": table_dataset(profile)}
+    variants = [dataset | {"method": "baseline"}]
     if sizes.long_epochs is None:
-        return settings
-    grid = [(loss, fractals) for loss in ("ce", "jsd") for fractals in ("colour", "grey")]
-    settings = [
-        run_settings(profile, dataset=dataset, method=method, loss=loss, fractals=fractals, seed=seed)
-        for method in MIXERS
-        for loss, fractals in grid
-        for seed in sizes.seeds
-    ]
-    long = [
-        run_settings(profile, dataset=dataset, loss=loss, fractals=fractals, epochs=sizes.long_epochs, seed=seed)
-        for loss, fractals in grid
-        for seed in sizes.seeds
-    ]
+        return with_seeds(profile, variants + [dataset | {"method": method} for method in MIXERS])
+    grid = [dataset | {"loss": loss, "fractals": fractals} for loss in ("ce", "jsd") for fractals in ("colour", "grey")]
+    variants += [one | {"method": method} for method in MIXERS for one in grid]
+    variants += [one | {"method": "layermix", "epochs": sizes.long_epochs} for one in grid]
     # JSD trains on three views: plain training for three times as long is the comparison at equal compute.
-    equal = [run_settings(profile, dataset=dataset, epochs=3 * sizes.epochs, seed=seed) for seed in sizes.seeds]
-    return (
-        [run_settings(profile, dataset=dataset, method="baseline", seed=seed) for seed in sizes.seeds]
-        + settings
-        + long
-        + equal
-    )
+    variants += [dataset | {"method": "layermix", "epochs": 3 * sizes.epochs}]
+    return with_seeds(profile, variants)
 
 
 def table_6(profile):
     """Magnitude x beta. The cell of the defaults gets every seed (its spread is what the others are judged by), the others
     get them where every method does. Without a smaller training set that cell is LayerMix's own run."""
-    sizes = get_profile(profile)
-    everywhere = sizes.replicated == sizes.methods
+    sizes, settings = get_profile(profile), []
     size = {"n_train": sizes.grid_n_train} if sizes.grid_n_train else {}
-    return [
-        run_settings(profile, dataset=table_dataset(profile), parameters={"magnitude": m, "beta": b}, seed=seed, **size)
-        for m in sizes.magnitudes
-        for b in sizes.betas
-        for seed in (sizes.seeds if everywhere or (m, b) == (8, 3) else sizes.seeds[:1])
-    ]
+    for m, b in product(sizes.magnitudes, sizes.betas):
+        cell = {"method": "layermix", "parameters": {"magnitude": m, "beta": b}, "dataset": table_dataset(profile)}
+        settings += with_seeds(profile, [cell | size], once=not sizes.replicates_all and (m, b) != (8, 3))
+    return settings
 
 
 def table_7(profile):
     """Networks, each with its own schedule. The profile's own network has the seeds that its methods have elsewhere."""
-    sizes = get_profile(profile)
-    everywhere, own = sizes.replicated == sizes.methods, (sizes.network, sizes.epochs)
-    return [
-        run_settings(profile, dataset=table_dataset(profile), network=network, epochs=epochs, method=method, seed=seed)
-        for network, epochs in sizes.networks
-        for method in sizes.network_methods
-        for seed in (seeds_of(profile, method) if everywhere or (network, epochs) == own else sizes.seeds[:1])
-    ]
+    sizes, settings = get_profile(profile), []
+    for network, epochs in sizes.networks:
+        place = {"dataset": table_dataset(profile), "network": network, "epochs": epochs}
+        own = (network, epochs) == (sizes.network, sizes.epochs)
+        variants = [place | {"method": method} for method in sizes.network_methods]
+        settings += with_seeds(profile, variants, once=not sizes.replicates_all and not own)
+    return settings
 
 
 def ablations(profile):
-    """What the paper argues with but does not show, and the paper against the release."""
-    sizes, dataset = get_profile(profile), table_dataset(profile)
-    methods = ("baseline", "layermix", "layermix_iid", "layermix_released", "pixmix", "pixmix_k3", "pixmix_released")
-    settings = [run_settings(profile, dataset=dataset, method=method) for method in methods]
-    if not sizes.ablated:
-        return settings
-    variants = [("layermix_iid", {"magnitude": m}) for m in (3, 5)] + [
-        ("layermix", {"magnitude": m, "beta": 3}) for m in (3, 5)
-    ]
-    variants += [("layermix", {"layers": [layer]}) for layer in (1, 2, 3)] + [
-        ("layermix", {"layers": [1, 2]})
-    ]  # no fractal
-    variants += [("layermix", {"probabilities": list(p)}) for p in ((0.25,) * 4, (0.5, 0.5, 0, 0), (0, 0, 0.5, 0.5))]
-    variants += [("layermix", {"flips": False})]
-    settings = [
-        run_settings(profile, dataset=dataset, method=method, parameters=parameters, seed=seed)
-        for method, parameters in [*((method, {}) for method in methods), *variants]
-        for seed in sizes.seeds
-    ]
-    return settings + [
-        run_settings(profile, dataset=dataset, fractals="colour", parameters=parameters, seed=seed)
-        for parameters in ({}, {"flips": False})
-        for seed in sizes.seeds
-    ]
+    """The baseline and every variant of `ABLATIONS`; in a profile without them, their methods once, each as it is by default."""
+    variants = [{"method": "baseline"}]
+    variants += [variant for ablation in ABLATIONS.values() for variant in ablation.variants.values()]
+    if not get_profile(profile).ablated:
+        variants = [{"method": method} for method in dict.fromkeys(variant["method"] for variant in variants)]
+    variants = [{"dataset": table_dataset(profile)} | variant for variant in variants]
+    return with_seeds(profile, variants, once=not get_profile(profile).ablated)
+
+
+def variants_of(ablation, profile):
+    """The runs of each variant of an ablation at the profile's size: label -> list of settings, one for each seed."""
+    dataset = table_dataset(profile)
+    return {
+        label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in get_profile(profile).seeds]
+        for label, variant in ablation.variants.items()
+    }
 
 
 STUDY = {

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-from typing import NamedTuple
 
 import nbformat
 import pandas as pd
@@ -17,23 +16,14 @@ from safetensors import SafetensorError, safe_open
 from . import paths, runs
 from .honesty import SETTINGS
 from .published import published
-from .tables import READING_OF, distinct, n_in_words
+from .tables import READING_OF, n_in_words, size_in_words
 from .verdicts import is_paper_scale
 
-
-class Exhibit(NamedTuple):
-    """A table or figure of the paper, and where it is made here. Without `measured` its status does not depend on the profile."""
-
-    name: str
-    shows: str
-    notebook: str
-    figures: str  # pattern of what it draws, in figures/<profile>
-    measured: str  # pattern of the tables that its numbers stand in, in data/results/<profile>/tables
-    status: str
-
-
 LISTED = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False)
-EXHIBITS = tuple(Exhibit(*row) for row in LISTED.itertuples(index=False))
+EXHIBITS = tuple(LISTED.itertuples(index=False, name="Exhibit"))
+"""The tables and figures of the paper: name, what it shows, its notebook here, figures (pattern of what that draws, in
+figures/<profile>), measured (pattern of the tables that its numbers stand in, in data/results/<profile>/tables) and status; without
+`measured` the status does not depend on the profile."""
 
 
 def figures_of(exhibit, profile):
@@ -64,9 +54,8 @@ def status_of(exhibit, profile):
         return f"not made in profile {profile}: `./run_all.sh {profile}`"
     cells = pd.concat(tables)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
-    sizes = f"{distinct(cells['dataset'])}, {distinct(cells['network'])}, {distinct(cells['epochs'])} epochs"
     substitute = "; substitute mixing set" if cells["mixing"].str.contains("substitute").any() else ""
-    return f"{scale}: {sizes}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
+    return f"{scale}: {size_in_words(cells)}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
 
 
 def beside(exhibit, cells):
@@ -100,9 +89,8 @@ def spent(names):
     for name, row in rows.items():
         own = paths.RUNS / name / "checkpoint.safetensors"
         kept = own if own.exists() else runs.committed_weights(name)
-        files = {"training": (kept, training_seconds)}
-        files["in_all"] = paths.RUNS / name / "train.ipynb", executed_seconds
-        for column, (file, seconds) in files.items():
+        executed = paths.RUNS / name / "train.ipynb"
+        for column, file, seconds in (("training", kept, training_seconds), ("in_all", executed, executed_seconds)):
             try:
                 row[column] = seconds(file) if file and file.exists() else math.nan
             except (ValueError, LookupError, TypeError, SafetensorError) as error:

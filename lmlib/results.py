@@ -12,21 +12,8 @@ import pandas as pd
 from . import paths
 
 IDENTITY = ["run", "dataset", "network", "method", "parameters", "loss", "epochs", "n_train", "seed"]
-MEASURED = [
-    "benchmark",
-    "corruption",
-    "severity",
-    "measure",
-    "value",
-    "low",
-    "high",
-    "over",
-    "n",
-    "subset",
-    "source",
-    "version",
-    "recipes",
-]
+QUANTITY = ["benchmark", "corruption", "severity", "measure"]
+MEASURED = [*QUANTITY, "value", "low", "high", "over", "n", "subset", "source", "version", "recipes"]
 PROVENANCE = ["mixing", "precision", "threads", "commit", "device", "machine", "torch", "finished"]
 COLUMNS = [*IDENTITY, *MEASURED, *PROVENANCE]
 CHECKSUM = "checksum"  # the last column of a file, the same in each row; not in what `read_rows` returns

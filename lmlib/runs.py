@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -44,7 +44,8 @@ VERSIONS = {
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a user sets, and the data it stands for: the identity of a run. All values are plain JSON."""
+    """What a user sets, and the data it stands for: the identity of a run. All values are plain JSON. Raises ValueError for numbers
+    out of range."""
 
     dataset: str
     dataset_hash: str
@@ -52,28 +53,39 @@ class RunConfig:
     parameters: dict
     mixing: dict | None  # the manifest's identity of the mixing set; None where the method needs none
     loss: str
-    network: str
-    epochs: int
-    seed: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    n_train: int | None  # stratified training images; None: all
-    n_validation: int  # stratified images held out of the training set
     precision: str
     threads: int
     compile: bool
+    network: str
+    epochs: int
+    seed: int
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    n_train: int | None = None  # stratified training images; None: all
+    n_validation: int = 0  # stratified images held out of the training set
     versions: dict = field(default_factory=lambda: dict(VERSIONS))
+
+    def __post_init__(self):
+        check_whole("epochs", self.epochs, 1, 10**6)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("batch_size", self.batch_size, 1, 10**6)
+        check_range("learning_rate", self.learning_rate, 0, np.inf, low_open=True)
+        check_range("weight_decay", self.weight_decay, 0, np.inf)
+
+    @property
+    def label(self):
+        """What a reader wants to know of a run, as it begins its name."""
+        parameters = "".join(f"-{key}={value}" for key, value in sorted(self.parameters.items()) if np.isscalar(value))
+        loss = "" if self.loss == augment.METHODS[self.method].loss else f"-{self.loss}"
+        words = f"{self.dataset}-{self.network}-{self.method}{parameters}{loss}-e{self.epochs}-s{self.seed}"
+        return words.replace("/", "_")
 
     @property
     def name(self):
-        """A readable name and a short hash of everything above."""
+        """The label and a short hash of everything above."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
-        parameters = "".join(f"-{key}={value}" for key, value in sorted(self.parameters.items()) if np.isscalar(value))
-        loss = "" if self.loss == augment.METHODS[self.method].loss else f"-{self.loss}"
-        return f"{self.dataset}-{self.network}-{self.method}{parameters}{loss}-e{self.epochs}-s{self.seed}-{digest}".replace(
-            "/", "_"
-        )
+        return f"{self.label}-{digest}"
 
     @property
     def folder(self):
@@ -116,28 +128,13 @@ def mixing_set_of(n_fractals, image_size, colour):
     return mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
 
 
-def resolve(
-    *,
-    profile,
-    dataset,
-    method,
-    network,
-    epochs,
-    seed,
-    parameters=None,
-    loss=None,
-    fractals=None,
-    n_fractals=None,
-    n_train=None,
-    n_validation=0,
-    batch_size=128,
-    learning_rate=0.1,
-    weight_decay=5e-4,
-):
-    """The `RunConfig` that settings stand for, with everything checked before any work: (config, dataset, method).
+def check(*, profile, dataset, method, parameters=None, loss=None, fractals=None, n_fractals=None, **others):
+    """What settings stand for, checked in seconds, before a mixing set is made: (config, dataset, wanted).
 
     Precision, threads and the size of the mixing set come from the profile; what is None comes from the profile or the method.
-    fractals: "grey" or "colour", None: as in the method's published rows. Raises ValueError in a sentence for what does not fit.
+    fractals: "grey" or "colour", None: as in the method's published rows; others: network, epochs, seed, and fields of `RunConfig`
+    that have a default. config: a `RunConfig` without its mixing set; wanted: the arguments of `mixing_set_of`, None where the
+    method needs no set. Raises ValueError in a sentence for what does not fit.
     """
     profile, parameters = get_profile(profile), dict(parameters or {})
     row = augment.check_method(method, parameters)
@@ -146,46 +143,42 @@ def resolve(
     if loss == "oe" and not hasattr(row.build, "outliers"):
         raise ValueError(f"the loss oe needs a method that draws outliers, which {method} does not: use the method oe")
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
-    check_whole("epochs", epochs, 1, 10**6)
-    check_whole("seed", seed, 0, 2**63 - 1)
-    check_whole("batch_size", batch_size, 1, 10**6)
-    check_range("learning_rate", learning_rate, 0, np.inf, low_open=True)
-    check_range("weight_decay", weight_decay, 0, np.inf)
     data = dataset_of(dataset)
-    models.check_network(network, data.image_size)
-    training_index(data.train, n_train, n_validation)
-    mixing, built = build(method, parameters, n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
     config = RunConfig(
         dataset=data.name,
         dataset_hash=data.hash,
         method=method,
         parameters=own_parameters(parameters, row.settings),
-        mixing=mixing and {"label": mixing.label, "sha256": mixing.manifest["sha256"]},
+        mixing=None,
         loss=loss,
-        network=network,
-        epochs=epochs,
-        seed=seed,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        n_train=n_train,
-        n_validation=n_validation,
         precision=profile.precision,
         threads=profile.threads,
         compile=profile.compile,
+        **others,
     )
-    return config, data, built
+    models.check_network(config.network, data.image_size)
+    config.training_index(data)
+    stand_in(config, data)
+    wanted = (n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
+    return config, data, wanted if row.needs_mixing_set else None
 
 
-def build(method, parameters, n_fractals, image_size, colour):
-    """The mixing set of a method (None where it needs none) and the method. Raises ValueError for what does not fit."""
-    augment.build_method(method, mixing_set=np.zeros((1, 3, 1, 1), np.uint8), **parameters)  # before a set is made
-    mixing = None
-    if augment.METHODS[method].needs_mixing_set:
-        mixing = mixing_set_of(n_fractals, image_size, colour)
-    built = augment.build_method(method, mixing_set=mixing, **parameters)
-    built.sample((image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
-    return mixing, built
+def stand_in(config, dataset):
+    """The method of a run on black mixing images: without a set, what does not fit is said and what it costs can be measured."""
+    black = np.zeros((100, 3, *2 * [dataset.image_size * 8 // 7]), np.uint8)
+    method = augment.build_method(config.method, mixing_set=black, **config.parameters)
+    method.sample((dataset.image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
+    return method
+
+
+def resolve(**settings):
+    """The `RunConfig` that settings (of `check`) stand for, its dataset and its method: a tuple. Makes the mixing set if needed."""
+    config, dataset, wanted = check(**settings)
+    if wanted is None:
+        return config, dataset, augment.build_method(config.method, **config.parameters)
+    mixing = mixing_set_of(*wanted)
+    config = replace(config, mixing={"label": mixing.label, "sha256": mixing.manifest["sha256"]})
+    return config, dataset, augment.build_method(config.method, mixing_set=mixing, **config.parameters)
 
 
 def own_parameters(parameters, defaults):
@@ -231,20 +224,17 @@ def set_aside(folder, reason):
 def check_folder(config):
     """Make the run's folder, or check that the one there is of this configuration."""
     file, wanted = config.folder / "config.json", json.loads(json.dumps(asdict(config)))
-    if file.exists():
-        try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError("no object")
-        except ValueError as error:
-            set_aside(config.folder, f"{file} is damaged ({error})")
-        if found != wanted:
-            differing = sorted(key for key in wanted if found.get(key) != wanted[key])
-            raise ValueError(
-                f"{config.folder} holds a run of another configuration ({', '.join(differing)} differ): move it away"
-            )
-    else:
+    if not file.exists():
         paths.write_json(file, wanted)
+    try:
+        found = paths.read_record(file)
+    except ValueError as error:
+        set_aside(config.folder, str(error))
+    if found != wanted:
+        differing = sorted(key for key in wanted if found.get(key) != wanted[key])
+        raise ValueError(
+            f"{config.folder} holds a run of another configuration ({', '.join(differing)} differ): move it away"
+        )
 
 
 def train(config, dataset, method, *, device=None):
@@ -312,10 +302,15 @@ def keep_weights(profile, config, most=2e6):
         save_checkpoint(path, weights, values | {"config": asdict(config), "finished": finished(config.name)})
 
 
+def recorded(name, file, key):
+    """What a run's own `file` says, or, where that is not here, the `key` of its committed checkpoint (None without one)."""
+    own = paths.RUNS / name / file
+    return paths.read_record(own) if own.exists() else load_checkpoint(find_checkpoint(name))[1].get(key)
+
+
 def finished(name):
     """Where, when and with what a finished run was trained: a dict. Raises ValueError for one that is not finished or damaged."""
-    file = paths.RUNS / name / "done.json"
-    known = paths.read_record(file) if file.exists() else load_checkpoint(find_checkpoint(name))[1].get("finished")
+    known = recorded(name, "done.json", "finished")
     if known is None:
         raise ValueError(f"run {name} is not finished")
     return known
@@ -323,13 +318,10 @@ def finished(name):
 
 def read_config(name):
     """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name, or its file is damaged."""
-    file = paths.RUNS / name / "config.json"
     try:
-        return RunConfig(
-            **(json.loads(file.read_text()) if file.exists() else load_checkpoint(find_checkpoint(name))[1]["config"])
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error})") from error
+        return RunConfig(**recorded(name, "config.json", "config"))
+    except TypeError as error:
+        raise ValueError(f"{paths.RUNS / name / 'config.json'} is damaged ({error})") from error
 
 
 def history_of(name):

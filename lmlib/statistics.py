@@ -8,6 +8,8 @@ from scipy import stats
 
 from lmlib import random
 
+LEVEL = 0.95  # of every interval
+
 
 class Summary(NamedTuple):
     """Mean, sample standard deviation (n - 1; nan when n = 1) and n."""
@@ -24,7 +26,7 @@ def summary(values):
 
 
 class Difference(NamedTuple):
-    """Mean difference, its t interval, the two-sided p value, the standard deviation of the differences and n pairs."""
+    """Mean difference, its 95 % t interval, the two-sided p value, the standard deviation of the differences and n pairs."""
 
     mean: float
     low: float
@@ -34,7 +36,7 @@ class Difference(NamedTuple):
     n: int
 
 
-def paired_difference(ours, theirs, *, level=0.95):
+def paired_difference(ours, theirs):
     """`ours` minus `theirs`, paired by seed: Difference, by Student's t over the pairs.
 
     ours, theirs: mappings from a seed to a number; seeds that only one of them has are left out (n says what stayed).
@@ -48,7 +50,7 @@ def paired_difference(ours, theirs, *, level=0.95):
     if n == 1:
         return Difference(mean, -np.inf, np.inf, 1.0, std, n)
     standard_error = std / np.sqrt(n)
-    half = float(stats.t.ppf((1 + _level(level)) / 2, n - 1) * standard_error)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * standard_error)
     if standard_error > 0:
         p_value = float(2 * stats.t.sf(abs(mean) / standard_error, n - 1))
     else:
@@ -78,8 +80,8 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=1000, level=0.95):
-    """Percentile bootstrap interval with images as clusters: Interval.
+def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=1000):
+    """95 % percentile bootstrap interval with images as clusters: Interval.
 
     values_by_image: (n_images, ...), n_images >= 2, finite; everything seen of one image, in all its corruptions and
     frames, is in its row and is drawn together. statistic: array of that shape -> number (for the mean a row is
@@ -95,7 +97,7 @@ def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=
         values = values.reshape(n_images, -1).mean(axis=1)
     generators = random.generators("bootstrap", seed=seed, index=np.arange(n_resamples))
     estimates = [statistic(values[generator.integers(n_images, size=n_images)]) for generator in generators]
-    tail = (1 - _level(level)) / 2
+    tail = (1 - LEVEL) / 2
     return Interval(*(float(bound) for bound in np.quantile(estimates, [tail, 1 - tail])))
 
 
@@ -137,9 +139,3 @@ def _finite(name, values, ndim=1):
     if values.ndim != (ndim or max(values.ndim, 1)) or not values.size or not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite numbers, at least one, got {values.shape}: {values.ravel()[:5]}.")
     return values
-
-
-def _level(level):
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}.")
-    return level

@@ -17,6 +17,7 @@ from .augment import METHODS
 from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
 from .honesty import SETTINGS, honesty
+from .paired import by_seed
 from .plots import NOT_FRACTIONS, unit_of
 from .statistics import paired_difference, summary
 
@@ -46,8 +47,7 @@ BESIDE = (
 )  # fmt: skip
 """What a table also carries: see data/published/README.md."""
 
-HIGHER_IS_BETTER = ("aurra",)
-NOT_RANKED = ("rms_noise_floor",)
+NOT_RANKED = ("rms_noise_floor", "aurra")  # of all others, lower is better
 PRINTED_AS = {"pgd_error_published": "pgd_error", "rms_without_last_bin": "rms_calibration_error"}
 """Measures of the released program -> the name under which the paper prints their values."""
 READING_OF = {"layermix_released": "layermix", "pixmix_k3": "pixmix", "pixmix_released": "pixmix"}
@@ -107,9 +107,7 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
     for column in columns:
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
         found = dict(list(here.groupby(by, sort=False)))
-        marked = marks(
-            {key: group.set_index("seed")["value"].to_dict() for key, group in found.items()}, column.measure
-        )
+        marked = marks(by_seed(here, by), column.measure)
         for key, group in found.items():
             place = (*place_of(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))
             numbers = cell(column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""}))
@@ -173,22 +171,21 @@ def marks(values, measure):
     """
     if measure in NOT_RANKED:
         return {}
-    sign, marked = -1 if measure in HIGHER_IS_BETTER else 1, {}
-    ranked = sorted(values, key=lambda key: sign * np.mean(list(values[key].values())))
+    ranked, marked = sorted(values, key=lambda key: np.mean(list(values[key].values()))), {}
     for mark, best in zip(("best", "second"), ranked[:-1], strict=False):
         behind = ranked[ranked.index(best) + 1 :]
-        if not all(separated(values[best], values[key], sign, len(ranked) - 1) for key in behind):
+        if not all(separated(values[best], values[key], len(ranked) - 1) for key in behind):
             break
         marked[best] = mark
     return marked
 
 
-def separated(ours, theirs, sign, n_compared):
-    """Whether `ours` is better than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
+def separated(ours, theirs, n_compared):
+    """Whether `ours` is lower than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
     if len(ours.keys() & theirs.keys()) < 2:
         return False
     difference = paired_difference(ours, theirs)
-    return sign * difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
+    return difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
 
 
 def text(cell):
@@ -230,17 +227,21 @@ def n_in_words(n):
     return f"n = {min(n)}" + (f" to {max(n)}" if min(n) < max(n) else "")
 
 
+def size_in_words(found):
+    """What was trained and for how long: "cifar10, wrn-10-1, 6 epochs". found: rows or cells."""
+    return f"{distinct(found['dataset'])}, {distinct(found['network'])}, {distinct(found['epochs'])} epochs"
+
+
 def title(found, name, *, profile):
     """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
     plain, shown = found.reset_index(), set(found["measure"])
-    sizes = f"{distinct(plain['dataset'])}, {distinct(plain['network'])}, {distinct(plain['epochs'])} epochs"
     seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
     single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
     units = "percent; NLL, Brier and mT5D in their own unit" if shown & set(NOT_FRACTIONS) else "percent"
     marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     return (
-        f"{name} · profile {profile}: {sizes}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
-        f"lower is better{' but for AURRA' if 'aurra' in shown else ''} · {marked} at 95 %"
+        f"{name} · profile {profile}: {size_in_words(plain)}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
+        f"lower is better · {marked} at 95 %"
     )
 
 

@@ -18,7 +18,7 @@ from .paired import compare_pairs, difference_text
 from .plots import NOT_FRACTIONS, unit_of
 from .profiles import PROFILES, table_dataset
 from .statistics import holm, paired_difference, summary
-from .tables import described, distinct, n_in_words
+from .tables import described, distinct, n_in_words, size_in_words
 
 N_SEEDS = 3  # fewer give no verdict
 POINTS = 0.005  # half a point: how near is near, or two standard deviations over seeds if that is more
@@ -102,7 +102,7 @@ def scale_of(found):
     """The scale of rows in words: dataset, network, epochs, images, mixing set, who made the test images; empty without rows."""
     if found.empty:
         return ""
-    words = [distinct(found["dataset"]), distinct(found["network"]), f"{distinct(found['epochs'])} epochs"]
+    words = [size_in_words(found)]
     if (found["n_train"] != "all").any():
         words.append(f"{distinct(found['n_train'])} training images")
     words.append(distinct(found["subset"]))

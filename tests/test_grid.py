@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny import TINY
 
-from lmlib import evaluation, grid, notebooks, profiles, results, runs
+from lmlib import estimate, evaluation, grid, notebooks, profiles, results, runs
 from lmlib.datasets import load_dataset
 from lmlib.fractals import MixingSet
 from lmlib.published import published
@@ -16,12 +17,17 @@ SETTINGS = [
     profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)
 ]
 
+OF_TWO = MixingSet(
+    np.zeros((2, 1, 36, 36), np.uint8),
+    {"source": "generated", "substitute": True, "n_fractals": 2, "colour": False, "sha256": ""},
+)
 
-def rows_of(run):
+
+def rows_of(run, profile="quick"):
     one = dict.fromkeys(results.COLUMNS, 0) | {"run": run, "version": evaluation.VERSION}
     one["recipes"] = evaluation.RECIPES_VERSION
-    sizes = evaluation.subset_sizes(**evaluation.profile_sizes("quick"))
-    return [one | {"benchmark": benchmark, "n": n or 500} for benchmark, n in sizes.items()]
+    sizes = evaluation.subset_sizes(**evaluation.profile_sizes(profile))
+    return [one | {"benchmark": benchmark, "n": min(n or 500, 500)} for benchmark, n in sizes.items()]
 
 
 class Executed:
@@ -41,7 +47,9 @@ class Executed:
             self.running -= 1
         if (parameters["method"], parameters["seed"]) in self.fails:
             raise notebooks.NotebookFailed(f"04-train failed in code cell 4: ValueError: broken; log: {log}")
-        results.write_rows(parameters["profile"], output.parent.name, rows_of(output.parent.name))
+        results.write_rows(
+            parameters["profile"], output.parent.name, rows_of(output.parent.name, parameters["profile"])
+        )
 
 
 @pytest.fixture
@@ -136,10 +144,44 @@ def test_every_setting_is_checked_before_the_first_run_starts(executed):
     assert executed.calls == []
 
 
+def test_the_hours_are_estimated_before_a_mixing_set_is_made(executed, monkeypatch, capsys):
+    said = []
+
+    def mixing_set_of(*wanted):
+        said.append(capsys.readouterr().out)
+        return OF_TWO
+
+    monkeypatch.setattr(runs, "mixing_set_of", mixing_set_of)
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
+    monkeypatch.setitem(profiles.PROFILES, "cifar-cpu", replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)))
+    settings = [profiles.run_settings("cifar-cpu", epochs=100, seed=seed) for seed in (0, 1)]
+    for wanted, n in ((settings, 2), ([*settings, settings[0] | {"seed": 2}], 1)):
+        said.clear()
+        grid.ensure(wanted, jobs=1)
+        # 1,297 digits are 11 batches: a run of 100 epochs of 11 steps of 2 s takes 2200 s.
+        hours = f"Estimated training time of cifar-cpu: {n * 2200 / 3600:.1f} hours, 1 at a time"
+        assert f"{n} runs are missing" in said[0] and hours in said[0]
+    said.clear()
+    grid.ensure(settings, jobs=1)
+    assert "missing" not in "".join(said) + capsys.readouterr().out
+
+
+def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
+    monkeypatch.setitem(profiles.PROFILES, "cifar-cpu", replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)))
+    for mixing in (OF_TWO, replace(OF_TWO, manifest=OF_TWO.manifest | {"sha256": "another"})):
+        monkeypatch.setattr(runs, "mixing_set_of", lambda *_, mixing=mixing: mixing)
+        grid.ensure([profiles.run_settings("cifar-cpu")], jobs=1)
+        assert capsys.readouterr().out.count("1 runs are missing") == 1
+
+
+def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: pytest.fail("a mixing set was made"))
+    assert 0 < estimate.seconds_per_step(TINY | {"batch_size": 50}, 0.01) < 10
+
+
 def test_quick_has_at_most_24_runs_on_embedded_data_with_every_method_of_table_3(root, monkeypatch):
-    manifest = {"source": "generated", "substitute": True, "n_fractals": 500, "colour": False, "sha256": ""}
-    one = MixingSet(np.zeros((1, 1, 36, 36), np.uint8), manifest)
-    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: one)
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: OF_TWO)
     settings = profiles.study_settings("quick")
     assert len(settings) > len(grid.named_settings(settings))  # tables share runs
     assert len(grid.named_settings(settings)) <= 24

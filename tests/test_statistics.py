@@ -121,19 +121,11 @@ def test_bootstrap_is_keyed_by_its_seed():
         bootstrap_interval(values)
 
 
-def test_a_wider_level_gives_a_wider_interval():
-    values = np.random.default_rng(0).random(30)
-    narrow, wide = bootstrap_interval(values, seed=1, level=0.5), bootstrap_interval(values, seed=1, level=0.99)
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
 def test_bad_bootstrap_input_raises():
     with pytest.raises(ValueError, match="at least 2 of them, got 1"):
         bootstrap_interval([0.5], seed=0)
     with pytest.raises(ValueError, match="finite"):
         bootstrap_interval([0.5, np.nan], seed=0)
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        bootstrap_interval([0.5, 0.6], seed=0, level=95)
     with pytest.raises(ValueError, match="n_resamples"):
         bootstrap_interval([0.5, 0.6], seed=0, n_resamples=0)
 
