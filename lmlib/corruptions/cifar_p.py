@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from lmlib.corruptions.blur import motion_pad, motion_sum, motion_taps, smooth
-from lmlib.corruptions.digital import by_picture, colour_shares, hue_and_saturation
+from lmlib.corruptions.digital import by_picture, value_and_shares
 from lmlib.corruptions.noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
 from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
 from lmlib.corruptions.weather import add_water, drops, snow_layer, whiten
@@ -52,11 +52,8 @@ def snow(images, p, normal):
 
 def brightness(images, step):
     """V + step (i - 15) % in HSV. No frame is the clean image: the HSV round trip and the truncation change it."""
-    value, *colour = hue_and_saturation(to_float(images))
-    shares = colour_shares(*colour)
-    return np.stack(
-        [to_bytes(np.clip(value + (i - 15) * step / 100, 0, 1)[:, None] * shares) for i in range(N_FRAMES)], axis=1
-    )
+    value, shares = value_and_shares(to_float(images))
+    return np.stack([to_bytes(np.clip(value + (i - 15) * step / 100, 0, 1) * shares) for i in range(N_FRAMES)], axis=1)
 
 
 def gaussian_blur(images, sigmas):

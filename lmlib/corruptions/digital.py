@@ -9,54 +9,33 @@ import cv2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from skimage.color import hsv2rgb, rgb2hsv
 
 from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
 
 ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 
 
-def hue_and_saturation(x):
-    """HSV of x, float (n, 3, 32, 32): value, saturation, sextant of the hue (0 to 5), place in the sextant [0, 1); all (n, 32, 32).
-
-    In the order of operations of scikit-image's `rgb2hsv` and `hsv2rgb`: the largest channel is unchanged by the round trip
-    up to one rounding, which the truncation to bytes sees.
-    """
-    red, green, blue = x.swapaxes(0, 1)
-    value = x.max(axis=1)
-    delta = value - x.min(axis=1)
-    grey = delta == 0
-    divisor = np.where(grey, 1, delta)
-    saturation = np.where(grey, 0, delta / np.where(grey, 1, value))
-    hue = np.where(value == green, 2.0 + (blue - red) / divisor, (green - blue) / divisor)
-    hue = np.where(value == blue, 4.0 + (red - green) / divisor, hue)
-    hue = np.where(grey, 0, (hue / 6.0) % 1.0) * 6
-    sextant = np.floor(hue)
-    return value, saturation, sextant.astype(np.uint8) % 6, hue - sextant
-
-
-def colour_shares(saturation, sextant, place):
-    """What share of the value each channel has, (n, 3, 32, 32): RGB = value x share."""
-    one, low = np.ones_like(place), 1 - saturation
-    falling, rising = 1 - place * saturation, 1 - (1 - place) * saturation
-    shares = (
-        [one, falling, low, low, rising, one],
-        [rising, one, one, falling, low, low],
-        [low, low, rising, one, one, falling],
-    )
-    return np.stack([np.choose(sextant, channel) for channel in shares], axis=1)
+def value_and_shares(x):
+    """HSV's value of x, float (n, 3, 32, 32), as (n, 1, 32, 32), and what share of it each channel has: RGB = value x share."""
+    hsv = rgb2hsv(x, channel_axis=1)
+    value = hsv[:, 2:].copy()
+    hsv[:, 2] = 1
+    return value, hsv2rgb(hsv, channel_axis=1)
 
 
 def brightness(images, amount):
     """V + amount in HSV; hue and saturation stay."""
-    value, *colour = hue_and_saturation(to_float(images))
-    return to_bytes(np.clip(value + amount, 0, 1)[:, None] * colour_shares(*colour))
+    value, shares = value_and_shares(to_float(images))
+    return to_bytes(np.clip(value + amount, 0, 1) * shares)
 
 
 def saturate(images, p):
     """factor S + offset in HSV. Grey pixels have hue 0, so that an offset tints them red."""
     factor, offset = p
-    value, saturation, sextant, place = hue_and_saturation(to_float(images))
-    return to_bytes(value[:, None] * colour_shares(np.clip(saturation * factor + offset, 0, 1), sextant, place))
+    hsv = rgb2hsv(to_float(images), channel_axis=1)
+    hsv[:, 1] = np.clip(hsv[:, 1] * factor + offset, 0, 1)
+    return to_bytes(hsv2rgb(hsv, channel_axis=1))
 
 
 def contrast(images, factor):

@@ -11,7 +11,6 @@ from scipy.special import pdtr
 from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
 
 IMAGE = 3, SIZE, SIZE
-GUIDE = 1024  # entries of the guide table a grey level
 
 
 def gaussian_noise(images, sigma, normal):
@@ -38,33 +37,24 @@ def shot_noise(images, photons, uniform):
 def poisson_counts(images, uniform, photons):
     """The `uniform`-quantile of Poisson(photons x), x = images / 255: smallest k with P(K <= k) >= uniform, int32.
 
-    A guide table gives the first candidate for each of 1024 slices of [0, 1); most values need at most one step from there.
+    Pixels are sorted by their grey level, so that each of the 256 distributions is searched once.
     """
-    cdf, guide = _poisson_tables(photons)
-    width = cdf.shape[1]
-    cdf = cdf.ravel()
-    level = np.broadcast_to(images, uniform.shape).astype(np.int32)
-    slot = (uniform * GUIDE).astype(np.int32)
-    slot += level * np.int32(GUIDE)
-    count = guide.ravel().take(slot)
-    level *= np.int32(width)
-    above = np.flatnonzero(cdf.take(level + count) < uniform)
-    flat, level, uniform = count.reshape(-1), level.reshape(-1)[above], uniform.reshape(-1)[above]
-    while above.size:
-        flat[above] += 1
-        left = cdf.take(level + flat[above]) < uniform
-        above, level, uniform = above[left], level[left], uniform[left]
+    level = np.broadcast_to(images, uniform.shape).ravel()
+    order, ends = np.argsort(level, kind="stable"), np.cumsum(np.bincount(level, minlength=256))
+    count = np.empty(uniform.shape, np.int32)
+    for cdf, pixels in zip(_poisson_cdf(photons), np.split(order, ends[:-1]), strict=True):
+        count.ravel()[pixels] = np.searchsorted(cdf, uniform.ravel()[pixels])
     return count
 
 
 @lru_cache(maxsize=8)
-def _poisson_tables(photons):
+def _poisson_cdf(photons):
+    """P(K <= k) of Poisson(photons x) for each grey level: (256, k)."""
     rate = to_float(np.arange(256)) * photons
     k = np.arange(int(photons + 10 * np.sqrt(photons) + 20))  # 10 standard deviations: no draw below 1 lies beyond
-    cdf = pdtr(k[None], rate[:, None])
+    cdf = pdtr(k, rate[:, None])
     cdf[:, -1] = 1
-    slices = np.arange(GUIDE) / GUIDE
-    return cdf, np.stack([np.searchsorted(row, slices) for row in cdf]).astype(np.int32)
+    return cdf
 
 
 NOISE = {
