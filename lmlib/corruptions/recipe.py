@@ -3,6 +3,7 @@
 Pixels follow the reference everywhere: bytes become x / 255, results are clipped and **truncated** to bytes, never rounded.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,53 +19,50 @@ SMALL_FIELD = 64  # values an image up to which Philox draws a batch at once; ab
 class Field:
     """One array that a corruption draws for each image. Make it with `normal`, `uniform`, `integer` or `order`."""
 
-    kind: str
     shape: tuple
-    low: float = 0
-    high: float = 1
-    dtype: type = np.float64
+    dtype: type
+    of_generator: Callable | None  # a NumPy generator to the array of one image
+    of_uniforms: Callable | None = None  # uniform draws (n, *shape) in [0, 1) to the arrays of n images
 
     def draw(self, purpose, *, seed, index):
         """The draws of the images `index` (n,): array (n, *shape), keyed by (purpose, seed, index)."""
-        size = int(np.prod(self.shape))
-        if self.kind == "normal" or size > SMALL_FIELD:
-            drawn = np.empty((len(index), *self.shape), self.dtype)
-            for row, generator in zip(drawn, random.generators(purpose, seed=seed, index=index), strict=True):
-                row[...] = self._fill(generator)
-            return drawn
-        drawn = random.uniforms(purpose, size, seed=seed, index=index).reshape(len(index), *self.shape)
-        if self.kind == "order":
-            return drawn.argsort(axis=-1, kind="stable")
-        if self.kind == "integer":
-            return (self.low + random.integers(drawn, self.high - self.low)).astype(self.dtype)
-        return self.low + (self.high - self.low) * drawn
-
-    def _fill(self, generator):
-        if self.kind == "normal":
-            return generator.standard_normal(self.shape, dtype=self.dtype)
-        if self.kind == "integer":
-            return generator.integers(self.low, self.high, self.shape, dtype=self.dtype)
-        return self.low + (self.high - self.low) * generator.random(self.shape)
+        size = math.prod(self.shape)
+        if self.of_uniforms and size <= SMALL_FIELD:
+            drawn = random.uniforms(purpose, size, seed=seed, index=index)
+            return self.of_uniforms(drawn.reshape(len(index), *self.shape)).astype(self.dtype)
+        drawn = np.empty((len(index), *self.shape), self.dtype)
+        for row, generator in zip(drawn, random.generators(purpose, seed=seed, index=index), strict=True):
+            row[...] = self.of_generator(generator)
+        return drawn
 
 
 def normal(*shape, dtype=np.float64):
     """Standard normal values."""
-    return Field("normal", shape, dtype=dtype)
+    return Field(shape, dtype, lambda generator: generator.standard_normal(shape, dtype=dtype))
 
 
 def uniform(low, high, *shape):
     """Uniform values in [low, high)."""
-    return Field("uniform", shape, low, high)
+
+    def scaled(drawn):
+        return low + (high - low) * drawn
+
+    return Field(shape, np.float64, lambda generator: scaled(generator.random(shape)), scaled)
 
 
 def integer(low, high, *shape, dtype=np.int64):
     """Integers low .. high - 1, equally likely."""
-    return Field("integer", shape, low, high, dtype)
+    return Field(
+        shape,
+        dtype,
+        lambda generator: generator.integers(low, high, shape, dtype=dtype),
+        lambda drawn: low + random.integers(drawn, high - low),
+    )
 
 
 def order(n):
     """A permutation of 0 .. n - 1."""
-    return Field("order", (n,), dtype=np.int64)
+    return Field((n,), np.int64, None, lambda drawn: drawn.argsort(axis=-1, kind="stable"))
 
 
 @dataclass(frozen=True)
