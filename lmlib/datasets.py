@@ -94,7 +94,7 @@ def digits():
     weights = np.stack([np.interp(position, np.arange(8), row) for row in np.eye(8)], axis=1)  # (32, 8)
     grey = np.floor(weights @ bunch.images @ weights.T * (255 / 16) + 0.5).astype(np.uint8)
     images, labels = np.repeat(grey[:, None], 3, axis=1), bunch.target.astype(np.int64)
-    test_index = _stratified(labels, 500, "digits split", seed=0)
+    test_index = stratified_subset(labels, 500, seed=0, purpose="digits split")
     train_index = np.setdiff1d(np.arange(len(labels)), test_index)
     train, test = (Split(images[index], labels[index]) for index in (train_index, test_index))
     return _dataset("digits", train, test, "0123456789", "scikit-learn's digits (embedded)", pad=4)
@@ -198,14 +198,6 @@ def _picture(path, size):
         raise ValueError(f"{path} cannot be used: {error}") from error
 
 
-def stratified_subset(labels, n, *, seed):
-    """`n` fixed indices in which each class keeps its share. labels: integer (N,). Returns sorted int64 (n,).
-
-    Subsets of one seed are nested: the n indices are among the n + 1. Raises ValueError unless 1 <= n <= N.
-    """
-    return _stratified(labels, n, "stratified subset", seed)
-
-
 def validation_split(split, n, *, seed):
     """Set `n` images of a training split apart, stratified. Returns (train_index, validation_index), sorted int64.
 
@@ -213,14 +205,16 @@ def validation_split(split, n, *, seed):
     """
     if n == len(split):
         raise ValueError(f"a validation split of {n} leaves nothing to train on: the split has {len(split)} images")
-    validation = _stratified(split.labels, n, "validation split", seed)
+    validation = stratified_subset(split.labels, n, seed=seed, purpose="validation split")
     return np.setdiff1d(np.arange(len(split)), validation), validation
 
 
-def _stratified(labels, n, purpose, seed):
-    """Shuffle by key; the k-th image (k = 0, 1, ...) of a class of N gets the mark (k + 1/2) / N; the n lowest win.
+def stratified_subset(labels, n, *, seed, purpose="stratified subset"):
+    """`n` fixed indices in which each class keeps its share. labels: integer (N,). Returns sorted int64 (n,).
 
-    That is the method of Sainte-Laguë: shares as even as whole numbers allow. Equal marks go by the shuffle.
+    Shuffle by key (seed and purpose); the k-th image (k = 0, 1, ...) of a class of N gets the mark (k + 1/2) / N; the n lowest
+    win. That is the method of Sainte-Laguë: shares as even as whole numbers allow. Equal marks go by the shuffle. Subsets of one
+    key are nested: the n indices are among the n + 1. Raises ValueError unless 1 <= n <= N.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":

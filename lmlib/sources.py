@@ -116,18 +116,11 @@ def read(name, reader, files):
     for path in files:
         if not path.exists():
             raise ValueError(f"{path} is missing and belongs with its neighbours: add it, or take the others away too.")
-    known, of_torchvision = CIFAR[name], reader in (read_folder, read_archive)
-    splits = {}
-    for split, (images, labels) in reader(name, files).items():
-        where = next((path for path in files if split in path.stem), files[0])
-        _check_arrays(where, images, labels, known.shapes[split], len(known.classes))
-        if not of_torchvision:  # of those every byte was checked
-            _check_content(where, content(images, labels.tolist()), known.content[split])
-        splits[split] = images, labels.astype(np.int64)
-    canonical = of_torchvision or all(
-        hashlib.sha256(images).hexdigest()[:16] == known.canonical.get(split) for split, (images, _) in splits.items()
-    )
-    return splits, canonical
+    splits = {split: (images, labels.astype(np.int64)) for split, (images, labels) in reader(name, files).items()}
+    if reader is not read_arrays:
+        return splits, True  # every byte was checked
+    digests = {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()}
+    return splits, digests == CIFAR[name].canonical
 
 
 def read_folder(name, files):
@@ -159,11 +152,32 @@ def _unpickle(record, read_bytes):
 
 def read_arrays(name, files):
     """`<name>_train.npz` and `<name>_test.npz`: `images` uint8 (N, H, W, 3), `labels` integer (N,), in any order."""
-    known = CIFAR[name]
-    return {
-        split: _read_npz(path, known.shapes[split], known.content[split])
-        for split, path in zip(SHAPES, files, strict=True)
-    }
+    return {split: _read_npz(path, CIFAR[name], split) for split, path in zip(SHAPES, files, strict=True)}
+
+
+def _read_npz(path, known, split):
+    """`images` and `labels` of an .npz file, nothing unpickled. Raises ValueError unless they are the published ones."""
+    shape, checksum = known.shapes[split], known.content[split]
+    expected = (
+        f"expected plain arrays `images` uint8 {shape} and `labels` integers {shape[:1]}, {len(known.classes)} classes, with "
+        f"checksum in any order {checksum}; it was not loaded: replace it, or load your own pictures as 'folder:/path'"
+    )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images, labels = file["images"], file["labels"]
+    except UNREADABLE as error:
+        size = path.stat().st_size
+        raise ValueError(f"{path} ({size:,} bytes) is damaged or not an .npz file: {error}; {expected}") from error
+    try:
+        found = content(images, labels.tolist())
+    except (TypeError, ValueError):  # labels that are no bytes, or not one for each image
+        found = "none"
+    if (images.dtype, images.shape, found) != (np.uint8, shape, checksum):
+        raise ValueError(
+            f"{path} holds other images or labels than the published ones: `images` {images.dtype} {images.shape}, `labels` "
+            f"{labels.dtype} {labels.shape}, {len(np.unique(labels))} classes, checksum {found}; {expected}"
+        )
+    return images, labels
 
 
 def read_npm(name, files):
@@ -199,39 +213,3 @@ def content(images, labels):
 def verify_npm(path):
     """Hold the npm package against the integrity string of the registry, the base64 of its sha512. Raises ValueError."""
     verify(path, "sha512", base64.b64decode(NPM_INTEGRITY.removeprefix("sha512-")).hex(), NPM_BYTES)
-
-
-def _read_npz(path, shape, checksum):
-    """`images` and `labels` of an .npz file, as they are, nothing unpickled; `shape` and `checksum` are for the error."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["images"], file["labels"]
-    except UNREADABLE as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size:,} bytes) is damaged or not an .npz file: {error}. Expected: plain arrays "
-            f"`images` uint8 {shape} and `labels` integer {shape[:1]} with checksum in any order {checksum}; it was not "
-            "loaded: replace it or take it away."
-        ) from error
-
-
-def _check_arrays(path, images, labels, shape, n_classes):
-    """Raise ValueError unless images are uint8 of the shape, and labels are whole numbers that name every class."""
-    for key, array, kind, dtype, size in (
-        ("images", images, "uint8", np.uint8, shape),
-        ("labels", labels, "integers", np.integer, shape[:1]),
-    ):
-        if not np.issubdtype(array.dtype, dtype) or array.shape != size:
-            raise ValueError(f"{path}: `{key}` must be {kind} {size}, got {array.dtype} {array.shape}: not loaded.")
-    if not np.array_equal(np.unique(labels), np.arange(n_classes)):
-        raise ValueError(
-            f"{path}: `labels` must be the {n_classes} classes 0 .. {n_classes - 1}, got {len(np.unique(labels))} "
-            f"values from {labels.min()} to {labels.max()}; it was not loaded."
-        )
-
-
-def _check_content(path, found, expected):
-    if found != expected:
-        raise ValueError(
-            f"{path} holds other images or labels than the published ones: checksum in any order {found}, expected "
-            f"{expected}; it was not loaded: replace it, or load your own pictures as 'folder:/path'."
-        )

@@ -369,8 +369,8 @@ def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
         ({"images": np.zeros((50, 32, 32, 3), np.uint8)}, ["other images", "checksum"]),
         ({"labels": np.arange(50) % 10 / 1}, ["integers", "float64"]),
         ({"labels": np.arange(49) % 10}, ["(49,)"]),
-        ({"labels": np.arange(50) % 11}, ["10 classes", "0 to 10"]),
-        ({"labels": np.arange(50) % 9}, ["10 classes", "9 values"]),
+        ({"labels": np.arange(50) % 11}, ["10 classes", "11 classes"]),
+        ({"labels": np.arange(50) % 9}, ["10 classes", "9 classes"]),
         ({"labels": np.arange(50) // 5}, ["other images or labels"]),
     ],
 )
