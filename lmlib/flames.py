@@ -81,16 +81,12 @@ def smooth(histogram, sigmas, enough=30):
 
     sigmas: increasing standard deviations in pixels. From wide to narrow, a finer blur takes over where it holds enough points.
     """
-    spectrum = np.fft.rfft2(histogram)
-    kernels = _gaussians(histogram.shape[-1], sigmas)
-    result = None
-    for sigma, kernel in zip(reversed(sigmas), reversed(kernels), strict=True):
-        finer = np.maximum(np.fft.irfft2(spectrum * kernel, s=histogram.shape[1:]), 0)
-        if result is None:
-            result = finer
-        else:
-            found = result[0] * 4 * np.pi * sigma**2  # points under the finer kernel, as the wider one estimates them
-            result += (found / (found + enough)) * (finer - result)
+    spectra = np.fft.rfft2(histogram) * _gaussians(histogram.shape[-1], sigmas)[:, None]
+    blurred = np.maximum(np.fft.irfft2(spectra, s=histogram.shape[1:]), 0)
+    result = blurred[-1]
+    for sigma, finer in zip(sigmas[-2::-1], blurred[-2::-1], strict=True):
+        found = result[0] * 4 * np.pi * sigma**2  # points under the finer kernel, as the wider one estimates them
+        result += (found / (found + enough)) * (finer - result)
     return result
 
 

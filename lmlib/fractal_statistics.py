@@ -1,6 +1,7 @@
 """What a mixing set looks like in numbers: how its power falls with frequency, how it fills the plane, how it uses the greys."""
 
 import numpy as np
+from scipy import ndimage
 from skimage.measure import block_reduce, shannon_entropy
 
 
@@ -19,9 +20,7 @@ def radial_power_spectrum(image):
     shortest = min(height, width)
     ring = np.rint(radius * shortest).astype(int)
     rings = np.arange(1, (shortest + 1) // 2)
-    totals = np.bincount(ring.ravel(), power.ravel(), minlength=rings[-1] + 1)
-    members = np.bincount(ring.ravel(), minlength=rings[-1] + 1)
-    return rings / shortest, (totals / members)[rings]
+    return rings / shortest, ndimage.mean(power, ring, rings)
 
 
 def spectrum_slope(image):

@@ -6,6 +6,7 @@ variations of Draves and Reckase, "The fractal flame algorithm" (2003).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def iterate(system, points, rng, n_steps):
     with np.errstate(all="ignore"):  # what diverges is refused, or falls outside the frame
         for turn in turns:
             points = np.take(points, shuffle[turn : turn + n_points], axis=1)
-            for k, (start, end) in enumerate(zip([0, *ends], ends)):  # noqa: B905  (N + 1 starts, the last is not needed)
+            for k, (start, end) in enumerate(pairwise([0, *ends])):
                 points[:, start:end] = _move(system, k, points[:, start:end])
             yield points
 

@@ -354,8 +354,7 @@ def test_only_the_published_wheel_is_taken(data, monkeypatch):
     with pytest.raises(ValueError, match="does not hold the five frost photographs"):
         frost.textures()
     with np.load(data / "cache" / "frost" / "textures.npz") as kept:
-        digests = tuple(hashlib.sha256(kept[f"arr_{i}"].tobytes()).hexdigest() for i in range(5))
-    monkeypatch.setattr(frost, "SHA256", digests)
+        monkeypatch.setattr(frost, "SHA256", frost.fingerprint(kept[f"arr_{i}"] for i in range(5)))
     assert [texture.shape for texture in frost.textures()] == [(3, 34, 36)] * 5
 
 
@@ -368,7 +367,7 @@ def test_a_damaged_copy_of_the_photographs_is_fetched_again(data, monkeypatch, d
     monkeypatch.setattr(frost, "fetch", lambda: frost.unpack(path))
     frost.unpack(path)
     with np.load(copy) as kept:
-        monkeypatch.setattr(frost, "SHA256", tuple(hashlib.sha256(kept[key].tobytes()).hexdigest() for key in kept))
+        monkeypatch.setattr(frost, "SHA256", frost.fingerprint(kept.values()))
     copy.write_bytes(damage(copy.read_bytes()))
     with pytest.raises(ValueError, match="does not hold the five frost photographs"):
         frost.textures()

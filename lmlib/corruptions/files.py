@@ -83,7 +83,7 @@ class Benchmark:
         if not keep:
             return make_it()
         key = _origin(self.benchmark, images, self.seed) | {"index": index.tolist(), "severity": severity}
-        key |= {"photographs": frost.fingerprint()} if name == "frost" else {}
+        key |= {"photographs": frost.fingerprint(frost.textures())} if name == "frost" else {}
         return kept(self.folder / "subsets" / f"{name}-{paths.digest_of(key)}.npz", make_it)
 
 
@@ -246,7 +246,7 @@ def _origin(benchmark, images, seed):
 def _describe(path, name):
     with path.open("rb") as file:
         entry = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    return entry | ({"photographs": frost.fingerprint()} if name == "frost" else {})
+    return entry | ({"photographs": frost.fingerprint(frost.textures())} if name == "frost" else {})
 
 
 def _manifest(folder, benchmark, images, seed):

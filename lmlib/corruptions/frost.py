@@ -24,13 +24,7 @@ from lmlib.sources import UNREADABLE
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
 PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"  # the reference never uses frost6.jpg
-SHA256 = (  # of the reduced pictures, (3, height, width) bytes; the second and third photograph are the same picture
-    "77ca81cd1951f6a0cb838affa16fc867275fcf2546883b665b5777a298500232",
-    "52342cb637fc1a4cb611e4bc29858236564d38c68fffa8542f8058d29fb1f415",
-    "52342cb637fc1a4cb611e4bc29858236564d38c68fffa8542f8058d29fb1f415",
-    "37f08609144a952192dd25d9efdde50781d836ff8cda6b2e888a34f437e8e2c9",
-    "da04b9ee8982dcbac5147e5e9594027d566fc184a3cc627338ca65996bd6321a",
-)
+SHA256 = "282708261ab39a0b767f7ce8856841b4be3d19abe0d42f98d9102da9319b8934"  # `fingerprint` of the five, reduced
 
 
 def textures():
@@ -42,9 +36,9 @@ def textures():
     return _read(paths.RAW / "frost", _cached())
 
 
-def fingerprint():
-    """sha256 of the textures in use, for manifests. Raises FileNotFoundError as `textures`."""
-    return hashlib.sha256(b"".join(picture.tobytes() for picture in textures())).hexdigest()
+def fingerprint(pictures):
+    """sha256 over the bytes of textures, one after another: the name of what was made with them."""
+    return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
 
 
 def fetch():
@@ -98,7 +92,7 @@ def _read(own, cached):
             pictures = tuple(archive[f"arr_{i}"] for i in range(5))
     except UNREADABLE:
         pictures = ()
-    if tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures) != SHA256:
+    if fingerprint(pictures) != SHA256:
         raise ValueError(f"{cached} does not hold the five frost photographs: delete it and fetch them again")
     return pictures
 
