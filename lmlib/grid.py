@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pandas as pd
 from tqdm.auto import tqdm
 
-from . import estimate, results, runs
+from . import estimate, paths, results, runs
 from .evaluation import is_complete
 from .profiles import get_profile
 
@@ -82,8 +82,8 @@ def train_one(profile, name, setting):
     """One executed `04-train`, kept in the run's folder. Another grid's work on the same run is waited for, not repeated."""
     from . import notebooks  # seconds of imports, for which a notebook that finds its rows does not wait
 
-    folder = runs.paths.RUNS / name
-    with runs.locked(runs.paths.RUNS / ".grid" / name):
+    folder = paths.RUNS / name
+    with paths.locked(paths.RUNS / ".grid" / name):
         if not is_complete(profile, name):
             folder.mkdir(parents=True, exist_ok=True)
             notebooks.execute("04-train", folder / "train.ipynb", setting, folder / "train.log")

@@ -127,7 +127,7 @@ def refresh(name, parameters, inputs=(), finish=None):
     profile = parameters["profile"]
     folder = paths.CACHE / "executed" / profile
     record, executed, now = folder / f"{name}.json", folder / f"{name}.ipynb", fingerprint(name, parameters, inputs)
-    with runs.locked(folder / ".locks" / name):
+    with paths.locked(folder / ".locks" / name):
         last = last_time(record)
         files = last.get("files") if last.get("fingerprint") == now else None
         if files:

@@ -1,5 +1,6 @@
 """Where things are: one place for every folder and file name, and the one way to write a file."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -47,6 +48,15 @@ def atomic_write(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder):
+    """Hold a folder alone: another process waits here. The lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path, text):

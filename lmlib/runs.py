@@ -7,7 +7,6 @@ data/runs/<name>/config.json              what was set
                  train.ipynb              the executed notebook
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,6 @@ import platform
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -205,15 +203,6 @@ def environment():
     }
 
 
-@contextmanager
-def locked(folder):
-    """Hold a folder alone: another process waits here. The lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def set_aside(folder, reason):
     """Rename a run's folder out of the way, never delete it; raise ValueError that says so and how to go on."""
     aside = folder.with_name(f"{folder.name}.set-aside-{time.time_ns()}")
@@ -243,7 +232,7 @@ def train(config, dataset, method, *, device=None):
     Only one process works on a run; a second one waits and finds it done. Raises ValueError where files of the run are damaged
     (they are set aside) or belong to another configuration, FloatingPointError where the loss is no longer finite.
     """
-    with locked(config.folder):
+    with paths.locked(config.folder):
         check_folder(config)
         checkpoint = config.folder / "checkpoint.safetensors"
         torch.set_num_threads(config.threads)

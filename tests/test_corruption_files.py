@@ -158,7 +158,7 @@ def test_written_files_hold_what_is_made_on_the_fly(data):
     lines = np.load(folder / "lines.npy")
     assert lines.shape == (30, 32, 32, 3)
     found = open_benchmark("cifar_c_bar", dataset(), seed=1)
-    assert set(found.arrays) == {"lines", "ripple"} and found.provenance["lines"] == "generated"
+    assert found.provenance["lines"] == "generated"
     for severity in (1, 5):
         expected = corrupt(IMAGES, "lines", severity=severity, benchmark="cifar_c_bar", seed=1, index=np.arange(6))
         assert np.array_equal(lines[6 * (severity - 1) : 6 * severity], expected.transpose(0, 2, 3, 1))
@@ -168,8 +168,40 @@ def test_written_files_hold_what_is_made_on_the_fly(data):
 def test_written_sequences_hold_what_is_made_on_the_fly():
     write("cifar_p", dataset(), names=["translate"])
     found = open_benchmark("cifar_p", dataset())
-    assert "translate" in found.arrays
     assert np.array_equal(read(found, "translate"), perturb(IMAGES, "translate"))
+
+
+def refuse(*_, **__):
+    raise AssertionError("images were made again")
+
+
+def test_a_whole_test_set_is_made_once_for_every_later_run(monkeypatch):
+    first = read(open_benchmark("cifar_c", dataset()), "glass_blur", 3)
+    monkeypatch.setattr(files, "make", refuse)
+    again = open_benchmark("cifar_c", dataset())
+    assert np.array_equal(read(again, "glass_blur", 3), first)
+    assert np.array_equal(first, corrupt(IMAGES, "glass_blur", severity=3, seed=0, index=np.arange(6)))
+    assert (paths.CACHE / "CIFAR-10-C" / "glass_blur.npy").exists()
+    with pytest.raises(AssertionError, match="made again"):  # another name was not asked for, and so not made
+        read(again, "contrast", 3)
+
+
+def test_a_whole_file_that_was_altered_is_named_and_made_again(capsys):
+    first = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
+    path = paths.CACHE / "CIFAR-10-C-Bar" / "lines.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    assert np.array_equal(read(open_benchmark("cifar_c_bar", dataset()), "lines", 1), first)
+    assert "lines.npy is damaged" in capsys.readouterr().out
+
+
+def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch):
+    monkeypatch.setattr(files, "ROOM", 1e18)
+    found = open_benchmark("cifar_c_bar", dataset())
+    with pytest.warns(UserWarning, match="GB are free: images are made on the fly instead"):
+        made = read(found, "lines", 1)
+    expected = corrupt(IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=0, index=np.arange(6))
+    assert np.array_equal(made, expected)
+    assert not (paths.CACHE / "CIFAR-10-C-Bar").exists()
 
 
 def test_the_manifest_names_recipe_seed_source_and_files():
@@ -191,7 +223,7 @@ def test_a_killed_call_goes_on_with_the_file_it_was_at(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write("cifar_c", dataset(), names=["contrast", "fog"])
     folder = paths.CACHE / "CIFAR-10-C"
-    assert sorted(path.name for path in folder.iterdir()) == ["contrast.npy", "labels.npy", "manifest.json"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == ["contrast.npy", "labels.npy", "manifest.json"]
     before = (folder / "contrast.npy").stat().st_mtime_ns
     monkeypatch.setattr(files, "make", make)
     write("cifar_c", dataset(), names=["contrast", "fog"])
@@ -207,8 +239,12 @@ def test_a_folder_of_another_seed_or_set_is_neither_used_nor_overwritten():
     with pytest.raises(ValueError, match="from other images"):
         write("cifar_c_bar", dataset(images=IMAGES[::-1].copy()), seed=0, names=["lines"])
     assert (folder / "lines.npy").read_bytes() == before
+    found = open_benchmark("cifar_c_bar", dataset(), seed=1)
     with pytest.warns(UserWarning, match="made on the fly instead"):
-        assert not open_benchmark("cifar_c_bar", dataset(), seed=1).arrays
+        made = read(found, "lines", 1)
+    expected = corrupt(IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=1, index=np.arange(6))
+    assert np.array_equal(made, expected)
+    assert (folder / "lines.npy").read_bytes() == before
 
 
 def test_a_folder_with_a_damaged_manifest_is_neither_used_nor_overwritten():
@@ -216,8 +252,9 @@ def test_a_folder_with_a_damaged_manifest_is_neither_used_nor_overwritten():
     (folder / "manifest.json").write_text('{"benchmark": "cif')
     with pytest.raises(ValueError, match="move it away"):
         write("cifar_c_bar", dataset(), names=["lines"])
+    found = open_benchmark("cifar_c_bar", dataset())
     with pytest.warns(UserWarning, match="made on the fly instead"):
-        assert not open_benchmark("cifar_c_bar", dataset()).arrays
+        read(found, "lines", 1)
 
 
 def test_a_sequence_file_is_written_a_chunk_at_a_time(monkeypatch):
@@ -397,7 +434,7 @@ def test_the_manifest_remembers_which_photographs_were_used(data):
         )
     folder = write("cifar_c", dataset(), names=["frost"])
     entry = json.loads((folder / "manifest.json").read_text())["files"]["frost"]
-    assert entry["photographs"] == frost.fingerprint()
+    assert entry["photographs"] == frost.fingerprint(frost.textures())
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------

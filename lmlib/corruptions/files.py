@@ -7,9 +7,12 @@
 
 Layouts are those of the authors: `<name>.npy`, uint8 (5 n, 32, 32, 3) severity by severity with `labels.npy` (5 n,), or
 (n, T, 32, 32, 3) for CIFAR-P. They are memory-mapped; of a sequence file of 952 MB only the chunk in hand is ever in memory.
+What is generated is made once: a whole test set in that layout, too, a subset of it chunk by chunk.
 """
 
 import hashlib
+import math
+import shutil
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +32,7 @@ from lmlib.sources import UNREADABLE
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}  # images at once: 1.5 MB of them, 6 MB of frames
+ROOM = 2e9  # bytes that a whole test set's file leaves free on the disk
 
 
 def folder_name(dataset_name, benchmark):
@@ -43,7 +47,7 @@ class Benchmark:
 
     benchmark: str
     folder: Path  # of what is generated
-    images: np.ndarray  # uint8 (n, 3, 32, 32), the clean test images
+    dataset: object  # whose test images they are made of
     seed: int  # of what is generated
     arrays: dict = field(repr=False)  # name: memory-mapped file, official or ours
     provenance: dict  # name: "official" or "generated", for the names that can be used
@@ -63,7 +67,7 @@ class Benchmark:
         recipe(name, self.benchmark, severity)
         if name in self.missing:
             raise ValueError(f"{name} is left out: {self.missing[name]}")
-        n = len(self.images)
+        n = len(self.dataset.test)
         select = np.arange(n) if select is None else np.asarray(select)
         if (
             select.ndim != 1
@@ -71,14 +75,30 @@ class Benchmark:
             or (select.size and not 0 <= select.min() <= select.max() < n)
         ):
             raise ValueError(f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)")
+        if len(select) == n and name not in self.arrays:
+            self._write(name)
         size = CHUNK[self.benchmark]
         return (self._chunk(name, severity, select[i : i + size], len(select) < n) for i in range(0, len(select), size))
 
+    def _write(self, name):
+        """Write all images under `name` unless they are written; where that cannot be, say why."""
+        shape = array_shape(name, self.benchmark, len(self.dataset.test))
+        try:
+            needed, free = math.prod(shape), shutil.disk_usage(paths.DATA).free
+            if needed + ROOM > free and not (self.folder / f"{name}.npy").exists():
+                raise ValueError(
+                    f"{name} takes {needed / 1e9:.1f} GB in {self.folder}, and {free / 1e9:.1f} GB are free"
+                )
+            write(self.benchmark, self.dataset, seed=self.seed, names=[name])
+            self.arrays[name] = read_array(self.folder / f"{name}.npy", shape)
+        except ValueError as error:
+            warnings.warn(f"{error}: images are made on the fly instead", stacklevel=3)
+
     def _chunk(self, name, severity, index, keep):
         if name in self.arrays:
-            rows = index if severity is None else index + (severity - 1) * len(self.images)
+            rows = index if severity is None else index + (severity - 1) * len(self.dataset.test)
             return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
-        images = self.images[index]
+        images = self.dataset.test.images[index]
         make_it = partial(make, images, name, severity, self.benchmark, seed=self.seed, index=index)
         if not keep:
             return make_it()
@@ -105,8 +125,8 @@ def open_benchmark(benchmark, dataset, *, seed=0):
     """What there is of a benchmark for the test images of a `lmlib.datasets.Dataset`: a `Benchmark`.
 
     First data/raw/<folder>, official (an archive <folder>.tar beside it is verified and unpacked); it must hold the test labels,
-    and a file of it that is missing, short or foreign is left out and named. Without it everything is generated, from the files
-    that `write` left in data/cache/<folder> or on the fly. Frost needs its photographs, fetched where there are none.
+    and a file of it that is missing, short or foreign is left out and named. Without it everything is generated, and kept in
+    data/cache/<folder>. Frost needs its photographs, fetched where there are none.
     What is left out is warned of and stands in `missing`. Raises ValueError for an unknown benchmark, images of another size, or
     a broken archive.
     """
@@ -114,18 +134,16 @@ def open_benchmark(benchmark, dataset, *, seed=0):
     images = dataset.test.images
     if images.shape[1:] != (3, SIZE, SIZE):
         raise ValueError(f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}")
-    official, missing = _official_folder(folder, dataset, benchmark), {}
+    official, arrays, missing = _official_folder(folder, dataset, benchmark), {}, {}
     if official is not None:
         arrays, missing = _read_all(official, NAMES[benchmark], benchmark, len(images))
-    else:
-        arrays = _written(paths.CACHE / folder, benchmark, images, seed)
-        if benchmark == "cifar_c" and "frost" not in arrays and (reason := _no_frost()):
-            missing["frost"] = reason
+    elif benchmark == "cifar_c" and (reason := _no_frost()):
+        missing["frost"] = reason
     origin = "generated" if official is None else "official"
     provenance = {name: origin for name in NAMES[benchmark] if name not in missing}
     for name, reason in missing.items():
         warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
-    return Benchmark(benchmark, paths.CACHE / folder, images, seed, arrays, provenance, missing)
+    return Benchmark(benchmark, paths.CACHE / folder, dataset, seed, arrays, provenance, missing)
 
 
 def array_shape(name, benchmark, n):
@@ -203,29 +221,34 @@ def write(benchmark, dataset, *, seed=0, names=None):
     """Generate a benchmark once and for all into data/cache/<folder>, in the official layout; returns the folder.
 
     Each file appears whole, and is then entered in `manifest.json` (recipe version, seed, sha256 of the clean images and of each
-    file); a call that was killed goes on with the file it was at. names: all of the benchmark by default.
-    Raises ValueError for a folder that holds another recipe, seed or set, and for unknown names; FileNotFoundError for frost
-    without photographs.
+    file); a call that was killed goes on with the file it was at, one that finds a file altered says so and makes it again, and a
+    second call at the same time waits. names: all of the benchmark by default. Raises ValueError for a folder that holds another
+    recipe, seed or set, and for unknown names; FileNotFoundError for frost without photographs.
     """
-    folder = paths.CACHE / folder_name(dataset.name, benchmark)
-    images = dataset.test.images
-    manifest = _manifest(folder, benchmark, images, seed)
-    if manifest is None:
-        raise ValueError(f"{folder} was made by another recipe, with another seed or from other images: move it away")
+    folder, images = paths.CACHE / folder_name(dataset.name, benchmark), dataset.test.images
     names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
-    with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))
-    for name in names:
-        shape, path = array_shape(name, benchmark, len(images)), folder / f"{name}.npy"
-        if name in manifest["files"] and path.exists() and path.stat().st_size == manifest["files"][name]["bytes"]:
-            continue
-        with paths.atomic_write(path) as temporary:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            _fill(array, images, name, benchmark, seed)
-            array.flush()
-            del array
-            manifest["files"][name] = _describe(temporary, name)
-        paths.write_record(folder / "manifest.json", manifest)
+    with paths.locked(folder):
+        manifest = _manifest(folder, benchmark, images, seed)
+        if manifest is None:
+            raise ValueError(
+                f"{folder} was made by another recipe, with another seed or from other images: move it away"
+            )
+        with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))
+        for name in names:
+            path, known = folder / f"{name}.npy", manifest["files"].get(name)
+            if known and path.exists():
+                if _describe(path, name) == known:
+                    continue
+                print(f"{path} is damaged (it is not the manifest's): made again")
+            with paths.atomic_write(path) as temporary:
+                shape = array_shape(name, benchmark, len(images))
+                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _fill(array, images, name, benchmark, seed)
+                array.flush()
+                del array
+                manifest["files"][name] = _describe(temporary, name)
+            paths.write_record(folder / "manifest.json", manifest)
     return folder
 
 
@@ -259,15 +282,3 @@ def _manifest(folder, benchmark, images, seed):
     except ValueError:
         return None
     return manifest if origin.items() <= manifest.items() else None
-
-
-def _written(folder, benchmark, images, seed):
-    """The files that `write` left for these images, recipe and seed: {name: memory-mapped array}."""
-    manifest = _manifest(folder, benchmark, images, seed)
-    if manifest is None:
-        warnings.warn(f"{folder} is of another recipe, seed or set: images are made on the fly instead", stacklevel=3)
-        return {}
-    arrays, reasons = _read_all(folder, manifest["files"], benchmark, len(images))
-    for reason in reasons.values():
-        warnings.warn(f"{reason}: it is made on the fly instead", stacklevel=3)
-    return arrays
