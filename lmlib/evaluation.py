@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from . import metrics, results
+from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
 from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
-from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
+from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
 from .outcomes import (
     SEED,
     attack_outcomes,
@@ -26,32 +27,48 @@ from .outcomes import VERSION as OUTCOMES_VERSION
 from .profiles import get_profile
 
 C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
-BENCHMARKS = {
-    "clean": (clean_outcomes, clean_rows),
-    "c": (corruption_outcomes("cifar_c"), corruption_rows(C_MEANS, C_CORRUPTIONS)),
-    "c_bar": (corruption_outcomes("cifar_c_bar"), corruption_rows({"mce": metrics.mce_c_bar}, C_BAR_CORRUPTIONS)),
-    "p": (perturbation_outcomes, perturbation_rows),
-    "pgd": (attack_outcomes, attack_rows),
-}
-"""Benchmark -> what measures a model on it (a generator of outcomes), and what makes rows of the outcomes."""
+BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
 
 
-def evaluate(model, dataset, *, folder, benchmarks=tuple(BENCHMARKS), subset=None, sequences=None, attacked=None):
+def benchmark_functions(benchmark, severities=SEVERITIES):
+    """What measures a model on a benchmark (a generator of outcomes) and what makes rows of the outcomes."""
+    return {
+        "clean": (clean_outcomes, clean_rows),
+        "c": (
+            corruption_outcomes("cifar_c", C_CORRUPTIONS + C_EXTRA, severities),
+            corruption_rows(C_MEANS, C_CORRUPTIONS, severities),
+        ),
+        "c_bar": (
+            corruption_outcomes("cifar_c_bar", C_BAR_CORRUPTIONS, severities),
+            corruption_rows({"mce": metrics.mce_c_bar}, C_BAR_CORRUPTIONS, severities),
+        ),
+        "p": (perturbation_outcomes, perturbation_rows),
+        "pgd": (attack_outcomes, attack_rows),
+    }[benchmark]
+
+
+def evaluate(
+    model, dataset, *, folder, benchmarks=BENCHMARKS, subset=None, sequences=None, attacked=None, severities=SEVERITIES
+):
     """Measure a model on benchmarks: a list of rows (dicts with results.MEASURED), everything that Table 4 needs for a run.
 
     folder: where outcomes are kept, one file a benchmark, written anew after each corruption; what is there is not measured
     again, so that a call can be interrupted at any moment. subset, sequences, attacked: how many stratified test images for C and
-    C-bar, P, PGD (None: all; clean is always measured on all). Raises ValueError where the logits hold NaN (the network
-    diverged), and for unknown words.
+    C-bar, P, PGD (None: all; clean is always measured on all). Severities other than all five are another quantity, and the
+    subset's name says so. Raises ValueError where the logits hold NaN (the network diverged), and for unknown words.
     """
     sizes, rows, errors = subset_sizes(subset, sequences, attacked), [], {}
     for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
         images = test_subset(dataset, sizes[benchmark])
-        measure, make_rows = BENCHMARKS[benchmark]
-        kept = folder / f"{benchmark}.npz"
-        outcomes = resumed(partial(measure, model, dataset, images), kept, benchmark, images.name, dataset)
+        name = images.name
+        if tuple(severities) != SEVERITIES and benchmark in ("c", "c_bar"):
+            name += f", severities {', '.join(map(str, severities))} alone"
+        measure, make_rows = benchmark_functions(benchmark, severities)
+        outcomes = resumed(
+            partial(measure, model, dataset, images), folder / f"{benchmark}.npz", benchmark, name, dataset
+        )
         source = " and ".join(sorted({str(value) for value in parts(outcomes, "source").values()})) or dataset.source
-        columns = {"benchmark": benchmark, "subset": images.name, "source": source}
+        columns = {"benchmark": benchmark, "subset": name, "source": source}
         columns |= {"version": VERSION, "recipes": RECIPES_VERSION}
         rows += [columns | one for one in make_rows(outcomes)]
         errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in parts(outcomes, "correct").items()}

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 
 from . import metrics
-from .corruptions import SEVERITIES
 from .names import PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .outcomes import SEED, parts
 from .statistics import bootstrap_interval
@@ -47,7 +46,7 @@ def clean_rows(outcomes):
     return rows + [row(name, value, n=len(labels)) for name, value in values.items()]
 
 
-def corruption_rows(means, names):
+def corruption_rows(means, names, severities):
     """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
 
     means: measure -> function of {corruption: error per severity}; names: those that the calibration is averaged over.
@@ -59,7 +58,7 @@ def corruption_rows(means, names):
         rows = [
             row("error", value, corruption=name, severity=severity, n=n)
             for name, values in errors.items()
-            for severity, value in zip(SEVERITIES, values, strict=True)
+            for severity, value in zip(severities, values, strict=True)
         ]
         for measure, mean in means.items():
             value = mean(errors)

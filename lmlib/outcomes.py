@@ -12,7 +12,6 @@ import torch
 from tqdm.auto import tqdm
 
 from . import attacks, metrics, paths
-from .corruptions import NAMES, SEVERITIES
 from .corruptions.files import open_benchmark
 from .datasets import stratified_subset
 from .names import PERTURBATIONS_PAPER
@@ -46,14 +45,14 @@ def clean_outcomes(model, dataset, subset, done):
         yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
 
 
-def corruption_outcomes(benchmark):
+def corruption_outcomes(benchmark, names, severities):
     """Outcomes of CIFAR-C or C-bar: for each corruption confidence float32 and correct bool (S, n), NLL and Brier (S,)."""
 
     def measure(model, dataset, subset, done):
         images, labels = open_benchmark(benchmark, dataset), dataset.test.labels[subset.index]
-        for name in names_left(images.names, NAMES[benchmark], done, benchmark):
+        for name in names_left(images.names, names, done, benchmark):
             levels = []
-            for severity in SEVERITIES:
+            for severity in severities:
                 chunks = images.chunks(name, severity, subset.index)
                 logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
                 confidence, correct = metrics.confidence_and_correct(logits, labels)

@@ -129,22 +129,15 @@ def test_a_mean_without_frost_is_over_14_and_says_so(constant_rows):
 
 def test_missing_frost_is_warned_of(root):
     with pytest.warns(UserWarning, match="frost is left out, a mean is over the others only"):
-        measured(root, benchmarks=["c"], subset=10)
+        measured(root, benchmarks=["c"], severities=(3,), subset=10)
 
 
 def test_with_frost_the_mean_is_over_15(root):
     (paths.RAW / "frost").mkdir(parents=True)
     for n in range(1, 6):
         Image.fromarray(np.full((200, 200, 3), 40 * n, np.uint8)).save(paths.RAW / "frost" / f"frost{n}.png")
-    rows = measured(root, benchmarks=["c"], subset=10)
+    rows = measured(root, benchmarks=["c"], severities=(3,), subset=10)
     assert found(rows, "c", "mce")["over"] == 15 and found(rows, "c", "error", corruption="frost", severity=3)
-
-
-def test_the_measures_of_single_corruptions_have_other_names_than_the_means(constant_rows):
-    single, means = (
-        {row["measure"] for row in constant_rows if bool(row["corruption"]) == one} for one in (True, False)
-    )
-    assert single == {"error", "flip_probability", "top5_distance"} and not single & means
 
 
 def test_every_benchmark_has_rows_with_the_measured_columns(constant_rows):
@@ -234,13 +227,18 @@ def test_sequences_and_attacks_resume_too(root, benchmark, calls):
     assert rows == evaluate(undisturbed, DATA, folder=root / "undisturbed", benchmarks=[benchmark], **SMALL)
 
 
-def test_outcomes_of_another_subset_are_measured_again_and_that_is_said(root, capsys):
+@pytest.mark.parametrize(
+    "change",
+    [{"subset": 10}, {"severities": (1, 3, 5)}],
+    ids=str,
+)
+def test_outcomes_of_another_subset_are_measured_again_and_that_is_said(root, capsys, change):
     measured(root, benchmarks=["c_bar"])
     model = Reader()
-    rows = measured(root, model, benchmarks=["c_bar"], subset=10)
-    assert model.calls == 10 * 5
+    rows = measured(root, model, benchmarks=["c_bar"], **change)
+    assert model.calls == 10 * len(change.get("severities", range(5)))
     assert "c_bar.npz is of another recipe or subset: measured again" in capsys.readouterr().out
-    assert found(rows, "c_bar", "mce")["n"] == 10
+    assert found(rows, "c_bar", "mce")["n"] == change.get("subset", 20)
 
 
 @pytest.mark.parametrize("name", ["OUTCOMES_VERSION", "RECIPES_VERSION", "SEED"])
@@ -300,6 +298,13 @@ def test_damaged_outcomes_are_named_and_measured_again(root, tmp_path, capsys, d
     assert measured(root, model, benchmarks=["clean"]) == rows
     said = capsys.readouterr().out
     assert model.calls == 1 and "clean.npz is damaged (" in said and "measured again" in said
+
+
+def test_three_severities_are_another_quantity_and_say_so(root):
+    rows = measured(root, benchmarks=["clean", "c_bar"], severities=(1, 3, 5))
+    assert found(rows, "c_bar", "mce")["subset"] == "20 stratified test images, severities 1, 3, 5 alone"
+    assert found(rows, "clean", "clean_error")["subset"] == "all 40 test images"
+    assert {row["severity"] for row in rows if row["measure"] == "error"} == {1, 3, 5}
 
 
 def test_the_subset_is_fixed_and_stratified():
@@ -367,11 +372,8 @@ def test_a_profile_says_how_many_images_are_measured():
 
 
 def test_the_extra_corruptions_never_count_in_an_mce(root):
-    rows = measured(root, benchmarks=["c"])
-    errors = [row for row in rows if row["measure"] == "error"]
-    by_name = {
-        one["corruption"]: [row["value"] for row in errors if row["corruption"] == one["corruption"]] for one in errors
-    }
+    rows = measured(root, benchmarks=["c"], severities=(3,))
+    by_name = {row["corruption"]: row["value"] for row in rows if row["measure"] == "error"}
     assert set(C_EXTRA) <= set(by_name)
     counted = [by_name[name] for name in C_CORRUPTIONS if name in by_name]
     assert found(rows, "c", "mce")["value"] == pytest.approx(np.mean(counted))
