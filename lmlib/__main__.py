@@ -74,13 +74,12 @@ def check_room():
 def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
-    from . import grid, notebooks, report, results, runs  # heavy: after the words were checked
+    from . import grid, notebooks, results, runs  # heavy: after the words were checked
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     settings = study_settings(profile)
     foreseen = grid.foresee(settings, jobs=jobs)
-    export = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
     sizes, shown = PROFILES[profile], run_settings(profile)
     own = {
         "01-covariance": {"dataset": sizes.datasets[0]},
@@ -95,11 +94,14 @@ def study(profile, jobs):
             own["05-evaluate"] = {"run": runs.resolve(**shown)[0].name}
             times[f"{len(names)} runs"] = time.time() - tick, time.time() - tick > 1
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
-        if name == "16-report":  # it shows what the others made
+        finish = None
+        if name == "16-report":  # it shows what the others made, and cannot export itself
+            from . import report  # 35 MB that would lie beside the trainings
+
+            finish = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
             inputs += [file for other in NOTEBOOKS[:-1] for file in notebooks.made_by(other, profile)]
             inputs += paths.PUBLISHED.iterdir()
         print(f"{name} ...", end=" ", flush=True)
-        finish = export if name == "16-report" else None  # an executed notebook cannot export itself
         times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs, finish)
         print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
     print_summary(profile, times, time.time() - start)
