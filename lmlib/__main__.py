@@ -71,9 +71,19 @@ def check_room():
         raise ValueError(f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1 GB")
 
 
+def check_notebooks():
+    """Raise ValueError unless the study's notebooks are there, one a number: a copy would draw over the figures."""
+    numbers = [name[:2] for name in NOTEBOOKS]
+    if doubled := [name for name in NOTEBOOKS if numbers.count(name[:2]) > 1]:
+        raise ValueError(f"{paths.NOTEBOOKS} holds {' and '.join(doubled)}: one notebook a number, move copies away")
+    if absent := [name for name in STUDY if not (paths.NOTEBOOKS / f"{name}.ipynb").exists()]:
+        raise ValueError(f"{paths.NOTEBOOKS} lacks {', '.join(absent)}: `git checkout notebooks` brings them back")
+
+
 def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
+    check_notebooks()
     from . import grid, notebooks, results, runs  # heavy: after the words were checked
 
     start, times = time.time(), {}
@@ -99,7 +109,7 @@ def study(profile, jobs):
             from . import report  # 35 MB that would lie beside the trainings
 
             finish = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
-            inputs += [file for other in NOTEBOOKS[:-1] for file in notebooks.made_by(other, profile)]
+            inputs += [file for other in NOTEBOOKS if other < name for file in notebooks.made_by(other, profile)]
             inputs += paths.PUBLISHED.iterdir()
         print(f"{name} ...", end=" ", flush=True)
         times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs, finish)

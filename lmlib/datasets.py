@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 from tqdm.auto import tqdm
 
 from lmlib import paths, sources
@@ -88,7 +87,8 @@ def digits():
     exact, the same on every machine.
     Source: UCI "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak), test part.
     """
-    from sklearn.datasets import load_digits  # takes a second, needed here only
+    from scipy import ndimage  # these two are not in the bare package, and needed here only
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     large = ndimage.zoom(bunch.images, (1, 4, 4), order=1, mode="nearest", grid_mode=True)

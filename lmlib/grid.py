@@ -20,12 +20,12 @@ def default_jobs(profile):
 
 
 def foresee(settings, *, jobs=None):
-    """Check all settings and print how long their training will take, before a mixing set is made; whether runs are missing."""
+    """Check all settings and print how long their training will take, before a mixing set is made; how many runs are missing."""
     profile = settings[0]["profile"]
     missing = estimate.surely_missing(profile, settings)
     if missing:
         estimate.announce(profile, missing, jobs=jobs or default_jobs(profile))
-    return bool(missing)
+    return len(missing)
 
 
 def ensure(settings, *, jobs=None, foreseen=None):
@@ -41,7 +41,7 @@ def ensure(settings, *, jobs=None, foreseen=None):
     missing = {name: setting for name, setting in named.items() if not is_complete(profile, name)}
     if missing:
         jobs = jobs or default_jobs(profile)
-        if not foreseen:  # rows are there, but of another mixing set or version
+        if len(missing) > foreseen:  # rows are there, but of another mixing set or version
             estimate.announce(profile, list(missing.values()), jobs=jobs)
         train_missing(profile, missing, jobs)
     return list(named)

@@ -33,9 +33,16 @@ def compare_pairs(pairs):
             found = {"ours_mean": np.mean(list(ours.values())), "reference_mean": np.mean(list(reference.values()))}
             found |= paired_difference(ours, reference)._asdict()
         records.append(labels | found)
-    table = pd.DataFrame(records).reindex(columns=[*pairs[0][0], *NUMBERS])
-    table["p_holm"] = table[table["n"] > 1].groupby("family")["p_value"].transform(holm)
-    return table.assign(holds=table["p_holm"] < 0.05)
+    return adjusted(pd.DataFrame(records).reindex(columns=[*pairs[0][0], *NUMBERS]))
+
+
+def adjusted(table):
+    """Differences with p_holm, adjusted within each `family` over those of two seeds or more, and `holds`.
+
+    Tables of `compare_pairs` that share a family are adjusted together, once they stand below one another.
+    """
+    p_holm = table[table["n"] > 1].groupby("family")["p_value"].transform(holm)
+    return table.assign(p_holm=p_holm, holds=p_holm.reindex(table.index) < 0.05)
 
 
 def differences(rows, columns, by, pairs):

@@ -141,10 +141,10 @@ def check(*, profile, dataset, method, parameters=None, loss=None, fractals=None
     if loss == "oe" and not hasattr(row.build, "outliers"):
         raise ValueError(f"the loss oe needs a method that draws outliers, which {method} does not: use the method oe")
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
-    data = dataset_of(dataset)
-    config = RunConfig(
-        dataset=data.name,
-        dataset_hash=data.hash,
+    n_fractals = check_whole("n_fractals", n_fractals or profile.n_fractals, 1, 10**6)
+    config = RunConfig(  # which checks its numbers, before a dataset is fetched
+        dataset=dataset,
+        dataset_hash="",
         method=method,
         parameters=own_parameters(parameters, row.settings),
         mixing=None,
@@ -154,10 +154,12 @@ def check(*, profile, dataset, method, parameters=None, loss=None, fractals=None
         compile=profile.compile,
         **others,
     )
+    data = dataset_of(dataset)
+    config = replace(config, dataset=data.name, dataset_hash=data.hash)
     models.check_network(config.network, data.image_size)
     config.training_index(data)
     stand_in(config, data)
-    wanted = (n_fractals or profile.n_fractals, data.image_size, fractals == "colour")
+    wanted = (n_fractals, data.image_size, fractals == "colour")
     return config, data, wanted if row.needs_mixing_set else None
 
 
@@ -307,10 +309,11 @@ def finished(name):
 
 def read_config(name):
     """The `RunConfig` of a run by name. Raises ValueError where there is none, with the nearest name, or its file is damaged."""
+    known = recorded(name, "config.json", "config")
     try:
-        return RunConfig(**recorded(name, "config.json", "config"))
-    except TypeError as error:
-        raise ValueError(f"{paths.RUNS / name / 'config.json'} is damaged ({error})") from error
+        return RunConfig(**known)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"run {name}: its config.json is damaged or was never written ({error})") from error
 
 
 def history_of(name):

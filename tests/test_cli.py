@@ -153,6 +153,19 @@ def test_every_notebook_is_part_of_the_study():
     numbered = [path.stem for path in sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))]
     assert list(cli.NOTEBOOKS) == numbered
     assert set(profiles.STUDY) <= set(numbered)
+    assert [name[:2] for name in numbered] == [f"{n:02}" for n in range(1, 17)]
+
+
+def test_a_copy_of_a_notebook_is_refused_before_any_work(root, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "NOTEBOOKS", ("03-layermix", "03-layermix-Copy1", "04-train"))
+    assert cli.main(["quick"]) == 1
+    assert "holds 03-layermix and 03-layermix-Copy1: one notebook a number" in capsys.readouterr().err
+
+
+def test_a_notebook_that_is_not_there_is_named_before_any_work(root, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "NOTEBOOKS", root)
+    assert cli.main(["quick"]) == 1
+    assert "lacks 06-comparison" in capsys.readouterr().err
 
 
 def children_of(pid):

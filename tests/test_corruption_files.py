@@ -201,7 +201,26 @@ def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypat
         made = read(found, "lines", 1)
     expected = corrupt(IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=0, index=np.arange(6))
     assert np.array_equal(made, expected)
-    assert not (paths.CACHE / "CIFAR-10-C-Bar").exists()
+    assert not list((paths.CACHE / "CIFAR-10-C-Bar").iterdir())
+
+
+def test_a_write_that_fails_is_said_and_the_images_are_made_on_the_fly(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    found = open_benchmark("cifar_c_bar", dataset())
+    monkeypatch.setattr(files, "write", full)
+    with pytest.warns(UserWarning, match="No space left on device: images are made on the fly instead"):
+        made = read(found, "lines", 1)
+    assert made.shape == (6, 3, 32, 32)
+
+
+def test_what_a_killed_call_left_in_part_goes():
+    left = paths.CACHE / "CIFAR-10-C-Bar" / ".lines.npy.abc.part"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    write("cifar_c_bar", dataset(), names=["lines"])
+    assert not left.exists()
 
 
 def test_the_manifest_names_recipe_seed_source_and_files():
@@ -250,7 +269,7 @@ def test_a_folder_of_another_seed_or_set_is_neither_used_nor_overwritten():
 def test_a_folder_with_a_damaged_manifest_is_neither_used_nor_overwritten():
     folder = write("cifar_c_bar", dataset(), names=["lines"])
     (folder / "manifest.json").write_text('{"benchmark": "cif')
-    with pytest.raises(ValueError, match="move it away"):
+    with pytest.raises(ValueError, match=r"manifest.json is damaged .*: move .*CIFAR-10-C-Bar away"):
         write("cifar_c_bar", dataset(), names=["lines"])
     found = open_benchmark("cifar_c_bar", dataset())
     with pytest.warns(UserWarning, match="made on the fly instead"):

@@ -74,3 +74,13 @@ def test_what_holds_is_corrected_for_the_whole_table():
 def test_nothing_to_compare_is_an_empty_table():
     found = differences(frame({"a": {0: 0.1}, "b": {1: 0.2}}), [CLEAN])
     assert found.empty and wide(found).empty
+
+
+def test_tables_of_one_family_are_adjusted_together_by_hand():
+    first = differences(frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.11, 1: 0.23, 2: 0.32}}), [CLEAN])
+    second = differences(frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.20, 1: 0.31, 2: 0.42}}, MCE), [MCE])
+    single = differences(frame({"a": {0: 0.1}, "b": {0: 0.2}}, MT5D), [MT5D])
+    together = paired.adjusted(pd.concat([first, second, single], ignore_index=True))
+    p = [first["p_value"].item(), second["p_value"].item()]
+    assert p[1] < p[0] and together["p_holm"].tolist()[:2] == pytest.approx([max(p[0], 2 * p[1]), 2 * p[1]])
+    assert pd.isna(together["p_holm"].iloc[2]) and together["holds"].tolist() == [False, True, False]

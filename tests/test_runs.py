@@ -370,3 +370,17 @@ def test_a_damaged_configuration_is_named_when_it_is_read(own_run, content):
     (own_run.config.folder / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         runs.read_config(own_run.config.name)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"n_fractals": -3}, {"batch_size": 0}, {"learning_rate": 0}], ids=str)
+def test_numbers_out_of_range_are_refused_before_a_dataset_is_fetched(root, monkeypatch, wrong):
+    monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the dataset was asked for"))
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        runs.check(**TINY | {"dataset": "cifar10"} | wrong)
+
+
+def test_a_number_out_of_range_in_a_configuration_names_the_run(own_run):
+    file = own_run.config.folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"epochs": 0}))
+    with pytest.raises(ValueError, match=f"run {own_run.config.name}: its config.json is damaged"):
+        runs.read_config(own_run.config.name)

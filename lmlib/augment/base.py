@@ -34,7 +34,10 @@ class Augmentation:
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
     def apply(self, images, params):
-        """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype and device. Pure."""
+        """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype and device. Pure.
+
+        No gradient flows back through it.
+        """
         check_layout(images)
         n = max(1, len(images)) if images.is_cuda else piece_size(*images.shape[-2:])
         done = torch.empty_like(images, memory_format=torch.contiguous_format)

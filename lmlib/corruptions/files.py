@@ -84,14 +84,15 @@ class Benchmark:
         """Write all images under `name` unless they are written; where that cannot be, say why."""
         shape = array_shape(name, self.benchmark, len(self.dataset.test))
         try:
-            needed, free = math.prod(shape), shutil.disk_usage(paths.DATA).free
+            self.folder.mkdir(parents=True, exist_ok=True)
+            needed, free = math.prod(shape), shutil.disk_usage(self.folder).free
             if needed + ROOM > free and not (self.folder / f"{name}.npy").exists():
                 raise ValueError(
                     f"{name} takes {needed / 1e9:.1f} GB in {self.folder}, and {free / 1e9:.1f} GB are free"
                 )
             write(self.benchmark, self.dataset, seed=self.seed, names=[name])
             self.arrays[name] = read_array(self.folder / f"{name}.npy", shape)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             warnings.warn(f"{error}: images are made on the fly instead", stacklevel=3)
 
     def _chunk(self, name, severity, index, keep):
@@ -229,10 +230,8 @@ def write(benchmark, dataset, *, seed=0, names=None):
     names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
     with paths.locked(folder):
         manifest = _manifest(folder, benchmark, images, seed)
-        if manifest is None:
-            raise ValueError(
-                f"{folder} was made by another recipe, with another seed or from other images: move it away"
-            )
+        for left in folder.glob(".*.npy.*.part"):  # by a call that was killed: nobody else writes here
+            left.unlink()
         with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))
         for name in names:
@@ -240,25 +239,27 @@ def write(benchmark, dataset, *, seed=0, names=None):
             if known and path.exists():
                 if _describe(path, name) == known:
                     continue
-                print(f"{path} is damaged (it is not the manifest's): made again")
+                print(
+                    f"{path} is damaged, or of other photographs than there are (it is not the manifest's): made again"
+                )
             with paths.atomic_write(path) as temporary:
-                shape = array_shape(name, benchmark, len(images))
-                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                _fill(array, images, name, benchmark, seed)
-                array.flush()
-                del array
+                with temporary.open("wb") as file:
+                    shape = array_shape(name, benchmark, len(images))
+                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                    for made in _in_order(images, name, benchmark, seed):
+                        file.write(made.tobytes())
                 manifest["files"][name] = _describe(temporary, name)
             paths.write_record(folder / "manifest.json", manifest)
     return folder
 
 
-def _fill(array, images, name, benchmark, seed):
-    size, n = CHUNK[benchmark], len(images)
-    parts = list(product(enumerate(LEVELS[benchmark]), range(0, n, size)))
-    for (row, severity), start in tqdm(parts, desc=name, leave=False):
-        index = np.arange(start, min(start + size, n))
-        made = make(images[index], name, severity, benchmark, seed=seed, index=index)
-        array[row * n + index] = np.moveaxis(made, -3, -1)
+def _in_order(images, name, benchmark, seed):
+    """The rows of the file of `name`, chunk by chunk: uint8 (b, 32, 32, 3), or (b, T, 32, 32, 3)."""
+    starts = range(0, len(images), CHUNK[benchmark])
+    for severity, start in tqdm(list(product(LEVELS[benchmark], starts)), desc=name, leave=False):
+        index = np.arange(start, min(start + CHUNK[benchmark], len(images)))
+        yield np.moveaxis(make(images[index], name, severity, benchmark, seed=seed, index=index), -3, -1)
 
 
 def _origin(benchmark, images, seed):
@@ -273,12 +274,12 @@ def _describe(path, name):
 
 
 def _manifest(folder, benchmark, images, seed):
-    """What `write` noted in a folder, or the beginning of it; None where that is of another recipe, seed or set, or damaged."""
+    """What `write` noted in a folder, or the beginning of it. Raises ValueError where that is damaged, or of other images."""
     path, origin = folder / "manifest.json", _origin(benchmark, images, seed)
-    if not path.exists():
-        return origin | {"files": {}}
     try:
-        manifest = paths.read_record(path)
-    except ValueError:
-        return None
-    return manifest if origin.items() <= manifest.items() else None
+        manifest = paths.read_record(path) if path.exists() else origin | {"files": {}}
+    except ValueError as error:
+        raise ValueError(f"{error}: move {folder} away") from error
+    if not origin.items() <= manifest.items():
+        raise ValueError(f"{folder} was made by another recipe, with another seed or from other images: move it away")
+    return manifest
