@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-# Freed memory stays with the process: without this glibc gives it back after every training step and faults it in again.
-export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824
+# The bench times training steps as the study takes them: see KEEPS_MEMORY in lmlib/notebooks.py.
+[ "${1:-}" != bench ] || export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 [ -t 2 ] || export TQDM_MININTERVAL=10 # in a log a line now and then
 

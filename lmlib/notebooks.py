@@ -17,6 +17,10 @@ from . import fractals, paths, runs
 from .errors import check_name
 
 
+KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
+"""Environment of a process that trains: without it glibc gives freed memory back after every step and faults it in again."""
+
+
 class NotebookFailed(RuntimeError):
     """A notebook did not run to its end; the message names the notebook, the cell, the error and the log."""
 
@@ -51,7 +55,7 @@ def execute(name, output, parameters, log):
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
     with log.open("w") as file:
         streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, **streams, env=os.environ | quiet)
+        process = subprocess.Popen(command, **streams, env=os.environ | quiet | KEEPS_MEMORY)
         try:
             status = process.wait()
         finally:  # also after Ctrl-C: the kernel ends with its parent

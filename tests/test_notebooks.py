@@ -24,7 +24,7 @@ from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
 from lmlib.checkpoints import load_checkpoint, save_checkpoint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
-from lmlib.notebooks import NotebookFailed, execute, fingerprint, modules_used, refresh
+from lmlib.notebooks import KEEPS_MEMORY, NotebookFailed, execute, fingerprint, modules_used, refresh
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 METHOD_ORDER = profiles.EVERY_METHOD
@@ -470,6 +470,17 @@ def test_a_notebook_that_fails_keeps_the_last_good_copy(own_notebooks, root):
     with pytest.raises(NotebookFailed, match="ValueError: no"):
         execute("20-fails", root / "20-fails.ipynb", {}, root / "20.log")
     assert (root / "20-fails.ipynb").read_text() == "the last good copy"
+
+
+def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
+    own_notebooks(
+        "20-says", "import os\nprint('found', *(os.environ[name] for name in os.environ if 'MALLOC_' in name))"
+    )
+    execute("20-says", root / "20-says.ipynb", {}, root / "20.log")
+    assert all(value in (root / "20.log").read_text() for value in KEEPS_MEMORY.values())
+    assert (
+        " ".join(f"{name}={value}" for name, value in KEEPS_MEMORY.items()) in (paths.SOURCE / "run_all.sh").read_text()
+    )
 
 
 def test_a_kernel_that_is_killed_is_a_failed_notebook(own_notebooks, root):
