@@ -16,7 +16,6 @@ import papermill
 from . import fractals, paths, runs
 from .errors import check_name
 
-
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
 """Environment of a process that trains: without it glibc gives freed memory back after every step and faults it in again."""
 

@@ -479,7 +479,8 @@ def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
     execute("20-says", root / "20-says.ipynb", {}, root / "20.log")
     assert all(value in (root / "20.log").read_text() for value in KEEPS_MEMORY.values())
     assert (
-        " ".join(f"{name}={value}" for name, value in KEEPS_MEMORY.items()) in (paths.SOURCE / "run_all.sh").read_text()
+        " ".join(f"{name}={value}" for name, value in KEEPS_MEMORY.items())
+        in (Path(__file__).parent.parent / "run_all.sh").read_text()
     )
 
 
