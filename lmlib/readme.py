@@ -19,7 +19,7 @@ def section(profile):
     rows = rows[own & rows["parameters"].eq("{}") & rows["n_train"].isna()]
     rows = rows.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
     text = []
-    for _, group in rows.groupby(["dataset", "network", "epochs"], sort=False):
+    for _, group in rows.groupby(["dataset", "network", "epochs"]):
         found = tables.cells(group, COLUMNS, profile=profile, by=("method", "loss"))
         text.append(f"**{tables.title(found, 'Results', profile=profile)}**")
         text.append(markdown_table(tables.wide(found).xs("ours", axis=1, level=1)))
