@@ -65,7 +65,7 @@ def hash_mask(key, keep, shape):
     fold(h, 16, shifted)
     # Signed words are uniform on [-2**31, 2**31); a threshold in float64 has every bit of `keep`.
     threshold = (keep.double() * 2.0**32 - 2.0**31).clamp_(max=2.0**31 - 1).to(torch.int32)
-    return h.lt_(threshold[:, None]).to(torch.float32).view(-1, *shape)
+    return shifted.view(torch.float32).copy_(h.lt_(threshold[:, None])).view(-1, *shape)
 
 
 @lru_cache(maxsize=8)
@@ -99,8 +99,7 @@ def apply_blends(image, other, kind, a, b, keep, key, clip=True):
     image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W), in [0, 1] if `clip`.
     """
     everyone = np.arange(len(kind))
-    done = torch.empty_like(image, memory_format=torch.contiguous_format)
-    return blend_into(done, everyone, (image, everyone), (other, everyone), kind, a, b, keep, key, clip=clip)
+    return blend_into(None, everyone, (image, everyone), (other, everyone), kind, a, b, keep, key, clip=clip)
 
 
 def blend_into(done, place, image, other, kind, *drawn, clip=True):

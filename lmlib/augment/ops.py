@@ -121,7 +121,7 @@ def posterize(images, level):
 def solarize(images, level):
     """Invert the values at or above the threshold `level`."""
     inverted = torch.ge(images, per_image(level), out=torch.empty_like(images))  # 0 or 1: bool masks are slow on a CPU
-    return (images - inverted).abs_()
+    return torch.sub(images, inverted, out=inverted).abs_()
 
 
 def equalize(images, level):
@@ -224,8 +224,7 @@ def apply_operations(table, images, chosen, op, level):
     table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
     level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W).
     """
-    done = images.new_empty(len(chosen), *images.shape[1:])
-    return operate_into(table, done, np.arange(len(chosen)), (images, chosen), op, level)
+    return operate_into(table, None, np.arange(len(chosen)), (images, chosen), op, level)
 
 
 def operate_into(table, done, place, images, op, level):
@@ -236,15 +235,18 @@ def operate_into(table, done, place, images, op, level):
 def by_kind(functions, kind, done, place, pictures, *drawn):
     """`done` with row place[k] written by `functions[kind[k]]`, for each sample k; a function is called once, for all of its kind.
 
-    kind, place: int (N,); done: (B, 3, H, W), B >= N; pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is
-    the sample's; drawn: what else a function gets, (N,). All but the tensors of images are NumPy arrays.
+    kind, place: int (N,); done: (B, 3, H, W), B >= N, or None for a new one, written in order; pictures: pairs of a tensor
+    (M, C, H, W) and int (N,), which of its rows is the sample's; drawn: what else a function gets, (N,). All but the tensors of
+    images are NumPy arrays.
     """
-    kinds = set(kind.tolist())
+    kinds, (first, _) = set(kind.tolist()), pictures[0]
+    if done is None and len(kinds) != 1:
+        done = first.new_empty(len(kind), *first.shape[1:])
     for k in kinds:
         alike = (kind == k).nonzero()[0] if len(kinds) > 1 else slice(None)
         rows = (take(images, where[alike]) for images, where in pictures)
-        changed = functions[k](*rows, *(to_device(part[alike], done.device) for part in drawn))
-        done = put(done, place[alike], changed)
+        changed = functions[k](*rows, *(to_device(part[alike], first.device) for part in drawn))
+        done = changed if done is None else put(done, place[alike], changed)
     return done
 
 
