@@ -2,6 +2,7 @@ import os
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -178,6 +179,16 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
 def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
     monkeypatch.setattr(runs, "mixing_set_of", lambda *_: pytest.fail("a mixing set was made"))
     assert 0 < estimate.seconds_per_step(TINY | {"batch_size": 50}, 0.01) < 10
+
+
+@pytest.mark.parametrize(
+    ("moments", "found"),
+    [([0, 20], 20), ([0, 5, 6, 7, 8, 21], 4)],  # a first step that takes the budget; a slow first one, then four in 16 s
+)
+def test_the_first_step_counts_only_where_it_takes_the_whole_budget(moments, found, monkeypatch):
+    clock = iter(moments)
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert estimate.seconds_per_step(TINY | {"batch_size": 10}, budget=15) == found
 
 
 def test_quick_has_at_most_24_runs_on_embedded_data_with_every_method_of_table_3(root, monkeypatch):
