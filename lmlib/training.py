@@ -102,10 +102,8 @@ class Trainer:
 
     def __init__(self, config, dataset, method, device="cpu"):
         self.config, self.device = config, torch.device(device)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = (
-            True,
-            False,
-        )  # the same kernels after a restart
+        torch.backends.cudnn.deterministic = True  # the same kernels after a restart
+        torch.backends.cudnn.benchmark = False
         images, labels = (
             torch.from_numpy(part).to(self.device) for part in (dataset.train.images, dataset.train.labels)
         )
