@@ -213,10 +213,11 @@ def test_another_index_gives_other_draws():
 @pytest.mark.parametrize("size", [(32, 32), (31, 45), (7, 5)])
 @pytest.mark.parametrize("ops", OPS)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_same_keys_same_bytes_for_any_batch_size_and_order(size, ops, dtype):
+@pytest.mark.parametrize("shared", [True, False])
+def test_same_keys_same_bytes_for_any_batch_size_and_order(size, ops, dtype, shared):
     images, index = batch(61, size)
     images = images if dtype == torch.uint8 else images.float() / 255
-    method = LayerMix(COLOUR, ops=ops)
+    method = LayerMix(COLOUR, ops=ops, shared=shared)
     together = method(images, **KEYS, index=index)
     for n in (1, 2, 7, 16):
         parts = [method(images[k : k + n], **KEYS, index=index[k : k + n]) for k in range(0, 61, n)]

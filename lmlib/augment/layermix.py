@@ -7,8 +7,8 @@ import numpy as np
 from ..errors import check_name
 from ..random import integers, words_of
 from .base import Augmentation, MixingImages, Params, Window, check_range
-from .blend import BLENDS, PROBABILITIES, apply_blends, blend_into, draw_weights
-from .ops import OPS, apply_operations, draw_levels, operate_into
+from .blend import BLENDS, PROBABILITIES, apply_blends, blend, blend_into, draw_weights
+from .ops import OPS, apply_operations, draw_levels, operate_into, to_device
 
 DRAWN = {"layer": 1, "operation": 3, "level": 3, "sign": 3, "blend": 2, "weights": 6, "keep": 2, "mask": 2}
 """What is drawn for a sample, and how many numbers each takes."""
@@ -86,6 +86,31 @@ class LayerMix(Augmentation):
         return LayerMixParams(layer, op, level, blend, a, b, keep, mask_key, picture, window)
 
     def change(self, images, params):
+        return self.change_one(images, params) if len(images) == 1 else self.change_many(images, params)
+
+    def change_one(self, image, params):
+        """Code Block 1, for a single image: grouping by kind would take a twelfth of the time at 224 px."""
+        functions = [operation.function for operation in self.table.values()]
+        (layer,), (op,), (blends,) = params.layer, params.op, params.blend
+        drawn = (params.level, params.a, params.b, params.keep, params.mask_key)
+        level, *weights = (to_device(part[0], image.device) for part in drawn)
+
+        def blended(images, other, n):
+            return blend(BLENDS[blends[n]], images, other, *(part[n : n + 1] for part in weights))
+
+        shared = op[0] == op[1]  # then both views are made in one call, or are one where they have the same level
+        n_views = 2 if layer >= 2 and shared and params.level[0, 0] != params.level[0, 1] else 1
+        views = functions[op[0]](image.expand(n_views, -1, -1, -1), level[:n_views])
+        mixed = views[:1]
+        if layer >= 2:
+            mixed = blended(mixed, views[-1:] if shared else functions[op[1]](image, level[1:2]), 0)
+        if layer == 3:
+            mixing_image = self.mixing.crop(params.picture, params.window, tuple(image.shape[-2:]), image.device)
+            mixed = functions[op[2]](blended(mixed, mixing_image, 1), level[2:])
+        return mixed
+
+    def change_many(self, images, params):
+        """The same for a batch: a function is called once for all the samples that take it at a stage."""
         n, more = len(images), params.layer >= 2
         # A second view is made where it differs: an operation without a level gives the same again.
         differs = (params.op[:, 0] != params.op[:, 1]) | (params.level[:, 0] != params.level[:, 1])
