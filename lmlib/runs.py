@@ -286,10 +286,12 @@ def find_checkpoint(name):
 
 def keep_weights(profile, config, most=2e6):
     """Keep a finished run's weights and history beside the rows of a real profile, to be committed, if below `most` bytes."""
-    tensors, values = load_checkpoint(find_checkpoint(config.name))
+    path, source = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors", find_checkpoint(config.name)
+    if profile == "quick" or source == path:
+        return
+    tensors, values = load_checkpoint(source)
     weights = {name: value for name, value in tensors.items() if name.startswith("model.")}
-    if profile != "quick" and sum(value.nbytes for value in weights.values()) < most:
-        path = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors"
+    if sum(value.nbytes for value in weights.values()) < most:
         save_checkpoint(path, weights, values | {"config": asdict(config), "finished": finished(config.name)})
 
 

@@ -92,7 +92,7 @@ def study(root, names=tiny_study.NOTEBOOKS):
                     setattr(paths, name, root / value.relative_to(base))
             os.environ["LMLIB_ROOT"] = str(root)
             tiny_study.shrink()
-            notebooks.execute, cli.NOTEBOOKS = execute, names
+            notebooks.execute, cli.NOTEBOOKS, cli.run_settings = execute, names, profiles.run_settings
             code = cli.main(["quick", "--jobs", "1"])
         except BaseException:
             traceback.print_exc()

@@ -351,11 +351,15 @@ def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_ag
     config, images = own_run.config, own_run.data.test.images[:100]
     runs.keep_weights("cifar-cpu", config)
     finished, expected = runs.finished(config.name), predict(own_run.model, images)
+    committed = runs.committed_weights(config.name)
+    written = committed.stat().st_mtime_ns
     shutil.rmtree(config.folder)
     model = train(own_run)
     assert torch.equal(predict(model, images), expected) and not (config.folder / CHECKPOINT).exists()
     assert f"{config.name}: taken from its committed weights" in capsys.readouterr().out
     assert runs.finished(config.name) == finished and runs.history_of(config.name)
+    runs.keep_weights("cifar-cpu", config)  # as 04 does at its end
+    assert committed.stat().st_mtime_ns == written
     assert runs.read_config(config.name).name == config.name
 
 
