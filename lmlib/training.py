@@ -30,6 +30,7 @@ def learning_rate(step, n_steps, first):
     return LAST_RATE + (first - LAST_RATE) * (1 + math.cos(math.pi * step / n_steps)) / 2
 
 
+SAYS_EVERY = 60  # seconds between two lines in a log, where no bar is seen
 PREDICTED = {"cpu": 125, "cuda": 2000}  # images in one forward pass without gradients: more only take memory
 
 
@@ -178,6 +179,7 @@ class Trainer:
         n_steps = self.batches.n_steps
         total = self.config.epochs * n_steps
         progress = tqdm(total=total, initial=self.epoch * n_steps, desc=label, unit="step", mininterval=2)
+        said = time.perf_counter()
         with progress:
             while self.epoch < self.config.epochs:
                 start, losses = time.perf_counter(), []
@@ -187,6 +189,9 @@ class Trainer:
                     progress.update()
                     if n % 50 == 0 or n == n_steps - 1:
                         check_finite(losses, self.epoch, n)
+                    if time.perf_counter() - said > SAYS_EVERY:
+                        said = time.perf_counter()
+                        progress.write(f"{label}: step {progress.n:,} of {total:,}, loss {float(losses[-1]):.3f}")
                 error = error_of(self.model, self.test.images, self.test.labels, self.config.precision)
                 mean_loss = float(torch.stack(losses).double().mean())
                 seconds = time.perf_counter() - start

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -315,6 +316,16 @@ def test_precision_is_that_of_the_profile(root, monkeypatch, precision, dtype):
     trainer.model.network.linear.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     loss = trainer.step(0, *next(trainer.batches.epoch(0)))
     assert seen == [dtype] and loss.dtype == torch.float32
+
+
+def test_a_line_now_and_then_says_where_a_training_stands(root, monkeypatch, capsys):
+    config, data, method = runs.resolve(**SMALL | {"epochs": 1, "n_train": 48, "batch_size": 16})
+    monkeypatch.setattr(training, "SAYS_EVERY", 0)
+    runs.train(config, data, method)
+    found = re.findall(rf"{config.name}: step (\d) of 3, loss (\d\.\d+)", capsys.readouterr().out)
+    assert [step for step, _ in found] == ["1", "2", "3"]
+    mean = runs.history_of(config.name)[0]["loss"]
+    assert sum(float(loss) for _, loss in found) / 3 == pytest.approx(mean, abs=1e-3)
 
 
 def test_a_few_epochs_on_digits_learn(root):
