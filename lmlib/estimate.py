@@ -19,11 +19,11 @@ def seconds_per_step(setting, budget):
     torch.set_num_threads(config.threads)
     trainer = Trainer(config, dataset, runs.stand_in(config, dataset), runs.default_device())
     trainer.model.train()
-    times, counted = [time.perf_counter()], 0 if trainer.device.type == "cpu" else 1
+    times, since = [time.perf_counter()], 0 if trainer.device.type == "cpu" else 1
     for step, batch in enumerate(trainer.batches.epoch(0)):
         float(trainer.step(step, *batch))  # waits for a GPU
         times.append(time.perf_counter())
-        if times[-1] - times[counted] > budget:
+        if times[-1] - times[since] > budget:
             break
     first = min(1, len(times) - 2)
     return (times[-1] - times[first]) / (len(times) - 1 - first)

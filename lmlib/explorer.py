@@ -10,7 +10,7 @@ from PIL import Image
 from .augment import LayerMix
 from .augment.base import as_float
 from .augment.blend import BLENDS, PROBABILITIES
-from .augment.ops import OPS, apply_operations
+from .augment.ops import OPS
 from .plots import tiles
 
 STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
@@ -22,17 +22,8 @@ def pipeline_steps(layermix, image, params):
 
     image: (1, 3, H, W), uint8 or float in [0, 1]; params: as `layermix.sample` gives them for it.
     """
-    image, one = as_float(image), np.zeros(1, int)
-
-    def operation(images, stage):
-        return apply_operations(layermix.table, images, one, params.op[:, stage], params.level[:, stage])
-
-    first, second = operation(image, 0), operation(image, 1)
-    blended = layermix.blend(first, second, params, one, 0)
-    mixing_image = layermix.mixing.crop(params.picture, params.window, tuple(image.shape[-2:]), image.device)
-    mixed = layermix.blend(blended, mixing_image, params, one, 1)
-    steps = (image, first, second, blended, mixing_image.expand_as(image), mixed, operation(mixed, 2))
-    return torch.cat(steps)
+    image = as_float(image)
+    return torch.cat([image, *(step.expand_as(image) for step in layermix.steps(image, params))])
 
 
 def sheet(images, n_columns, zoom):

@@ -15,8 +15,8 @@ EVERY_METHOD = (
     "pixmix", "pixmix_k3", "pixmix_released", "ipmix", "layermix", "layermix_released", "layermix_iid",
 )  # fmt: skip
 MIXERS = ("pixmix", "ipmix", "layermix")
-ONCE = ("random_erasing", "pixmix_k3", "pixmix_released")
-"""What `cifar-cpu` trains with a single seed: two further readings of PixMix, and a method that the paper has no row of."""
+SINGLE_SEED = ("random_erasing", "pixmix_k3", "pixmix_released")
+"""With one seed in `cifar-cpu`, to save hours: two further readings of PixMix, and a method without a row in Tables 3 and 4."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ PROFILES = {
         ),
         Profile(
             name="cifar-cpu",
-            summary="real CIFAR, WRN-10-1, 6 epochs: hours on 2 cores, estimated before they start",
+            summary="real CIFAR, WRN-10-1 (Table 7: to WRN-16-2), 6 epochs: hours on 2 cores, estimated before they start",
             datasets=("cifar10", "cifar100"),
             network="wrn-10-1",
             epochs=6,
             seeds=(0, 1, 2),
-            replicated=tuple(name for name in EVERY_METHOD if name not in ONCE),
+            replicated=tuple(name for name in EVERY_METHOD if name not in SINGLE_SEED),
             few=("baseline", *MIXERS),
             magnitudes=(3, 5, 8),
             betas=(1, 3, 5),
@@ -122,7 +122,7 @@ PROFILES = {
             ablated=True,
             n_fractals=14230,
             precision="bf16",
-            threads=2,  # a GPU's work hardly needs them, and more than there are cores make a step ten times as slow
+            threads=2,  # a GPU's work hardly needs them, and a CPU with fewer cores than threads is many times slower
             compile=True,
         ),
     )

@@ -284,9 +284,13 @@ def find_checkpoint(name):
     raise ValueError(f"{name} was set aside while it was looked for")
 
 
-def keep_weights(profile, config, most=2e6):
-    """Keep a finished run's weights and history beside the rows of a real profile, to be committed, if below `most` bytes."""
-    path, source = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors", find_checkpoint(config.name)
+def keep_weights(profile, config, most=3e6):
+    """Keep a finished run's weights and history beside the rows of a real profile, to be committed, if below `most` bytes.
+
+    What was read from there is not written again.
+    """
+    path = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors"
+    source = find_checkpoint(config.name)
     if profile == "quick" or source == path:
         return
     tensors, values = load_checkpoint(source)

@@ -183,13 +183,12 @@ def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
 
 @pytest.mark.parametrize(
     ("moments", "found"),
-    [
-        ([0, 20], 20),
-        ([0, 5, 6, 7, 8, 21], 4),
-    ],  # a first step that takes the budget; a slow first one, then four in 16 s
+    [([0, 20], 20), ([0, 5, 6, 7, 8, 21], 4)],
+    ids=["the first takes the budget", "a slow first, then four in 16 s"],
 )
 def test_the_first_step_counts_only_where_it_takes_the_whole_budget(moments, found, monkeypatch):
     clock = iter(moments)
+    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cpu"))
     monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     assert estimate.seconds_per_step(TINY | {"batch_size": 10}, budget=15) == found
 

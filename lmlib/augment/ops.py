@@ -237,7 +237,7 @@ def by_kind(functions, kind, done, place, pictures, *drawn):
 
     kind, place: int (N,); done: (B, 3, H, W), B >= N, or None for a new one, written in order; pictures: pairs of a tensor
     (M, C, H, W) and int (N,), which of its rows is the sample's; drawn: what else a function gets, (N,). All but the tensors of
-    images are NumPy arrays.
+    images are NumPy arrays. Without `done`, a function that returned its input would share its memory with what is returned.
     """
     kinds, (first, _) = set(kind.tolist()), pictures[0]
     if done is None and len(kinds) != 1:
