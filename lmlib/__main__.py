@@ -101,7 +101,7 @@ def study(profile, jobs):
         if name == "04-train":
             tick = time.time()
             names = grid.ensure(settings, jobs=jobs, foreseen=foreseen)
-            own["05-evaluate"] = {"run": runs.resolve(**shown)[0].name}
+            own["05-evaluate"] = {"run": runs.resolve(**shown, images=False)[0].name}
             times[f"{len(names)} runs"] = time.time() - tick, time.time() - tick > 1
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
         finish = None

@@ -48,7 +48,7 @@ def training_hours(settings, *, jobs):
 def surely_missing(profile, settings):
     """Those of `settings` that lack rows whatever their mixing sets are: for each label, as many as there are files too few."""
     left = Counter(file.stem.rpartition("-")[0] for file in results.row_files(profile))
-    checked = ((setting, *runs.check(**setting)) for setting in settings)
+    checked = ((setting, *runs.check(**setting, images=False)) for setting in settings)
     planned = {(config.name, wanted): (config.label, setting) for setting, config, _, wanted in checked}
     missing = []
     for label, setting in planned.values():
@@ -62,6 +62,8 @@ def announce(profile, settings, *, jobs):
     """Print the estimate for the missing runs of a profile, from a minute's measurement; `quick` is over in minutes without."""
     if profile == "quick":
         return
+    for dataset in {setting["dataset"] for setting in settings}:
+        runs.dataset_of(dataset)  # fetched if it is not here
     print(f"{len(settings)} runs are missing; measuring this machine for a minute ...", flush=True)
     hours, measured = training_hours(settings, jobs=jobs)
     steps = ", ".join(f"{network} {1000 * seconds:.0f} ms a step" for network, seconds in measured.items())

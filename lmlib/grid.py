@@ -51,7 +51,7 @@ def named_settings(settings):
     """The distinct runs that `settings` name: {name: setting}, in order, each checked."""
     named = {}
     for setting in settings:
-        named.setdefault(runs.resolve(**setting)[0].name, setting)
+        named.setdefault(runs.resolve(**setting, images=False)[0].name, setting)
     return named
 
 

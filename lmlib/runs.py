@@ -21,7 +21,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from . import augment, datasets, models, paths, training
+from . import augment, datasets, models, paths, sources, training
 from .augment.base import check_range, check_whole
 from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import check_name
@@ -110,6 +110,19 @@ def dataset_of(name):
     return datasets.load_dataset(name)
 
 
+def data_behind(name):
+    """The dataset; one without images where its files are not here and runs on it are committed.
+
+    That one names those runs, so that their rows are found without a download. None can be trained on it.
+    """
+    committed = sorted(paths.RESULTS.glob(f"*/weights/{name}-*.safetensors")) if name in sources.CIFAR else []
+    if not committed or sources.find(name, paths.RAW)[1]:
+        return dataset_of(name)
+    none = datasets.Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
+    known = {"name": name, "hash": load_checkpoint(committed[0])[1]["config"]["dataset_hash"], "source": "not here"}
+    return datasets.Dataset(**known, train=none, test=none, classes=(), canonical=False, flip=True, pad=4)
+
+
 def fractal_source():
     """What the study mixes with: the path of the user's pictures in data/raw, or "generated"."""
     own = (path for path in paths.RAW.glob("fractals*") if path.name.split(".")[0] == "fractals")
@@ -126,13 +139,16 @@ def mixing_set_of(n_fractals, image_size, colour):
     return mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
 
 
-def check(*, profile, dataset, method, parameters=None, loss=None, fractals=None, n_fractals=None, **others):
+def check(
+    *, profile, dataset, method, parameters=None, loss=None, fractals=None, n_fractals=None, images=True, **others
+):
     """What settings stand for, checked in seconds, before a mixing set is made: (config, dataset, wanted).
 
     Precision, threads and the size of the mixing set come from the profile; what is None comes from the profile or the method.
     fractals: "grey" or "colour", None: as in the method's published rows; others: network, epochs, seed, and fields of `RunConfig`
-    that have a default. config: a `RunConfig` without its mixing set; wanted: the arguments of `mixing_set_of`, None where the
-    method needs no set. Raises ValueError in a sentence for what does not fit.
+    that have a default; images: False where the run is only named, for which a dataset of `data_behind` will do. config: a
+    `RunConfig` without its mixing set; wanted: the arguments of `mixing_set_of`, None where the method needs no set.
+    Raises ValueError in a sentence for what does not fit.
     """
     profile, parameters = get_profile(profile), dict(parameters or {})
     row = augment.check_method(method, parameters)
@@ -154,10 +170,11 @@ def check(*, profile, dataset, method, parameters=None, loss=None, fractals=None
         compile=profile.compile,
         **others,
     )
-    data = dataset_of(dataset)
+    data = dataset_of(dataset) if images else data_behind(dataset)
     config = replace(config, dataset=data.name, dataset_hash=data.hash)
     models.check_network(config.network, data.image_size)
-    config.training_index(data)
+    if len(data.train):
+        config.training_index(data)
     stand_in(config, data)
     wanted = (n_fractals, data.image_size, fractals == "colour")
     return config, data, wanted if row.needs_mixing_set else None

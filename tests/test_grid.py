@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny import TINY
 
-from lmlib import estimate, evaluation, grid, notebooks, profiles, results, runs
+from lmlib import estimate, evaluation, grid, notebooks, paths, profiles, results, runs
 from lmlib.datasets import load_dataset
 from lmlib.fractals import MixingSet
 from lmlib.published import published
@@ -174,6 +174,19 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
         monkeypatch.setattr(runs, "mixing_set_of", lambda *_, mixing=mixing: mixing)
         grid.ensure([profiles.run_settings("cifar-cpu")], jobs=1)
         assert capsys.readouterr().out.count("1 runs are missing") == 1
+
+
+def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
+    settings = [profiles.run_settings("cifar-cpu", method="baseline", dataset=name) for name in ("cifar10", "cifar100")]
+    names = grid.ensure(settings)
+    assert [name.partition("-")[0] for name in names] == ["cifar10", "cifar100"]
+    assert set(results.read_rows("cifar-cpu", names)["method"]) == {"baseline"}
+    with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
+        runs.resolve(**settings[0])
+    with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
+        grid.ensure([settings[0] | {"epochs": 7}])  # which nobody has trained
 
 
 def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
