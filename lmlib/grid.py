@@ -62,7 +62,8 @@ def train_missing(profile, missing, jobs):
     progress = tqdm(total=len(missing), desc=f"{profile}: runs", unit="run", mininterval=1)
     progress.set_postfix_str(f"{min(jobs, len(missing))} running, 0 failed")
     try:
-        futures = {pool.submit(train_one, profile, name, setting): name for name, setting in missing.items()}
+        # By name, so that AugMix and OE, which take the most memory, are not trained side by side as they stand in the tables.
+        futures = {pool.submit(train_one, profile, name, setting): name for name, setting in sorted(missing.items())}
         for future in as_completed(futures):
             error = future.exception()
             if error is not None:
