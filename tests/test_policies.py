@@ -101,17 +101,33 @@ def test_every_operation_agrees_with_torchvision_at_every_level(space, size):
                 assert difference.max() <= TOLERANCE.get(name, 1), (name, value)
 
 
-def test_the_policies_are_those_of_torchvision():
-    for name, policy in (("cifar10", "CIFAR10"), ("imagenet", "IMAGENET")):
-        method = AutoAugment(name)
-        names = list(method.table)
-        expected = transforms.AutoAugment(getattr(transforms.AutoAugmentPolicy, policy))._policies
-        assert len(expected) == len(method.op) == 25
-        for k, pair in enumerate(expected):
-            for n, (their_name, probability, level) in enumerate(pair):
-                assert theirs(names[method.op[k, n]]) == their_name
-                assert method.probability[k, n] == probability
-                assert level is None or method.position[k, n] == level / 9
+# Rows of appendix A of Cubuk et al. 2019: (operation, probability, level 0 to 9), twice.
+APPENDIX = {
+    "cifar10": {
+        0: (("invert", 0.1, 0), ("contrast", 0.2, 6)),
+        5: (("shear_y", 0.2, 7), ("posterize", 0.3, 7)),
+        14: (("solarize", 0.5, 2), ("invert", 0.0, 0)),
+        24: (("translate_y", 0.7, 9), ("autocontrast", 0.9, 0)),
+    },
+    "imagenet": {
+        0: (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
+        17: (("sharpness", 0.4, 7), ("invert", 0.6, 0)),
+        18: (("shear_x", 0.6, 5), ("equalize", 1.0, 0)),
+        24: (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
+    },
+}
+
+
+@pytest.mark.parametrize("policy", APPENDIX)
+def test_the_policies_are_those_of_the_appendix(policy):
+    method = AutoAugment(policy)
+    names = list(method.table)
+    assert len(method.op) == 25
+    for k, pair in APPENDIX[policy].items():
+        for n, (name, probability, level) in enumerate(pair):
+            assert (names[method.op[k, n]], method.probability[k, n], method.position[k, n] * 9) == (
+                name, probability, level
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224)])

@@ -15,6 +15,7 @@ from .base import Augmentation, Params, check_range, check_whole
 from .ops import BITS, Operation, autocontrast, draw_levels, equalize, posterize, signed, solarize, unused
 from .peers_ops import NINE, OVERLAPS, chain, identity, invert
 
+POLICIES = "cifar10", "imagenet"
 STRONGEST = 10  # levels below are for a position u in [0, 1] in their range; `signed` counts in tenths
 
 
@@ -103,17 +104,18 @@ class RandAugment(Policy):
 class AutoAugment(Policy):
     """One of 25 learned pairs of operations, each operation with its own probability and level.
 
-    policy: one of `POLICIES`. Source: Cubuk et al. 2019, appendix A.
+    policy: one of `POLICIES`, found on that dataset. Source: Cubuk et al. 2019, appendix A, as torchvision has it.
     """
 
     table = STANDARD | {"invert": Operation(invert, unused)}
 
     def __init__(self, policy="cifar10"):
-        names = list(self.table)
-        pairs = POLICIES[check_name("policy", policy, POLICIES)]
-        op, self.probability, level = np.moveaxis(
-            [[(names.index(name), probability, level) for name, probability, level in pair] for pair in pairs], -1, 0
-        )
+        from torchvision.transforms import AutoAugment, AutoAugmentPolicy  # heavy, and the other methods do without
+
+        pairs = AutoAugment(AutoAugmentPolicy(check_name("policy", policy, POLICIES))).policies
+        names = [name.replace("_", "") for name in self.table]
+        drawn = [(names.index(name.lower()), share, level or 0) for pair in pairs for name, share, level in pair]
+        op, self.probability, level = np.moveaxis(np.reshape(drawn, (-1, 2, 3)), -1, 0)
         self.op, self.position = op.astype(int), level / 9
 
     def sample(self, size, *, seed, epoch, index, view=0):
@@ -121,63 +123,3 @@ class AutoAugment(Policy):
         pair = integers(uniform[:, 0], len(self.op))
         op = np.where(uniform[:, 1:3] < self.probability[pair], self.op[pair], list(self.table).index("identity"))
         return self.drawn(op, self.position[pair], uniform[:, 3:5], size)
-
-
-# (operation, probability, level 0 to 9), twice; level 0 where the operation has none.
-POLICIES = {
-    "cifar10": (
-        (("invert", 0.1, 0), ("contrast", 0.2, 6)),
-        (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
-        (("sharpness", 0.8, 1), ("sharpness", 0.9, 3)),
-        (("shear_y", 0.5, 8), ("translate_y", 0.7, 9)),
-        (("autocontrast", 0.5, 0), ("equalize", 0.9, 0)),
-        (("shear_y", 0.2, 7), ("posterize", 0.3, 7)),
-        (("color", 0.4, 3), ("brightness", 0.6, 7)),
-        (("sharpness", 0.3, 9), ("brightness", 0.7, 9)),
-        (("equalize", 0.6, 0), ("equalize", 0.5, 0)),
-        (("contrast", 0.6, 7), ("sharpness", 0.6, 5)),
-        (("color", 0.7, 7), ("translate_x", 0.5, 8)),
-        (("equalize", 0.3, 0), ("autocontrast", 0.4, 0)),
-        (("translate_y", 0.4, 3), ("sharpness", 0.2, 6)),
-        (("brightness", 0.9, 6), ("color", 0.2, 8)),
-        (("solarize", 0.5, 2), ("invert", 0.0, 0)),
-        (("equalize", 0.2, 0), ("autocontrast", 0.6, 0)),
-        (("equalize", 0.2, 0), ("equalize", 0.6, 0)),
-        (("color", 0.9, 9), ("equalize", 0.6, 0)),
-        (("autocontrast", 0.8, 0), ("solarize", 0.2, 8)),
-        (("brightness", 0.1, 3), ("color", 0.7, 0)),
-        (("solarize", 0.4, 5), ("autocontrast", 0.9, 0)),
-        (("translate_y", 0.9, 9), ("translate_y", 0.7, 9)),
-        (("autocontrast", 0.9, 0), ("solarize", 0.8, 3)),
-        (("equalize", 0.8, 0), ("invert", 0.1, 0)),
-        (("translate_y", 0.7, 9), ("autocontrast", 0.9, 0)),
-    ),
-    "imagenet": (
-        (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
-        (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-        (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-        (("posterize", 0.6, 7), ("posterize", 0.6, 6)),
-        (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-        (("equalize", 0.4, 0), ("rotate", 0.8, 8)),
-        (("solarize", 0.6, 3), ("equalize", 0.6, 0)),
-        (("posterize", 0.8, 5), ("equalize", 1.0, 0)),
-        (("rotate", 0.2, 3), ("solarize", 0.6, 8)),
-        (("equalize", 0.6, 0), ("posterize", 0.4, 6)),
-        (("rotate", 0.8, 8), ("color", 0.4, 0)),
-        (("rotate", 0.4, 9), ("equalize", 0.6, 0)),
-        (("equalize", 0.0, 0), ("equalize", 0.8, 0)),
-        (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-        (("color", 0.6, 4), ("contrast", 1.0, 8)),
-        (("rotate", 0.8, 8), ("color", 1.0, 2)),
-        (("color", 0.8, 8), ("solarize", 0.8, 7)),
-        (("sharpness", 0.4, 7), ("invert", 0.6, 0)),
-        (("shear_x", 0.6, 5), ("equalize", 1.0, 0)),
-        (("color", 0.4, 0), ("equalize", 0.6, 0)),
-        (("equalize", 0.4, 0), ("solarize", 0.2, 4)),
-        (("solarize", 0.6, 5), ("autocontrast", 0.6, 0)),
-        (("invert", 0.6, 0), ("equalize", 1.0, 0)),
-        (("color", 0.6, 4), ("contrast", 1.0, 8)),
-        (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
-    ),
-}
-"""The learned policies."""
