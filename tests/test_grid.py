@@ -2,6 +2,7 @@ import os
 import threading
 import time
 from dataclasses import replace
+from itertools import repeat
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,15 +196,21 @@ def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("moments", "found"),
-    [([0, 20], 20), ([0, 5, 6, 7, 8, 21], 4)],
-    ids=["the first takes the budget", "a slow first, then four in 16 s"],
+    ("device", "moments", "found"),
+    [("cpu", [0, 20], 20), ("cpu", [0, 5, 6, 7, 8, 21], 4), ("cuda", [0, 40, 46, 52, 58], 6)],
+    ids=[
+        "the first takes the budget",
+        "a slow first, then four in 16 s",
+        "a GPU's first, which compiles, then three in 18 s",
+    ],
 )
-def test_the_first_step_counts_only_where_it_takes_the_whole_budget(moments, found, monkeypatch):
-    clock = iter(moments)
-    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cpu"))
+def test_the_first_step_counts_only_where_it_takes_a_cpus_whole_budget(device, moments, found, monkeypatch):
+    clock, batches = iter(moments), SimpleNamespace(epoch=lambda number: repeat(()))
+    parts = {"device": torch.device(device), "model": SimpleNamespace(train=lambda: None), "batches": batches}
+    trainer = SimpleNamespace(**parts, step=lambda step: torch.zeros(()))
+    monkeypatch.setattr(estimate, "Trainer", lambda config, dataset, method, device: trainer)
     monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    assert estimate.seconds_per_step(TINY | {"batch_size": 10}, budget=15) == found
+    assert estimate.seconds_per_step(TINY, budget=15) == found
 
 
 def test_quick_has_at_most_24_runs_on_embedded_data_with_every_method_of_table_3(root, monkeypatch):
