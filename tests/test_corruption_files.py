@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 import zipfile
 
@@ -192,6 +193,18 @@ def test_a_whole_file_that_was_altered_is_named_and_made_again(capsys):
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     assert np.array_equal(read(open_benchmark("cifar_c_bar", dataset()), "lines", 1), first)
     assert "lines.npy is damaged" in capsys.readouterr().out
+
+
+def test_a_whole_file_is_read_again_only_if_it_was_changed(monkeypatch):
+    path = write("cifar_c_bar", dataset(), names=["lines"]) / "lines.npy"
+    read_again, digest = [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read_again.append(file.name) or digest(file, kind))
+    write("cifar_c_bar", dataset(), names=["lines"])
+    assert not read_again
+    os.utime(path)  # as a copy would have it
+    for _ in range(2):
+        write("cifar_c_bar", dataset(), names=["lines"])
+        assert read_again == [str(path)]
 
 
 def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch):
