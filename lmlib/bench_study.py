@@ -95,9 +95,9 @@ def draw_corruptions(table):
     figure, axes = plt.subplots(1, len(benchmarks), figsize=(11, 4))
     for axis, benchmark in zip(axes, benchmarks, strict=True):
         part = table[table["benchmark"] == benchmark]
-        ranges = [corruptions.REFERENCE_MS[benchmark].get(name, (np.nan, np.nan)) for name in part["name"]]
-        axis.hlines(part["name"], *zip(*ranges, strict=True), color=plots.COLOURS[1], linewidth=4)
-        axis.plot([low for low, _ in ranges], part["name"], "|", color=plots.COLOURS[1], markersize=9)
+        least, most = (part[name] for name in corruptions.REFERENCE.values())
+        axis.hlines(part["name"], least, most, color=plots.COLOURS[1], linewidth=4)
+        axis.plot(least, part["name"], "|", color=plots.COLOURS[1], markersize=9)
         axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
         axis.set(xscale="log", title=benchmark, xlabel=f"ms a{' sequence' if benchmark == 'cifar_p' else 'n image'}")
         axis.invert_yaxis()

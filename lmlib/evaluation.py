@@ -73,8 +73,7 @@ def evaluate(
         rows += [columns | one for one in make_rows(outcomes)]
         errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in parts(outcomes, "correct").items()}
     if {"c", "c_bar"} <= set(errors):
-        c = {name: error for name, error in errors["c"].items() if name in C_CORRUPTIONS}
-        both = metrics.mce_c_and_c_bar(c, errors["c_bar"])
+        both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"])
         columns = next(one for one in rows if one["benchmark"] == "c_bar") | {"benchmark": "c_and_c_bar"}
         rows.append(columns | row("mce", both, over=both.n, n=columns["n"]))
     return rows

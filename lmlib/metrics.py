@@ -28,11 +28,8 @@ def error(logits, labels, k=1):
     logits: (N, K); labels: integers (N,) in 0 .. K - 1; k >= 1. Ties go to the lower class, as in argmax.
     """
     logits, labels = _logits_and_labels(logits, labels)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}.")
-    own = np.take_along_axis(logits, labels[:, None], axis=1)
-    ahead = (logits > own) | ((logits == own) & (np.arange(logits.shape[1]) < labels[:, None]))
-    return float((ahead.sum(axis=1) >= k).mean())
+    best = np.argsort(-logits, axis=1, kind="stable")[:, : _positive("k", k)]
+    return float((best != labels[:, None]).all(axis=1).mean())
 
 
 def nll(logits, labels):
@@ -47,8 +44,7 @@ def brier(logits, labels):
     logits: (N, K); labels: integers (N,).
     """
     logits, labels = _logits_and_labels(logits, labels)
-    distance = np.exp(log_softmax(logits, axis=1))
-    distance[np.arange(len(labels)), labels] -= 1
+    distance = np.exp(log_softmax(logits, axis=1)) - np.eye(logits.shape[1])[labels]
     return float((distance**2).sum(axis=1).mean())
 
 
@@ -105,15 +101,15 @@ def flips(predictions, noise=False):
     predictions: integers (N, T), T >= 2. The reference is the previous frame; for noise sequences (noise=True) frame 0.
     """
     predictions = _array(predictions)
-    if predictions.ndim != 2 or predictions.shape[1] < 2 or predictions.dtype.kind not in "iu":
-        raise ValueError(f"predictions must be integers (N, T >= 2), got {predictions.dtype} {predictions.shape}.")
+    if predictions.ndim != 2 or predictions.shape[1] < 2 or not len(predictions) or predictions.dtype.kind not in "iu":
+        raise ValueError(f"predictions must be integers (N >= 1, T >= 2), got {predictions.dtype} {predictions.shape}.")
     reference = predictions[:, :1] if noise else predictions[:, :-1]
     return (predictions[:, 1:] != reference).mean(axis=1)
 
 
 def flip_probability(predictions, noise=False):
     """Flip probability of one perturbation (Hendrycks and Dietterich 2019): mean of `flips`, in [0, 1]."""
-    return _mean(flips(predictions, noise))
+    return float(np.mean(flips(predictions, noise)))
 
 
 def top5_distances(logits, noise=False):
@@ -137,7 +133,7 @@ def top5_distance(logits, noise=False):
 
     The form of Hendrycks and Dietterich (2019), 1(1 <= j - 1 <= 5); Eq. 8 of the LayerMix paper prints j - i.
     """
-    return _mean(top5_distances(logits, noise))
+    return float(np.mean(top5_distances(logits, noise)))
 
 
 def mfp(values, names=PERTURBATIONS_SCRIPT):
@@ -188,7 +184,7 @@ def rms_noise_floor(confidence, bin_size=100, *, seed, n_draws=100):
     confidence = np.sort(_confidence(confidence))
     draws = random.generators("calibration noise floor", seed=seed, index=np.arange(n_draws))
     correct = (generator.random(len(confidence)) < confidence for generator in draws)
-    return _mean([rms_calibration_error(confidence, drawn, bin_size) for drawn in correct])
+    return float(np.mean([rms_calibration_error(confidence, drawn, bin_size) for drawn in correct]))
 
 
 class Reliability(NamedTuple):
@@ -225,7 +221,7 @@ def aurra(confidence, correct):
     """
     confidence, correct = _calibration_input(confidence, correct)
     kept = correct[np.argsort(-confidence, kind="stable")]
-    return _mean(np.cumsum(kept) / np.arange(1, len(kept) + 1))
+    return float(np.mean(np.cumsum(kept) / np.arange(1, len(kept) + 1)))
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -237,12 +233,6 @@ def _array(values):
         values = values.detach().cpu()
         values = values.double() if values.is_floating_point() else values
     return np.asarray(values)
-
-
-def _mean(values):
-    if not len(values):
-        raise ValueError("no samples: at least one is needed.")
-    return float(np.mean(values))
 
 
 def _positive(name, value):

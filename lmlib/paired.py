@@ -12,10 +12,7 @@ NUMBERS = ["n", "ours_mean", "reference_mean", "mean", "low", "high", "p_value",
 def by_seed(rows, keys):
     """The values of each group of rows that `keys` (names of columns) make: {key, a tuple: {seed: mean over its rows}}."""
     means = rows.groupby([*keys, "seed"], sort=False)["value"].mean()
-    found = {}
-    for (*key, seed), value in means.items():
-        found.setdefault(tuple(key), {})[seed] = value
-    return found
+    return {key: group.droplevel(keys).to_dict() for key, group in means.groupby(level=keys, sort=False)}
 
 
 def compare_pairs(pairs):
@@ -78,5 +75,4 @@ def difference_text(row):
 def wide(table, index):
     """Differences for people: DataFrame of text, a row for what differs in the columns `index`, a column a measure's title."""
     words = [difference_text(row) for row in table.to_dict("records")]
-    text = table.assign(words=words).set_index([*index, "title"])["words"].unstack()
-    return text.loc[table.set_index(index).index.unique(), table["title"].unique()].fillna("")
+    return table.assign(words=words).set_index([*index, "title"])["words"].unstack(sort=False).fillna("")

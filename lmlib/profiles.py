@@ -28,18 +28,18 @@ class Profile:
     datasets: tuple  # all methods on the first, `few` of them on the others
     network: str
     epochs: int
-    seeds: tuple
     replicated: tuple  # methods that get every seed; the others the first
-    few: tuple  # methods for the further datasets
     magnitudes: tuple  # of Table 6
     betas: tuple
     networks: tuple  # of Table 7: (network, epochs)
-    network_methods: tuple  # of Table 7
-    long_epochs: int | None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
-    ablated: bool  # whether the ablations that need runs of their own are in
     n_fractals: int  # size of the generated mixing set, where the user brings no fractals
-    precision: str  # "fp32" or "bf16" (autocast)
-    threads: int  # of one run; a setting, never a consequence of how many runs go side by side
+    seeds: tuple = (0, 1, 2)
+    few: tuple = ()  # methods for the further datasets
+    network_methods: tuple = ("baseline", *MIXERS)  # of Table 7
+    long_epochs: int | None = None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
+    ablated: bool = False  # whether the ablations that need runs of their own are in
+    precision: str = "bf16"  # or "fp32"; bf16 is autocast
+    threads: int = 1  # of one run; a setting, never a consequence of how many runs go side by side
     methods: tuple = EVERY_METHOD
     grid_n_train: int = 0  # training images of Table 6's runs; 0: all
     subset: int | None = None  # stratified test images for C and C-bar; None: all
@@ -66,18 +66,12 @@ PROFILES = {
             datasets=("digits",),
             network="wrn-10-1",
             epochs=15,
-            seeds=(0, 1, 2),
             replicated=("baseline", "layermix"),
-            few=(),
             magnitudes=(5, 8),
             betas=(3, 5),
             networks=(("wrn-10-1", 15),),
-            network_methods=("baseline", *MIXERS),
-            long_epochs=None,
-            ablated=False,
             n_fractals=500,
             precision="fp32",
-            threads=1,
             subset=100,
             sequences=20,
             attacked=40,
@@ -88,18 +82,13 @@ PROFILES = {
             datasets=("cifar10", "cifar100"),
             network="wrn-10-1",
             epochs=6,
-            seeds=(0, 1, 2),
             replicated=tuple(name for name in EVERY_METHOD if name not in SINGLE_SEED),
             few=("baseline", *MIXERS),
             magnitudes=(3, 5, 8),
             betas=(1, 3, 5),
             networks=(("wrn-10-1", 6), ("wrn-10-1", 24), ("wrn-16-1", 6), ("wrn-16-2", 6)),
             network_methods=("baseline", "layermix"),
-            long_epochs=None,
-            ablated=False,
             n_fractals=2000,
-            precision="bf16",
-            threads=1,
             grid_n_train=10_000,
             subset=1000,
             sequences=300,
@@ -111,17 +100,14 @@ PROFILES = {
             datasets=("cifar10", "cifar100"),
             network="wrn-40-4",
             epochs=100,
-            seeds=(0, 1, 2),
             replicated=EVERY_METHOD,
             few=EVERY_METHOD,
             magnitudes=(5, 6, 7, 8),
             betas=(3, 4, 5),
             networks=(("wrn-40-4", 100), ("wrn-28-10", 100), ("resnet-18", 200), ("resnext-29", 200)),
-            network_methods=("baseline", *MIXERS),
             long_epochs=400,
             ablated=True,
             n_fractals=14230,
-            precision="bf16",
             threads=2,  # a GPU's work hardly needs them, and a CPU with fewer cores than threads is many times slower
             compile=True,
         ),
@@ -160,9 +146,7 @@ def with_seeds(profile, variants, *, once=False):
 
 def comparison(profile):
     """Notebook 06: baseline and LayerMix with every seed, on the first dataset."""
-    return [
-        run_settings(profile, method=m, seed=s) for m in ("baseline", "layermix") for s in get_profile(profile).seeds
-    ]
+    return with_seeds(profile, [{"method": "baseline"}, {"method": "layermix"}])
 
 
 def every_method(profile):

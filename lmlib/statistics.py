@@ -67,10 +67,8 @@ def holm(p_values):
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
         raise ValueError(f"p values must be (k,) in [0, 1], got {p_values}.")
     order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(order), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted
+    steps = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    return np.minimum(steps, 1)[np.argsort(order)]
 
 
 class Interval(NamedTuple):
@@ -116,22 +114,17 @@ def variance_shares(cells, factors):
             f"an analysis of variance over {factors} needs at least two levels of each and every combination equally often, "
             f"got {levels} levels and {sizes.min()} to {sizes.max()} rows in {len(sizes)} combinations."
         )
-    squares = {factor: _squares(cells.groupby(factor)["value"].transform("mean")) for factor in factors}
+    squares = {factor: cells.groupby(factor)["value"].transform("mean").var(ddof=0) for factor in factors}
     df = {factor: level - 1 for factor, level in zip(factors, levels, strict=True)}
     if len(factors) > 1 and sizes.iloc[0] > 1:
-        squares[" x ".join(factors)] = _squares(by_cell.transform("mean")) - sum(squares.values())
+        squares[" x ".join(factors)] = by_cell.transform("mean").var(ddof=0) - sum(squares.values())
         df[" x ".join(factors)] = len(sizes) - 1 - sum(df.values())
-    squares["rest"], df["rest"] = _squares(value) - sum(squares.values()), len(value) - 1 - sum(df.values())
+    squares["rest"], df["rest"] = value.var(ddof=0) - sum(squares.values()), len(value) - 1 - sum(df.values())
     table = pd.DataFrame({"squares": squares, "df": df})
     variance = table["squares"] / table["df"]
-    table["share"], table["F"] = table["squares"] / _squares(value), (variance / variance["rest"]).drop("rest")
+    table["share"], table["F"] = table["squares"] / value.var(ddof=0), (variance / variance["rest"]).drop("rest")
     table["p_value"] = stats.f.sf(table["F"], table["df"], table.loc["rest", "df"])
     return table[["share", "df", "F", "p_value"]]
-
-
-def _squares(values):
-    """The sum of squares about the mean."""
-    return float(((values - values.mean()) ** 2).sum())
 
 
 def _finite(name, values, ndim=1):

@@ -106,9 +106,8 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
         said[key] = honesty(group, columns, by, paper.get(place_of(by, key), {}))
     for column in columns:
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
-        found = dict(list(here.groupby(by, sort=False)))
         marked = marks(by_seed(here, by), column.measure)
-        for key, group in found.items():
+        for key, group in here.groupby(by, sort=False):
             place = (*place_of(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))
             numbers = cell(column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""}))
             records.append(dict(zip(by, key, strict=True)) | numbers | {"mark": marked.get(key, "")} | said[key])
@@ -146,8 +145,6 @@ def printed_cells(printed, by):
     if printed is None:
         return {}
     names = [*by, "benchmark", "measure"]
-    for name in names:
-        check_name("column of the printed cells", name, printed.columns)
     if printed.duplicated(names).any():
         raise ValueError(f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset")
     return {place_of(names, (cell[name] for name in names)): cell for cell in printed.to_dict("records")}
@@ -212,9 +209,7 @@ def wide(found):
         if "difference" in column and column["difference"].notna().any():
             parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
     parts["deviations", ""] = found["deviations"][~found.index.duplicated()]
-    order = found.index.drop_duplicates()
-    words = pd.DataFrame({name: part.reindex(order) for name, part in parts.items()})
-    return words.fillna("").replace({"nan": "", "+nan": ""})
+    return pd.concat(parts, axis=1).fillna("").replace({"nan": "", "+nan": ""})
 
 
 def distinct(values):

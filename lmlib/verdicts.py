@@ -14,10 +14,10 @@ from scipy import stats
 
 from .claims import RELEASED, labels_of
 from .honesty import COUNTED
-from .paired import compare_pairs, difference_text
+from .paired import adjusted, compare_pairs, difference_text
 from .plots import NOT_FRACTIONS, unit_of
 from .profiles import PROFILES, table_dataset
-from .statistics import holm, paired_difference, summary
+from .statistics import paired_difference, summary
 from .tables import described, distinct, n_in_words, size_in_words
 
 N_SEEDS = 3  # fewer give no verdict
@@ -162,11 +162,9 @@ def layers_seen(measured, *, profile):
         record |= {"ours_mean": upper[what], "reference_mean": lower[what], "mean": mean}
         record |= {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
         records.append(record | {"p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0)})
-    table = pd.DataFrame(records).dropna(subset="mean")
     dataset, n = table_dataset(profile), int(measured["n"].iloc[0])
     scale = f"{dataset}, {n} test images, no training of its own"
-    table = table.assign(p_holm=holm(table["p_value"]), dataset=dataset, scale=scale)
-    table["holds"] = table["p_holm"] < 0.05
+    table = adjusted(pd.DataFrame(records).dropna(subset="mean")).assign(dataset=dataset, scale=scale)
     if n < 10_000 or not dataset.startswith("cifar"):
         return table.assign(judged="smaller scale")
     off = np.where(table["sign"] * table["mean"] > 0, "direction", "contradicted")

@@ -4,7 +4,7 @@ import torch
 
 from lmlib import bench_study
 from lmlib.augment import METHODS
-from lmlib.corruptions.bench import REFERENCE_MS
+from lmlib.corruptions.bench import REFERENCE
 
 
 def test_steps_are_timed_bare_and_augmented_for_both_losses_beside_the_bare_one(root):
@@ -30,9 +30,14 @@ def test_fractals_are_timed_at_both_sizes_of_the_study():
 
 
 def test_the_figure_of_corruptions_has_a_panel_a_benchmark_with_ours_and_the_references():
-    rows = [("cifar_c", "fog", 0.1), ("cifar_c", "frost", 0.2), ("cifar_p", "shot_noise", 3.0)]
-    figure = bench_study.draw_corruptions(pd.DataFrame(rows, columns=["benchmark", "name", "ms"]))
+    nan = float("nan")  # not timed
+    rows = [
+        ("cifar_c", "fog", 0.1, 0.3, 0.5),
+        ("cifar_c", "frost", 0.2, 1, 2),
+        ("cifar_p", "shot_noise", 3.0, nan, nan),
+    ]
+    figure = bench_study.draw_corruptions(pd.DataFrame(rows, columns=["benchmark", "name", "ms", *REFERENCE.values()]))
     assert [axis.get_title() for axis in figure.axes] == ["cifar_c", "cifar_p"]
     fog, frost = figure.axes[0].collections[0].get_segments()
-    assert tuple(fog[:, 0]) == REFERENCE_MS["cifar_c"]["fog"] and tuple(frost[:, 0]) == REFERENCE_MS["cifar_c"]["frost"]
+    assert fog[:, 0].tolist() == [0.3, 0.5] and frost[:, 0].tolist() == [1, 2]
     assert figure.axes[0].lines[-1].get_xdata().tolist() == [0.1, 0.2]

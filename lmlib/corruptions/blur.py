@@ -14,9 +14,9 @@ from lmlib.corruptions.recipe import SIZE, Recipe, integer, to_bytes, to_float, 
 BYTE_TO_16_BIT = 257
 
 
-def smooth(planes, sigma, truncate=4.0):
+def smooth(planes, sigma, truncate=4.0, mode="nearest"):
     """Gaussian filter of the last two axes, edge pixels repeated beyond the border, as scikit-image's `gaussian`."""
-    return ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode="nearest", truncate=truncate)
+    return ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode=mode, truncate=truncate)
 
 
 def gaussian_blur(images, sigma):
@@ -68,30 +68,20 @@ def motion_taps(radius, sigma, angle):
     return weights / weights.sum(), rows, columns
 
 
-def motion_pad(planes, radius):
-    """Bytes (..., 32, 32) to 16 bit values, float64, their edge pixels repeated as far as the taps of `radius` reach."""
-    reach = ((0, 0),) * (planes.ndim - 2) + ((2 * radius, 2 * radius),) * 2
-    return np.pad(planes.astype(np.float64) * BYTE_TO_16_BIT, reach, mode="edge")
-
-
-def motion_sum(padded, radius, taps):
-    """Sum of shifted planes: padded from `motion_pad`, taps from `motion_taps`. Returns bytes (..., 32, 32)."""
-    total = np.zeros((*padded.shape[:-2], SIZE, SIZE))
-    shifted = np.empty_like(total)
-    for weight, row, column in zip(*taps, strict=True):
-        top, left = 2 * radius + row, 2 * radius + column
-        np.multiply(padded[..., top : top + SIZE, left : left + SIZE], weight, out=shifted)
-        total += shifted
+def moved(planes, radius, sigma, angle):
+    """Motion blur of bytes (..., 32, 32) in one direction: the sum of shifted planes, edge pixels repeated beyond the border."""
+    reach = 2 * radius
+    pad = [(0, 0)] * (planes.ndim - 2) + [(reach, reach)] * 2
+    padded, total = np.pad(planes.astype(np.float64) * BYTE_TO_16_BIT, pad, mode="edge"), 0
+    for weight, row, column in zip(*motion_taps(radius, sigma, angle), strict=True):
+        top, left = reach + row, reach + column
+        total = total + weight * padded[..., top : top + SIZE, left : left + SIZE]
     return ((total + 0.5).astype(np.int64) // BYTE_TO_16_BIT).astype(np.uint8)
 
 
 def motion_blur(planes, p, angle):
     """Motion blur of bytes (n, ..., 32, 32), each with its own angle (n,) in degrees."""
-    radius, sigma = p
-    padded = motion_pad(planes, radius)
-    return np.stack(
-        [motion_sum(one, radius, motion_taps(radius, sigma, a)) for one, a in zip(padded, angle, strict=True)]
-    )
+    return np.stack([moved(one, *p, a) for one, a in zip(planes, angle, strict=True)])
 
 
 @lru_cache(maxsize=64)
@@ -109,14 +99,10 @@ def zoom_matrix(factor):
 
 def zoom_blur(images, end):
     """Mean of the image and its zooms by np.arange(1, end, 0.01), whose first is the image again; summed in float32 as there."""
-    n = len(images)
-    x = to_float(images, np.float32).transpose(2, 0, 1, 3).reshape(SIZE, -1)  # rows first: both products are plain ones
-    factors = np.arange(1, end, 0.01)
-    total, source = np.zeros_like(x).reshape(-1, SIZE), x.astype(np.float64)
-    for matrix in map(zoom_matrix, factors):
-        total += ((matrix @ source).reshape(-1, SIZE) @ matrix.T).astype(np.float32)
-    mean = (x.reshape(total.shape) + total) / np.float32(len(factors) + 1)
-    return to_bytes(mean).reshape(SIZE, n, 3, SIZE).transpose(1, 2, 0, 3)
+    x, factors = to_float(images, np.float32), np.arange(1, end, 0.01)
+    source = x.astype(np.float64)
+    total = sum((matrix @ source @ matrix.T).astype(np.float32) for matrix in map(zoom_matrix, factors))
+    return to_bytes((x + total) / np.float32(len(factors) + 1))
 
 
 BLUR = {

@@ -81,9 +81,7 @@ def sparkle(centre, rays, lengths, exponent=1):
     place = turn - i
     near, far = (np.take_along_axis(lengths, (k % rays).reshape(len(lengths), -1), axis=1) for k in (i, i + 1))
     length = (near + place.reshape(near.shape) * (far - near)).reshape(place.shape)
-    glow = length**2 / (down**2 + right**2 + 1e-4)
-    if exponent != 1:
-        glow = glow**exponent
+    glow = (length**2 / (down**2 + right**2 + 1e-4)) ** exponent
     return np.clip((1 - (place - 0.5) ** 2) * glow, 0, 1)
 
 
@@ -124,25 +122,18 @@ def pinch_and_twirl(images, severity, clockwise):
     """Nine discs of radius 5, pinched and twirled; clockwise: (n, 3, 3) of 0 and 1, the first axis along columns of cells."""
     n, signs = len(images), clockwise.swapaxes(1, 2)
     rows, columns = (np.broadcast_to(grid, (n, SIZE, SIZE)).astype(np.float64) for grid in (ROWS, COLUMNS))
-    starts = 10.0 * np.arange(3)
-    for target, local, start in zip(
-        (rows, columns), _pinch_and_twirl(severity), (starts[:, None], starts[None]), strict=True
-    ):
-        cells = local[signs] + np.broadcast_to(start, (3, 3))[..., None, None]
-        target[:, :30, :30] = cells.transpose(0, 1, 3, 2, 4).reshape(n, 30, 30)
+    for target, local in zip((rows, columns), _pinch_and_twirl(severity), strict=True):
+        discs = target[:, :30, :30]
+        discs[:] = discs // 10 * 10 + local[signs].transpose(0, 1, 3, 2, 4).reshape(n, 30, 30)
     padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (2, 2), (2, 2)))
     return truncate(bilinear(padded, rows, columns, 2).astype(np.float32))
 
 
 def ripple(images, severity, wavelength, phase):
     """Sine waves along rows and columns, black outside; wavelength (pixels), phase: (n, 2)."""
-    points = np.arange(SIZE)[None, None]
-    wave = level(severity, 0.025) * SIZE * np.sin(TURN * points / wavelength[..., None] + phase[..., None])
-    shape = len(images), SIZE, SIZE
-    rows = np.broadcast_to((points[0] + wave[:, 0])[:, :, None], shape)
-    columns = np.broadcast_to((points[0] + wave[:, 1])[:, None, :], shape)
+    wave = level(severity, 0.025) * SIZE * np.sin(TURN * np.arange(SIZE) / wavelength[..., None] + phase[..., None])
     padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (3, 3), (3, 3)))
-    return truncate(bilinear(padded, rows, columns, 3))
+    return truncate(bilinear(padded, ROWS + wave[:, 0, :, None], COLUMNS + wave[:, 1, None], 3))
 
 
 def _rotation(angle):

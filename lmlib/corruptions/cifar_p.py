@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from lmlib.corruptions.blur import motion_pad, motion_sum, motion_taps, smooth
-from lmlib.corruptions.digital import by_picture, value_and_shares
+from lmlib.corruptions import digital, weather
+from lmlib.corruptions.blur import moved, smooth
+from lmlib.corruptions.digital import by_picture
 from lmlib.corruptions.noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
 from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
-from lmlib.corruptions.weather import add_water, drops, snow_layer, whiten
+from lmlib.corruptions.weather import add_water, drops
 
 N_FRAMES = 31
 CENTRE = SIZE * 0.5 + 0.5  # torchvision of 2018; today it is 16
@@ -34,26 +35,18 @@ def after_clean(noise):
 def motion_blur(images, p):
     """The direction of the blur turns from -180 to 0 degrees in 21 frames."""
     radius, sigma, angles = p
-    padded = motion_pad(images, radius)
-    return np.stack([motion_sum(padded, radius, motion_taps(radius, sigma, angle)) for angle in angles], axis=1)
+    return np.stack([moved(images, radius, sigma, angle) for angle in angles], axis=1)
 
 
 def snow(images, p, normal):
     """Flakes whose motion blur turns from -150 to -30 degrees, over a whitened image; normal: (n, 32, 32)."""
-    mean, std, zoom, threshold, radius, sigma, mix = p
-    padded = motion_pad(snow_layer(normal, mean, std, zoom, threshold), radius)
-    x = whiten(to_float(images), mix)
-    frames = []
-    for i in range(N_FRAMES):
-        flakes = motion_sum(padded, radius, motion_taps(radius, sigma, 4 * i - 150))[:, None] / 255.0
-        frames.append(to_bytes(x + flakes + flakes[..., ::-1, ::-1]))
-    return np.stack(frames, axis=1)
+    angles = [np.full(len(images), 4 * i - 150) for i in range(N_FRAMES)]
+    return np.stack([weather.snow(images, p, normal, angle, np.float64) for angle in angles], axis=1)
 
 
 def brightness(images, step):
     """V + step (i - 15) % in HSV. No frame is the clean image: the HSV round trip and the truncation change it."""
-    value, shares = value_and_shares(to_float(images))
-    return np.stack([to_bytes(np.clip(value + (i - 15) * step / 100, 0, 1) * shares) for i in range(N_FRAMES)], axis=1)
+    return np.stack([digital.brightness(images, (i - 15) * step / 100) for i in range(N_FRAMES)], axis=1)
 
 
 def gaussian_blur(images, sigmas):
@@ -72,18 +65,15 @@ def spatter(images, p, normal):
     return np.stack(frames, axis=1)
 
 
-def inverse_affine(angle=0, shift=0, scale=1, shear=0):
-    """The six numbers Pillow wants, output to input, about CENTRE: angle and shear in degrees, shift in pixels to the right.
+def inverse_affine(angle=0, scale=1, shear=0):
+    """The six numbers Pillow wants, output to input, about CENTRE: angle and shear in degrees.
 
     Forward: (cos a, -sin(a + shear); sin a, cos(a + shear)) times scale. Today's torchvision shears without the cosine.
     """
     a, s = math.radians(angle), math.radians(shear)
     size = 1.0 / scale / (math.cos(a + s) * math.cos(a) + math.sin(a + s) * math.sin(a))
     xx, xy, yx, yy = (size * value for value in (math.cos(a + s), math.sin(a + s), -math.sin(a), math.cos(a)))
-    return (
-        xx, xy, xx * (-CENTRE - shift) + xy * -CENTRE + CENTRE,
-        yx, yy, yx * (-CENTRE - shift) + yy * -CENTRE + CENTRE,
-    )  # fmt: skip
+    return xx, xy, xx * -CENTRE + xy * -CENTRE + CENTRE, yx, yy, yx * -CENTRE + yy * -CENTRE + CENTRE
 
 
 def geometry(images, warps):

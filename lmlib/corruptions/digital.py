@@ -8,26 +8,19 @@ from io import BytesIO
 import cv2
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 from skimage.color import hsv2rgb, rgb2hsv
 
+from lmlib.corruptions.blur import smooth
 from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
 
 ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 
 
-def value_and_shares(x):
-    """HSV's value of x, float (n, 3, 32, 32), as (n, 1, 32, 32), and what share of it each channel has: RGB = value x share."""
-    hsv = rgb2hsv(x, channel_axis=1)
-    value = hsv[:, 2:].copy()
-    hsv[:, 2] = 1
-    return value, hsv2rgb(hsv, channel_axis=1)
-
-
 def brightness(images, amount):
     """V + amount in HSV; hue and saturation stay."""
-    value, shares = value_and_shares(to_float(images))
-    return to_bytes(np.clip(value + amount, 0, 1) * shares)
+    hsv = rgb2hsv(to_float(images), channel_axis=1)
+    hsv[:, 2] = np.clip(hsv[:, 2] + amount, 0, 1)
+    return to_bytes(hsv2rgb(hsv, channel_axis=1))
 
 
 def saturate(images, p):
@@ -85,14 +78,9 @@ def elastic_transform(images, p, jitter, dx, dy):
     if alpha:
         rows, columns = np.mgrid[:SIZE, :SIZE]
         pad = (0, 0), (0, 0), (ELASTIC_PAD, ELASTIC_PAD), (ELASTIC_PAD, ELASTIC_PAD)
-        down, right = (_displacement(field, alpha, sigma) for field in (dy, dx))
+        down, right = ((smooth(field, sigma, 3, "reflect") * alpha).astype(np.float32) for field in (dy, dx))
         x = bilinear(np.pad(x, pad, mode="symmetric"), rows + down, columns + right, ELASTIC_PAD).astype(np.float32)
     return to_bytes(np.ascontiguousarray(x))
-
-
-def _displacement(field, alpha, sigma):
-    smoothed = ndimage.gaussian_filter(field, sigma, axes=(1, 2), mode="reflect", truncate=3)
-    return (smoothed * alpha).astype(np.float32)
 
 
 DIGITAL = {

@@ -31,20 +31,12 @@ def impulse_noise(images, amount, hit, salt):
 
 def shot_noise(images, photons, uniform):
     """Poisson(photons x) / photons: the count is the quantile of `uniform` (n, 3, 32, 32)."""
-    return to_bytes(poisson_counts(images, uniform, photons) / photons)
-
-
-def poisson_counts(images, uniform, photons):
-    """The `uniform`-quantile of Poisson(photons x), x = images / 255: smallest k with P(K <= k) >= uniform, int32.
-
-    Pixels are sorted by their grey level, so that each of the 256 distributions is searched once.
-    """
     level = np.broadcast_to(images, uniform.shape).ravel()
     order, ends = np.argsort(level, kind="stable"), np.cumsum(np.bincount(level, minlength=256))
     count = np.empty(uniform.shape, np.int32)
     for cdf, pixels in zip(_poisson_cdf(photons), np.split(order, ends[:-1]), strict=True):
         count.ravel()[pixels] = np.searchsorted(cdf, uniform.ravel()[pixels])
-    return count
+    return to_bytes(count / photons)
 
 
 @lru_cache(maxsize=8)

@@ -26,11 +26,11 @@ def whiten(x, mix):
     return mix * x + (1 - mix) * np.maximum(x, (grey * np.float32(1.5) + np.float32(0.5))[:, None])
 
 
-def snow(images, p, normal, angle):
+def snow(images, p, normal, angle, dtype=np.float32):
     """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees."""
     mean, std, zoom, threshold, radius, sigma, mix = p
     flakes = motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None] / 255.0
-    return to_bytes(whiten(to_float(images, np.float32), mix) + flakes + flakes[..., ::-1, ::-1])
+    return to_bytes(whiten(to_float(images, dtype), mix) + flakes + flakes[..., ::-1, ::-1])
 
 
 def frost(images, p, texture, corner):
