@@ -9,8 +9,6 @@ from lmlib.augment.base import as_float, check_images
 from lmlib.errors import check_name
 from lmlib.models import eval_mode
 
-CENTERS = ("clean", "noisy")
-
 
 def pgd(model, images, labels, epsilon=2 / 255, steps=20, step_size=0.5 / 255, center="clean", *, seed, index):
     """Untargeted PGD from a random start: adversarial images, float32 (B, 3, H, W) in [0, 1].
@@ -22,7 +20,7 @@ def pgd(model, images, labels, epsilon=2 / 255, steps=20, step_size=0.5 / 255, c
     model in eval mode; its modes and its parameters' gradients are left as they were. Source: Madry et al. (2018).
     """
     clean, labels = _checked(images, labels, index, epsilon, steps, step_size)
-    check_name("center", center, CENTERS)
+    check_name("center", center, ("clean", "noisy"))
     fp32 = torch.autocast(clean.device.type, enabled=False)
     with eval_mode(model), torch.inference_mode(False), torch.enable_grad(), fp32:
         # Copies leave inference mode, in case the caller was in it.

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import block_reduce, shannon_entropy
+from skimage.measure import block_reduce
 
 
 def radial_power_spectrum(image):
@@ -60,14 +60,6 @@ def box_counting_dimension(mask):
     sides = 2 ** np.arange(int(np.log2(min(mask.shape) / 4)) + 1)
     counts = [block_reduce(mask, int(side), np.max).sum() for side in sides]
     return -np.polyfit(np.log(sides), np.log(counts), 1)[0]
-
-
-def grey_entropy(image):
-    """Shannon entropy of the grey levels of a uint8 `image` in bits: 0 for one grey, 8 for all 256 alike.
-
-    The plug-in estimate, about 255 / (2 n ln 2) bits low for n pixels: compare images of one size only.
-    """
-    return shannon_entropy(image)
 
 
 def _grey(image):

@@ -99,13 +99,8 @@ def sample_system(rng):
     weight = np.maximum(np.prod(values, 1), 0.02)
     nonlinear = rng.random() < 0.75
     amount = np.where(rng.random(n_maps) < 0.6, rng.uniform(0.3, 1, n_maps), 0) * nonlinear
-    return System(
-        matrix=matrix,
-        offset=offset,
-        probability=weight / weight.sum(),
-        variation=rng.choice(rng.choice(len(VARIATIONS), 2), n_maps),
-        amount=amount,
-    )
+    variation = rng.choice(rng.choice(len(VARIATIONS), 2), n_maps)
+    return System(matrix, offset, weight / weight.sum(), variation, amount)
 
 
 def rotation(angle):

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from skimage.util import montage
 
 from . import paths
 
@@ -80,24 +81,19 @@ def bars_by_method(axis, rows):
 
     rows: DataFrame with columns method and value (fractions), one row a seed.
     """
-    methods = list(dict.fromkeys(rows["method"]))
-    for position, method in enumerate(methods):
-        values = rows.loc[rows["method"] == method, "value"].to_numpy() * 100
-        spread = values.std(ddof=1) if len(values) > 1 else 0
-        axis.bar(position, values.mean(), yerr=spread, color=COLOURS[position % 8], width=0.6, alpha=0.75, capsize=4)
-        axis.plot(np.full(len(values), position), values, "k.", markersize=4)
-    axis.set_xticks(range(len(methods)), methods, rotation=30 if len(methods) > 4 else 0)
+    values = 100 * rows["value"]
+    bars = values.groupby(rows["method"], sort=False).agg(["mean", "std"]).fillna(0)
+    axis.bar(bars.index, bars["mean"], yerr=bars["std"], color=COLOURS, width=0.6, alpha=0.75, capsize=4)
+    axis.plot(rows["method"], values, "k.", markersize=4)
+    axis.tick_params(axis="x", rotation=30 if len(bars) > 4 else 0)
     axis.set_ylim(bottom=0)
 
 
 def tiles(images, n_columns):
     """Images (N, 3, H, W), uint8 or float, as one picture (rows (H + 2), columns (W + 2), 3), each in a white frame of a pixel."""
     images = np.asarray(images)
-    white, missing = 255 if images.dtype == np.uint8 else 1, -len(images) % n_columns
-    framed = np.pad(images, ((0, missing), (0, 0), (1, 1), (1, 1)), constant_values=white)
-    height, width = framed.shape[-2:]
-    rows = framed.reshape(-1, n_columns, 3, height, width).transpose(0, 3, 1, 4, 2)
-    return rows.reshape(-1, n_columns * width, 3)
+    white, shape = 255 if images.dtype == np.uint8 else 1, (-(-len(images) // n_columns), n_columns)
+    return montage(images, [white] * 3, grid_shape=shape, padding_width=2, channel_axis=1)[1:-1, 1:-1]
 
 
 def mosaic(axis, images, rows=(), columns=()):

@@ -131,7 +131,8 @@ def test_pixels_are_taken_with_all_channels_and_elements_one_by_one():
 def test_blends_of_a_batch_are_those_of_its_images_one_by_one():
     image, other, *drawn = pairs(24)
     kind = np.arange(24) * 7 % 4
-    together = apply_blends(image, other, kind, *drawn)
+    everyone = np.arange(24)
+    together = apply_blends((image, everyone), (other, everyone), kind, *drawn)
     for k in range(24):
         alone = blend(BLENDS[kind[k]], image[k, None], other[k, None], *(torch.from_numpy(p[k : k + 1]) for p in drawn))
         assert torch.equal(together[k], alone[0])
@@ -139,9 +140,9 @@ def test_blends_of_a_batch_are_those_of_its_images_one_by_one():
 
 def test_no_blend_writes_into_its_images():
     image, other, *drawn = pairs()
-    before = image.clone(), other.clone()
+    before, everyone = (image.clone(), other.clone()), np.arange(len(image))
     for kind in range(4):
-        apply_blends(image, other, np.full(len(image), kind), *drawn)
+        apply_blends((image, everyone), (other, everyone), np.full(len(image), kind), *drawn)
     assert torch.equal(image, before[0])
     assert torch.equal(other, before[1])
 

@@ -63,12 +63,6 @@ def test_the_contour_of_noise_is_three_pixels_in_four():
     )  # neighbours share pixels: twice the independent error
 
 
-def test_entropy_of_one_two_and_all_greys_is_0_1_and_8_bits():
-    assert statistics.grey_entropy(np.full((8, 8), 7, np.uint8)) == 0
-    assert statistics.grey_entropy(np.array([[0, 255]], np.uint8)) == 1
-    assert statistics.grey_entropy(np.arange(256, dtype=np.uint8)) == 8
-
-
 def test_a_coloured_or_tiny_image_and_an_empty_mask_are_refused():
     with pytest.raises(ValueError, match="one grey image"):
         statistics.spectrum_slope(np.zeros((3, 32, 32)))

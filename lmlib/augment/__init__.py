@@ -37,15 +37,12 @@ class Method:
     @property
     def settings(self):
         """The parameters that a run may set, with their defaults."""
-        signature = inspect.signature(self.build.__init__).parameters.values()
-        defaults = {parameter.name: parameter.default for parameter in signature}
-        return {
-            name: default for name, default in defaults.items() if default is not inspect.Parameter.empty
-        } | self.parameters
+        own = inspect.signature(self.build).parameters
+        return {name: own[name].default for name in own if name != "mixing_set"} | self.parameters
 
     @property
     def needs_mixing_set(self):
-        return "mixing_set" in inspect.signature(self.build.__init__).parameters
+        return "mixing_set" in inspect.signature(self.build).parameters
 
 
 METHODS = {

@@ -204,10 +204,10 @@ class Window(Params):
     flip_x: np.ndarray
 
 
-def draw_window(uniform, room):
-    """A window from four uniform draws (B, 4): top and left in 0 .. room (two integers, both ends included), two coins."""
+def draw_window(uniform, room, flip_y, flip_x):
+    """A window from four uniform draws (B, 4): top and left in 0 .. room (both ends included), and coins where it may flip."""
     top, left = integers(uniform[:, 0], room[0] + 1), integers(uniform[:, 1], room[1] + 1)
-    return Window(top, left, uniform[:, 2] < 0.5, uniform[:, 3] < 0.5)
+    return Window(top, left, flip_y & (uniform[:, 2] < 0.5), flip_x & (uniform[:, 3] < 0.5))
 
 
 class MixingImages:
@@ -220,14 +220,9 @@ class MixingImages:
 
     def __init__(self, mixing_set, flips=True):
         pictures = getattr(mixing_set, "images", mixing_set)
-        pictures = torch.as_tensor(pictures) if isinstance(pictures, (np.ndarray, torch.Tensor)) else pictures
-        if (
-            not isinstance(pictures, torch.Tensor)
-            or pictures.dtype != torch.uint8
-            or pictures.ndim != 4
-            or pictures.shape[1] not in (1, 3)
-            or not len(pictures)
-        ):
+        pictures = torch.as_tensor(pictures) if isinstance(pictures, np.ndarray) else pictures
+        kind, shape = getattr(pictures, "dtype", None), getattr(pictures, "shape", ())
+        if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
             raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")
         self.pictures, self.flips = pictures.contiguous(), flips
 
@@ -240,10 +235,7 @@ class MixingImages:
                 f"{size[0]} x {size[1]}: prepare it at least as large"
             )
         uniform = uniforms("mixing image", 5, seed=seed, epoch=epoch, index=index)
-        window = draw_window(uniform[:, 1:], room)
-        if not self.flips:
-            window = Window(window.top, window.left, np.zeros_like(window.flip_y), np.zeros_like(window.flip_x))
-        return integers(uniform[:, 0], len(self.pictures)), window
+        return integers(uniform[:, 0], len(self.pictures)), draw_window(uniform[:, 1:], room, self.flips, self.flips)
 
     def crop(self, picture, window, size, device):
         """The mixing images: float32 (B, 1 or 3, height, width) in [0, 1]."""
@@ -261,11 +253,8 @@ class FlipCrop(Augmentation):
         self.pad, self.flip = pad, flip
 
     def sample(self, size, *, seed, epoch, index, view=0):
-        window = draw_window(
-            uniforms("flip and crop", 4, seed=seed, epoch=epoch, index=index), (2 * self.pad, 2 * self.pad)
-        )
-        never = np.zeros_like(window.flip_y)
-        return Window(window.top, window.left, never, window.flip_x if self.flip else never)
+        uniform = uniforms("flip and crop", 4, seed=seed, epoch=epoch, index=index)
+        return draw_window(uniform, (2 * self.pad, 2 * self.pad), False, self.flip)
 
     def apply(self, images, params):
         check_images(images)

@@ -13,7 +13,6 @@ from ..random import beta_small
 from .ops import by_kind, per_image
 
 SMALLEST = 1e-37  # as in PixMix: keeps the geometric mean finite where the other image is black
-LOG_2 = 0.6931471805599453
 
 
 def draw_weights(branch, first, second, beta):
@@ -40,14 +39,9 @@ def multiply(image, other, a, b):
     In logarithms, which are quicker than powers, but ten times as slow at log(0) and where exp leaves its range: it meets neither.
     """
     a, b = per_image(a), per_image(b)
-    log_other = other.clamp(min=SMALLEST).log_().mul_(b).add_((a + b - 1) * LOG_2)
+    log_other = other.clamp(min=SMALLEST).log_().mul_(b).add_((a + b - 1) * math.log(2))
     log_mixed = image.clamp(min=SMALLEST).log_().mul_(a).add_(log_other)
     return log_mixed.clamp_(-80, 80).exp_().mul_(image.sign())
-
-
-def mix(image, other, mask):
-    """`image` where the mask is 1, `other` where it is 0. mask: float (B, 1 or 3, H, W)."""
-    return torch.lerp(other, image, mask)
 
 
 def hash_mask(key, keep, shape):
@@ -84,24 +78,15 @@ PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
 """Table 1: the released list is add, multiply, add, multiply, pixels, elements."""
 
 
-def blend(kind, image, other, a, b, keep, key, clip=True):
+def blend(kind, image, other, a, b, keep=None, key=None, clip=True):
     """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). In [0, 1] if `clip`."""
     if kind.startswith("mix"):  # never leaves [0, 1]
         n_channels = 1 if kind == "mix_pixels" else image.shape[1]
-        return mix(image, other, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
+        return torch.lerp(other, image, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
     blended = (add if kind == "add" else multiply)(image, other, a, b)
     return blended.clamp_(0, 1) if clip else blended
 
 
-def apply_blends(image, other, kind, a, b, keep, key, clip=True):
-    """Blend each pair by its own kind: all but the images NumPy arrays (B,); kind int, positions in `BLENDS`.
-
-    image float32 (B, 3, H, W); other float32 (B, 1 or 3, H, W). Returns float32 (B, 3, H, W), in [0, 1] if `clip`.
-    """
-    everyone = np.arange(len(kind))
-    return blend_into(None, everyone, (image, everyone), (other, everyone), kind, a, b, keep, key, clip=clip)
-
-
-def blend_into(done, place, image, other, kind, *drawn, clip=True):
-    """`done` with blends at rows `place`; image and other: pairs of a tensor and int (B,), which of its rows; see `by_kind`."""
-    return by_kind([partial(blend, name, clip=clip) for name in BLENDS], kind, done, place, [image, other], *drawn)
+def apply_blends(image, other, kind, *drawn, clip=True, within=False):
+    """Blend each pair by its own kind; image and other: pairs of a tensor and int (B,), which of its rows; see `by_kind`."""
+    return by_kind([partial(blend, name, clip=clip) for name in BLENDS], kind, [image, other], *drawn, within=within)

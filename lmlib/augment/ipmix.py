@@ -126,7 +126,8 @@ class IPMix(Augmentation):
         pixels, others = chains.movedim(2, -1), mixing_image.movedim(1, -1)
         square, other = pixels[whose, which, y, x].movedim(-1, 1), others[whose, y, x].movedim(-1, 1)
         weights = drawn.blend, drawn.a, drawn.b, drawn.keep, drawn.mask_key
-        blended = apply_blends(square, other, *weights, clip=not self.wrap)
+        everyone = np.arange(len(square))
+        blended = apply_blends((square, everyone), (other, everyone), *weights, clip=not self.wrap)
         blended = through_bytes(blended) if self.wrap else blended
         patch = Box(corner, corner, drawn.height, drawn.width).mask((length, length), device)
         pixels[whose, which, y, x] = torch.lerp(square, blended, patch).movedim(1, -1)

@@ -8,8 +8,8 @@ import numpy as np
 from ..errors import check_name
 from ..random import integers, words_of
 from .base import Augmentation, MixingImages, Params, Window, check_range
-from .blend import BLENDS, PROBABILITIES, blend, blend_into, draw_weights
-from .ops import OPS, apply_operations, draw_levels, operate_into, to_device
+from .blend import BLENDS, PROBABILITIES, apply_blends, blend, draw_weights
+from .ops import OPS, apply_operations, draw_levels, to_device
 
 DRAWN = {"layer": 1, "operation": 3, "level": 3, "sign": 3, "blend": 2, "weights": 6, "keep": 2, "mask": 2}
 """What is drawn for a sample, and how many numbers each takes."""
@@ -128,17 +128,18 @@ class LayerMix(Augmentation):
         mixed = views[:n]
         if len(second):
             drawn = drawn_blend(params, second, 0)
-            mixed = blend_into(mixed, second, (mixed, second), (views, other[second]), *drawn)
+            mixed = apply_blends((mixed, second), (views, other[second]), *drawn, within=True)
 
         if len(third):
             cut = params.picture[third], params.window[third]
             mixing_image = self.mixing.crop(*cut, tuple(images.shape[-2:]), images.device)
             drawn = drawn_blend(params, third, 1)
-            mixed = blend_into(mixed, third, (mixed, third), (mixing_image, first[: len(third)]), *drawn)
-            mixed = operate_into(self.table, mixed, third, (mixed, third), params.op[third, 2], params.level[third, 2])
+            mixed = apply_blends((mixed, third), (mixing_image, first[: len(third)]), *drawn, within=True)
+            drawn = params.op[third, 2], params.level[third, 2]
+            mixed = apply_operations(self.table, mixed, third, *drawn, within=True)
         return mixed
 
 
 def drawn_blend(params, chosen, n):
-    """What `blend_into` needs for the n-th blend (0 or 1) of the chosen samples."""
+    """What `apply_blends` needs for the n-th blend (0 or 1) of the chosen samples."""
     return (getattr(params, name)[chosen, n] for name in ("blend", "a", "b", "keep", "mask_key"))

@@ -152,11 +152,12 @@ def unused(uniform, sign, magnitude, size):
     return np.zeros_like(uniform)
 
 
-def signed(maximum):
-    """+- U(0, maximum * m / 10); `maximum` in the unit of the operation, or a function of (height, width)."""
+def signed(maximum, start=0):
+    """+- U(start, maximum * m / 10); both in the unit of the operation, `maximum` or a function of (height, width)."""
 
     def level(uniform, sign, magnitude, size):
-        return sign * uniform * ((maximum(size) if callable(maximum) else maximum) * magnitude / 10)
+        end = (maximum(size) if callable(maximum) else maximum) * magnitude / 10
+        return sign * (start + uniform * (end - start))
 
     return level
 
@@ -182,13 +183,6 @@ def from_a_tenth(u, maximum, m):
     return 0.1 + u * (maximum * m / 10 - 0.1)
 
 
-def released_signed(maximum):
-    def level(u, sign, m, size):
-        return sign * from_a_tenth(u, maximum(size) if callable(maximum) else maximum, m)
-
-    return level
-
-
 RELEASED = {
     "equalize": Operation(equalize, unused),
     "posterize": Operation(posterize, lambda u, sign, m, size: np.trunc(from_a_tenth(u, 4, m))),  # 0 bits: black
@@ -197,11 +191,11 @@ RELEASED = {
     "solarize_increasing": Operation(solarize, lambda u, sign, m, size: 0.1 + u * ((1 - m) / 10 - 0.1)),
     "autocontrast": Operation(autocontrast, unused),
     "grayscale": Operation(grayscale, unused),
-    "rotate": Operation(rotate, released_signed(30)),
-    "shear_x": Operation(shear_x, released_signed(0.3)),
-    "shear_y": Operation(shear_y, released_signed(0.3)),
-    "translate_x": Operation(translate_x, released_signed(lambda size: int(0.33 * size[1]))),
-    "translate_y": Operation(translate_y, released_signed(lambda size: int(0.33 * size[0]))),
+    "rotate": Operation(rotate, signed(30, 0.1)),
+    "shear_x": Operation(shear_x, signed(0.3, 0.1)),
+    "shear_y": Operation(shear_y, signed(0.3, 0.1)),
+    "translate_x": Operation(translate_x, signed(lambda size: int(0.33 * size[1]), 0.1)),
+    "translate_y": Operation(translate_y, signed(lambda size: int(0.33 * size[0]), 0.1)),
 }
 """The twelve functions of the released program, with its quirks: a posterize that can leave nothing, a solarize that is milder
 at larger m, an inversion for most of `solarize_increasing`."""
@@ -218,28 +212,25 @@ def draw_levels(table, op, uniform, sign, magnitude, size):
     return level
 
 
-def apply_operations(table, images, chosen, op, level):
+def apply_operations(table, images, chosen, op, level, within=False):
     """Apply to each chosen image its own operation at its own level.
 
     table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
-    level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W).
+    level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W); `within` returns `images`, the changed ones
+    in their places.
     """
-    return operate_into(table, None, np.arange(len(chosen)), (images, chosen), op, level)
+    return by_kind([operation.function for operation in table.values()], op, [(images, chosen)], level, within=within)
 
 
-def operate_into(table, done, place, images, op, level):
-    """`done` with changed images at rows `place`; images: a pair of a tensor and int (N,), which of its rows; see `by_kind`."""
-    return by_kind([operation.function for operation in table.values()], op, done, place, [images], level)
+def by_kind(functions, kind, pictures, *drawn, within=False):
+    """What `functions[kind[k]]` makes for each sample k; a function is called once, for all of its kind.
 
-
-def by_kind(functions, kind, done, place, pictures, *drawn):
-    """`done` with row place[k] written by `functions[kind[k]]`, for each sample k; a function is called once, for all of its kind.
-
-    kind, place: int (N,); done: (B, 3, H, W), B >= N, or None for a new one, written in order; pictures: pairs of a tensor
-    (M, C, H, W) and int (N,), which of its rows is the sample's; drawn: what else a function gets, (N,). All but the tensors of
-    images are NumPy arrays. Without `done`, a function that returned its input would share its memory with what is returned.
+    kind: int (N,); pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is the sample's; drawn: what else a
+    function gets, (N,). All but the tensors of images are NumPy arrays. Returns (N, 3, H, W), in order, or with `within` the first
+    tensor, its rows overwritten. Else a function that returned its input would share its memory with what is returned.
     """
-    kinds, (first, _) = set(kind.tolist()), pictures[0]
+    kinds, (first, place) = set(kind.tolist()), pictures[0]
+    done, place = (first, place) if within else (None, np.arange(len(kind)))
     if done is None and len(kinds) != 1:
         done = first.new_empty(len(kind), *first.shape[1:])
     for k in kinds:

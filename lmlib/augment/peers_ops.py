@@ -11,23 +11,8 @@ import torch
 from torch.nn.functional import grid_sample
 
 from ..random import integers
-from .ops import (
-    BITS,
-    RELEASED,
-    Operation,
-    autocontrast,
-    brightness,
-    draw_levels,
-    equalize,
-    grayscale,
-    operate_into,
-    per_image,
-    posterize,
-    solarize,
-    to_bytes,
-    to_device,
-    unused,
-)
+from . import ops
+from .ops import BITS, Operation, apply_operations, draw_levels, per_image, to_bytes, to_device, unused
 
 
 def affine(images, mode, *matrix):
@@ -86,12 +71,12 @@ def enhance(plain, images, level):
 
 def color(images, level):
     """Saturation: 0 is grey, 1 the image. Overlaps the test corruption `saturate`."""
-    return enhance(grayscale(images, level), images, level)
+    return enhance(ops.grayscale(images, level), images, level)
 
 
 def contrast(images, level):
     """0 is the mean of the 8-bit luma everywhere, 1 the image. Overlaps the test corruption `contrast`."""
-    luma = to_bytes(grayscale(images, level)[:, 0])
+    luma = to_bytes(ops.grayscale(images, level)[:, 0])
     mean = luma.sum((-2, -1)) / (luma[0].numel() * BITS)  # a sum of integers: the same in any order
     return enhance(per_image(mean), images, level)
 
@@ -132,12 +117,12 @@ def whole(u, magnitude, maximum):
 
 
 NINE = {
-    "autocontrast": Operation(autocontrast, unused),
-    "equalize": Operation(equalize, unused),
-    "posterize": Operation(posterize, lambda u, sign, m, size: 4 - whole(u, m, 4)),  # bits
+    "autocontrast": Operation(ops.autocontrast, unused),
+    "equalize": Operation(ops.equalize, unused),
+    "posterize": Operation(ops.posterize, lambda u, sign, m, size: 4 - whole(u, m, 4)),  # bits
     "rotate": Operation(rotate, lambda u, sign, m, size: sign * whole(u, m, 30)),  # degrees
     # Half a grey level below Pillow's threshold, so that a float is inverted where its 8-bit value is.
-    "solarize": Operation(solarize, lambda u, sign, m, size: (256 - whole(u, m, 256) - 0.5) / BITS),
+    "solarize": Operation(ops.solarize, lambda u, sign, m, size: (256 - whole(u, m, 256) - 0.5) / BITS),
     "shear_x": Operation(shear_x, lambda u, sign, m, size: sign * part(u, m, 0.3)),  # tangent
     "shear_y": Operation(shear_y, lambda u, sign, m, size: sign * part(u, m, 0.3)),
     "translate_x": Operation(translate_x, lambda u, sign, m, size: sign * whole(u, m, size[1] / 3)),  # pixels
@@ -147,7 +132,7 @@ NINE = {
 
 OVERLAPS = {  # at magnitude 3 factors of 0.12 to 0.64: only weaker
     function.__name__: Operation(function, lambda u, sign, m, size: part(u, m, 1.8) + 0.1)
-    for function in (color, contrast, brightness, sharpness)
+    for function in (color, contrast, ops.brightness, sharpness)
 }
 """The operations that overlap the test corruptions, marked so by all four repositories."""
 
@@ -157,7 +142,7 @@ TEN = {name: NINE[name] for name in NINE if name != "autocontrast"} | {
 }
 """IPMix's operations."""
 
-OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": RELEASED}
+OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": ops.RELEASED}
 """The sets of PixMix: without and with the four that overlap the test, and the functions of the LayerMix release."""
 
 
@@ -177,5 +162,5 @@ def chain(table, images, chosen, op, level, depth):
     changed = images.index_select(0, to_device(chosen, images.device))
     for step in range(op.shape[1]):
         (now,) = (depth > step).nonzero()
-        changed = operate_into(table, changed, now, (changed, now), op[now, step], level[now, step])
+        changed = apply_operations(table, changed, now, op[now, step], level[now, step], within=True)
     return changed

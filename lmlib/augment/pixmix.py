@@ -7,8 +7,8 @@ import numpy as np
 from ..errors import check_name
 from ..random import integers, uniforms
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
-from .blend import blend_into, draw_weights
-from .ops import apply_operations, operate_into
+from .blend import apply_blends, draw_weights
+from .ops import apply_operations
 from .peers_ops import OPS, draw_operations
 
 
@@ -64,7 +64,7 @@ class PixMix(Augmentation):
         mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
         (now,) = params.augmented[:, 0].nonzero()
         start = params.op[now, 0], params.level[now, 0]
-        mixed = operate_into(self.table, images.clone(), now, (images, now), *start)
+        mixed = apply_operations(self.table, images.clone(), now, *start, within=True)
         for n in range(self.k):
             goes_on, augmented = params.rounds > n, params.augmented[:, 1 + n]
             (with_view,), (with_picture,) = (goes_on & augmented).nonzero(), (goes_on & ~augmented).nonzero()
@@ -78,5 +78,4 @@ class PixMix(Augmentation):
     def blend(mixed, chosen, other, params, n):
         """`mixed` with the n-th blend at rows `chosen`; other: a pair of a tensor and int (N,), which of its rows."""
         drawn = (getattr(params, name)[chosen, n] for name in ("blend", "a", "b"))
-        masks = np.zeros(len(chosen), np.float32), np.zeros(len(chosen), np.int64)  # not used: it adds and multiplies
-        return blend_into(mixed, chosen, (mixed, chosen), other, *drawn, *masks)
+        return apply_blends((mixed, chosen), other, *drawn, within=True)
