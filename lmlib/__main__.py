@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 from . import paths
@@ -57,12 +58,9 @@ def parse(words):
 def check_room():
     """Raise ValueError where the folders that a study writes to cannot be written to, or the disk is nearly full."""
     for folder in (paths.DATA, paths.FIGURES):
-        try:
+        with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            writable = os.access(folder, os.W_OK)
-        except OSError:
-            writable = False
-        if not writable:
+        if not os.access(folder, os.W_OK):
             raise ValueError(
                 f"{folder} cannot be written to: give this user the permission, or set LMLIB_ROOT to another folder"
             )

@@ -1,11 +1,9 @@
 """How fast every method is, on one thread, beside the baseline and beside torchvision's own transform where there is one."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torchvision.transforms import v2 as transforms
 
-from . import plots
 from .augment import METHODS, build_method
 from .timing import goal, race, show
 
@@ -72,7 +70,6 @@ def section_methods(n_repeats=5):
     """Every method on one thread, beside torchvision's transform where there is one."""
     table = bench_methods(n_repeats)
     show(table, torchvision=0)
-    print(f"drawn: {plots.save(draw(table), 'bench-methods', profile='quick')}")
     return goals(table)
 
 
@@ -85,16 +82,3 @@ def goals(table):
         goal(f"{row.method}, {row.median:,.0f} images/s: times its per-image form (nan: it has none)", row.ratio, RATIO)
         for row in slow.itertuples()
     ]
-
-
-def draw(table):
-    """Images/s of each method, ours and torchvision's, on a logarithmic axis. Returns the figure."""
-    figure, axis = plt.subplots(figsize=(6.5, 4.5))
-    axis.plot(table["median"], table["method"], "o", color=plots.COLOURS[0], label="ours")
-    axis.plot(table["torchvision"], table["method"], "s", color=plots.COLOURS[1], label="torchvision")
-    axis.axvline(GOAL, color="0.4", linewidth=1, linestyle="--", label=f"{GOAL:,}: goal of the\nmixing methods")
-    axis.grid(axis="y", color="0.92")
-    axis.set(xscale="log", xlabel="images/s", title=f"32 px, batch {table['batch'][0]}, one thread")
-    axis.invert_yaxis()
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure

@@ -6,44 +6,29 @@ from functools import partial
 
 import numpy as np
 
-from . import metrics, results
+from . import metrics, outcomes, results
 from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
 from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
-from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
-from .outcomes import (
-    SEED,
-    attack_outcomes,
-    clean_outcomes,
-    corruption_outcomes,
-    parts,
-    perturbation_outcomes,
-    read_outcomes,
-    test_subset,
-    write_outcomes,
-)
-from .outcomes import VERSION as OUTCOMES_VERSION
+from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 from .profiles import get_profile
 
 C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
+C_BAR_MEANS = {"mce": metrics.mce_c_bar}
 BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
 
 
 def benchmark_functions(benchmark, severities=SEVERITIES):
     """What measures a model on a benchmark (a generator of outcomes) and what makes rows of the outcomes."""
+    if benchmark in ("c", "c_bar"):
+        means, names = (C_MEANS, C_CORRUPTIONS) if benchmark == "c" else (C_BAR_MEANS, C_BAR_CORRUPTIONS)
+        measure = partial(outcomes.corruption_outcomes, f"cifar_{benchmark}", severities)
+        return measure, partial(corruption_rows, means, names, severities)
     return {
-        "clean": (clean_outcomes, clean_rows),
-        "c": (
-            corruption_outcomes("cifar_c", C_CORRUPTIONS + C_EXTRA, severities),
-            corruption_rows(C_MEANS, C_CORRUPTIONS, severities),
-        ),
-        "c_bar": (
-            corruption_outcomes("cifar_c_bar", C_BAR_CORRUPTIONS, severities),
-            corruption_rows({"mce": metrics.mce_c_bar}, C_BAR_CORRUPTIONS, severities),
-        ),
-        "p": (perturbation_outcomes, perturbation_rows),
-        "pgd": (attack_outcomes, attack_rows),
+        "clean": (outcomes.clean_outcomes, clean_rows),
+        "p": (outcomes.perturbation_outcomes, perturbation_rows),
+        "pgd": (outcomes.attack_outcomes, attack_rows),
     }[benchmark]
 
 
@@ -59,19 +44,18 @@ def evaluate(
     """
     sizes, rows, errors = subset_sizes(subset, sequences, attacked), [], {}
     for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
-        images = test_subset(dataset, sizes[benchmark])
+        images = outcomes.test_subset(dataset, sizes[benchmark])
         name = images.name
         if tuple(severities) != SEVERITIES and benchmark in ("c", "c_bar"):
             name += f", severities {', '.join(map(str, severities))} alone"
         measure, make_rows = benchmark_functions(benchmark, severities)
-        outcomes = resumed(
-            partial(measure, model, dataset, images), folder / f"{benchmark}.npz", benchmark, name, dataset
-        )
-        source = " and ".join(sorted({str(value) for value in parts(outcomes, "source").values()})) or dataset.source
+        measure, file = partial(measure, model, dataset, images), folder / f"{benchmark}.npz"
+        found = resumed(measure, file, benchmark, name, dataset)
+        source = " and ".join(sorted(set(map(str, outcomes.parts(found, "source").values())))) or dataset.source
         columns = {"benchmark": benchmark, "subset": name, "source": source}
         columns |= {"version": VERSION, "recipes": RECIPES_VERSION}
-        rows += [columns | one for one in make_rows(outcomes)]
-        errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in parts(outcomes, "correct").items()}
+        rows += [columns | one for one in make_rows(found)]
+        errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in outcomes.parts(found, "correct").items()}
     if {"c", "c_bar"} <= set(errors):
         both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"])
         columns = next(one for one in rows if one["benchmark"] == "c_bar") | {"benchmark": "c_and_c_bar"}
@@ -84,16 +68,16 @@ def resumed(measure, path, benchmark, subset, dataset):
 
     measure: function of the names that are done, a generator of dicts of arrays.
     """
-    identity = {"benchmark": benchmark, "subset": subset, "seed": SEED, "data": dataset.hash}
-    identity |= {"version": OUTCOMES_VERSION, "recipes": RECIPES_VERSION}
-    outcomes = read_outcomes(path, identity) or {}
+    identity = {"benchmark": benchmark, "subset": subset, "seed": outcomes.SEED, "data": dataset.hash}
+    identity |= {"version": outcomes.VERSION, "recipes": RECIPES_VERSION}
+    kept = outcomes.read_outcomes(path, identity) or {}
     try:
-        for part in measure(set(outcomes)):
-            outcomes |= part
-            write_outcomes(path, identity, outcomes)
+        for part in measure(set(kept)):
+            kept |= part
+            outcomes.write_outcomes(path, identity, kept)
     except ValueError as error:  # logits that hold NaN, say
         raise ValueError(f"run {path.parent.parent.name}, benchmark {benchmark}: {error}") from error
-    return outcomes
+    return kept
 
 
 def subset_sizes(subset, sequences, attacked):

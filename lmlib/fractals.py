@@ -17,7 +17,6 @@ from tqdm.auto import tqdm
 from lmlib import flames, paths
 from lmlib.archives import members
 from lmlib.flames import generate
-from lmlib.sources import UNREADABLE
 
 VERSION = 1  # of the preparation; raise it when its pixels change
 FORMATS = "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"  # Pillow's others reach for other programs or are rare
@@ -157,7 +156,7 @@ def _read(file, wanted):
             images = np.lib.format.read_array(opened, allow_pickle=False)
         whole = wanted | _described(images)
         reason = "; ".join(f"{key} is not the manifest's" for key, value in whole.items() if manifest.get(key) != value)
-    except UNREADABLE as error:
+    except Exception as error:  # np.load may raise anything for what is truncated or foreign
         reason = str(error) or type(error).__name__
     if not reason:
         return MixingSet(images, manifest)

@@ -49,10 +49,7 @@ def ensure(settings, *, jobs=None, foreseen=None):
 
 def named_settings(settings):
     """The distinct runs that `settings` name: {name: setting}, in order, each checked."""
-    named = {}
-    for setting in settings:
-        named.setdefault(runs.resolve(**setting, images=False)[0].name, setting)
-    return named
+    return {runs.resolve(**setting, images=False)[0].name: setting for setting in settings}
 
 
 def train_missing(profile, missing, jobs):
@@ -86,7 +83,6 @@ def train_one(profile, name, setting):
     folder = paths.RUNS / name
     with paths.locked(paths.RUNS / ".grid" / name):
         if not is_complete(profile, name):
-            folder.mkdir(parents=True, exist_ok=True)
             notebooks.execute("04-train", folder / "train.ipynb", setting, folder / "train.log")
     if not results.rows_file(profile, name).exists():
         raise RuntimeError(f"04-train ended without rows for {name}")

@@ -46,36 +46,32 @@ def clean_rows(outcomes):
     return rows + [row(name, value, n=len(labels)) for name, value in values.items()]
 
 
-def corruption_rows(means, names, severities):
+def corruption_rows(means, names, severities, outcomes):
     """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
 
     means: measure -> function of {corruption: error per severity}; names: those that the calibration is averaged over.
     """
-
-    def make_rows(outcomes):
-        errors = {name: 1 - correct.mean(1) for name, correct in parts(outcomes, "correct").items()}
-        n = next(iter(parts(outcomes, "correct").values())).shape[1]
-        rows = [
-            row("error", value, corruption=name, severity=severity, n=n)
-            for name, values in errors.items()
-            for severity, value in zip(severities, values, strict=True)
+    errors = {name: 1 - correct.mean(1) for name, correct in parts(outcomes, "correct").items()}
+    n = next(iter(parts(outcomes, "correct").values())).shape[1]
+    rows = [
+        row("error", value, corruption=name, severity=severity, n=n)
+        for name, values in errors.items()
+        for severity, value in zip(severities, values, strict=True)
+    ]
+    for measure, mean in means.items():
+        value = mean(errors)
+        by_image = np.stack([1 - outcomes[f"{name}/correct"].mean(0) for name in value.names], axis=1)
+        rows.append(mean_row(measure, value, by_image))
+    found = [name for name in names if name in errors]
+    for measure, function in CALIBRATION.items():
+        values = [
+            function(outcomes[f"{name}/confidence"].ravel(), outcomes[f"{name}/correct"].ravel()) for name in found
         ]
-        for measure, mean in means.items():
-            value = mean(errors)
-            by_image = np.stack([1 - outcomes[f"{name}/correct"].mean(0) for name in value.names], axis=1)
-            rows.append(mean_row(measure, value, by_image))
-        found = [name for name in names if name in errors]
-        for measure, function in CALIBRATION.items():
-            values = [
-                function(outcomes[f"{name}/confidence"].ravel(), outcomes[f"{name}/correct"].ravel()) for name in found
-            ]
-            rows.append(row(measure, np.mean(values), over=len(found), n=n))
-        return rows + [
-            row(measure, np.mean([outcomes[f"{name}/{measure}"].mean() for name in found]), over=len(found), n=n)
-            for measure in ("nll", "brier")
-        ]
-
-    return make_rows
+        rows.append(row(measure, np.mean(values), over=len(found), n=n))
+    return rows + [
+        row(measure, np.mean([outcomes[f"{name}/{measure}"].mean() for name in found]), over=len(found), n=n)
+        for measure in ("nll", "brier")
+    ]
 
 
 def perturbation_rows(outcomes):

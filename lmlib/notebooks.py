@@ -1,6 +1,5 @@
 """Executing notebooks through papermill: in a process of their own, atomically, and only when something changed."""
 
-import ast
 import hashlib
 import json
 import os
@@ -8,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import nbformat
@@ -52,23 +52,17 @@ def execute(name, output, parameters, log):
     command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", json.dumps(parameters)]
     command += ["--kernel", "python3", "--cwd", paths.ROOT, "--no-progress-bar", "--log-output"]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
-    with log.open("w") as file:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, **streams, env=os.environ | quiet | KEEPS_MEMORY)
-        try:
-            status = process.wait()
-        finally:  # also after Ctrl-C: the kernel ends with its parent
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-            if process.returncode:
-                failed.unlink(missing_ok=True)
-                if part.exists():
-                    part.replace(failed)
-    if status:
-        raise NotebookFailed(f"{name} failed {where_it_failed(failed, log)}; log: {log}")
     failed.unlink(missing_ok=True)
-    part.replace(output)
+    try:
+        with log.open("w") as file:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+            subprocess.run(command, **streams, env=os.environ | quiet | KEEPS_MEMORY, check=True)
+        part.replace(output)
+    except subprocess.CalledProcessError as error:
+        raise NotebookFailed(f"{name} failed {where_it_failed(part, log)}; log: {log}") from error
+    finally:  # also after Ctrl-C, which ends papermill: the kernel ends with its parent
+        if part.exists():
+            part.replace(failed)
 
 
 def where_it_failed(path, log):
@@ -86,20 +80,11 @@ def where_it_failed(path, log):
     return "without an error in a cell: its process was ended"
 
 
-def modules_used(source, seen=None):
+def modules_used(source):
     """The files of `lmlib` that a piece of Python imports, directly or through others: a set of paths."""
-    seen, words = set() if seen is None else seen, set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
-            words.update(word for name in names for word in name.split("."))
-    # Relative or not, what can be a file of the package counts; a name too many only costs a run too many.
-    for file in Path(__file__).resolve().parent.rglob("*.py"):
-        module = file.parent.name if file.stem == "__init__" else file.stem
-        if module in words and file not in seen:
-            seen.add(file)
-            modules_used(file.read_text(), seen)
-    return seen
+    finder = ModuleFinder([str(Path(__file__).resolve().parents[1])])
+    finder.scan_code(compile(source, "cells", "exec"), finder.add_module("cells"))
+    return {Path(module.__file__) for module in finder.modules.values() if module.__file__}
 
 
 def fingerprint(name, parameters, inputs=()):

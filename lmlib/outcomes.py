@@ -15,7 +15,6 @@ from . import attacks, metrics, paths
 from .corruptions.files import open_benchmark
 from .datasets import stratified_subset
 from .names import PERTURBATIONS_PAPER
-from .sources import UNREADABLE
 from .training import PREDICTED, predict
 
 VERSION = 2  # raised by hand when outcomes change, together with that of the measures
@@ -45,30 +44,23 @@ def clean_outcomes(model, dataset, subset, done):
         yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
 
 
-def corruption_outcomes(benchmark, names, severities):
+def corruption_outcomes(benchmark, severities, model, dataset, subset, done):
     """Outcomes of CIFAR-C or C-bar: for each corruption confidence float32 and correct bool (S, n), NLL and Brier (S,)."""
-
-    def measure(model, dataset, subset, done):
-        images, labels = open_benchmark(benchmark, dataset), dataset.test.labels[subset.index]
-        for name in names_left(images.names, names, done, benchmark):
-            levels = []
-            for severity in severities:
-                chunks = images.chunks(name, severity, subset.index)
-                logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
-                confidence, correct = metrics.confidence_and_correct(logits, labels)
-                levels.append(
-                    (confidence.astype(np.float32), correct, metrics.nll(logits, labels), metrics.brier(logits, labels))
-                )
-            columns = zip(("confidence", "correct", "nll", "brier"), zip(*levels, strict=True), strict=True)
-            outcome = {f"{name}/{what}": np.stack(values) for what, values in columns}
-            yield outcome | {f"{name}/source": np.array(images.provenance[name])}
-
-    return measure
+    images, labels = open_benchmark(benchmark, dataset, seed=SEED), dataset.test.labels[subset.index]
+    for name in names_left(images.names, images.names, done, benchmark):
+        levels = []
+        for severity in severities:
+            logits = torch.cat([predict(model, chunk) for chunk in images.chunks(name, severity, subset.index)]).numpy()
+            confidence, correct = metrics.confidence_and_correct(logits, labels)
+            level = {"confidence": confidence.astype(np.float32), "correct": correct}
+            levels.append(level | {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)})
+        outcome = {f"{name}/{what}": np.stack([level[what] for level in levels]) for what in levels[0]}
+        yield outcome | {f"{name}/source": np.array(images.provenance[name])}
 
 
 def perturbation_outcomes(model, dataset, subset, done):
     """Outcomes of CIFAR-P: for each perturbation the flip probability and the top-5 distance of each sequence, float64 (n,)."""
-    sequences = open_benchmark("cifar_p", dataset)
+    sequences = open_benchmark("cifar_p", dataset, seed=SEED)
     for name in names_left(sequences.names, (*PERTURBATIONS_PAPER, "spatter"), done, "cifar_p"):
         flips, distances = [], []
         for chunk in sequences.chunks(name, select=subset.index):
@@ -138,6 +130,6 @@ def read_outcomes(path, identity=None):
         if identity is None or found == identity:
             return outcomes
         print(f"{path} is of another recipe or subset: measured again")
-    except UNREADABLE as error:
+    except Exception as error:  # np.load may raise anything for what is truncated or foreign
         print(f"{path} is damaged ({error}): measured again")
     return None

@@ -13,14 +13,8 @@ NOTEBOOKS = SOURCE / "notebooks"
 PUBLISHED = SOURCE / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
 
 
-def root():
-    """The study's folder: `LMLIB_ROOT` (the tests set it, or a user with a larger disk), this checkout, or for the bare package
-    a cache in the user's home."""
-    checkout = SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"
-    return Path(os.environ.get("LMLIB_ROOT", checkout))
-
-
-ROOT = root()
+ROOT = Path(os.environ.get("LMLIB_ROOT", SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
+"""The study's folder: `LMLIB_ROOT` (of the tests, or a user with a larger disk), this checkout, or a cache of the bare package."""
 DATA = ROOT / "data"
 RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us
 CACHE = DATA / "cache"  # what can be made again

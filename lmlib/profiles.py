@@ -15,8 +15,6 @@ EVERY_METHOD = (
     "pixmix", "pixmix_k3", "pixmix_released", "ipmix", "layermix", "layermix_released", "layermix_iid",
 )  # fmt: skip
 MIXERS = ("pixmix", "ipmix", "layermix")
-SINGLE_SEED = ("random_erasing", "pixmix_k3", "pixmix_released")
-"""With one seed in `cifar-cpu`, to save hours: two further readings of PixMix, and a method without a row in Tables 3 and 4."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +26,13 @@ class Profile:
     datasets: tuple  # all methods on the first, `few` of them on the others
     network: str
     epochs: int
-    replicated: tuple  # methods that get every seed; the others the first
     magnitudes: tuple  # of Table 6
     betas: tuple
     networks: tuple  # of Table 7: (network, epochs)
     n_fractals: int  # size of the generated mixing set, where the user brings no fractals
     seeds: tuple = (0, 1, 2)
+    replicated: tuple = EVERY_METHOD  # methods that get every seed; the others the first
+    single: tuple = ()  # networks of Table 7 that get the first seed alone
     few: tuple = ()  # methods for the further datasets
     network_methods: tuple = ("baseline", *MIXERS)  # of Table 7
     long_epochs: int | None = None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
@@ -50,11 +49,6 @@ class Profile:
     def __post_init__(self):
         if min(len(self.magnitudes), len(self.betas)) < 2:
             raise ValueError(f"profile {self.name}: Table 6 compares at least two magnitudes and two betas")
-
-    @property
-    def replicates_all(self):
-        """Whether every method gets every seed."""
-        return self.replicated == self.methods
 
 
 PROFILES = {
@@ -82,11 +76,11 @@ PROFILES = {
             datasets=("cifar10", "cifar100"),
             network="wrn-10-1",
             epochs=6,
-            replicated=tuple(name for name in EVERY_METHOD if name not in SINGLE_SEED),
             few=("baseline", *MIXERS),
             magnitudes=(3, 5, 8),
             betas=(1, 3, 5),
             networks=(("wrn-10-1", 6), ("wrn-10-1", 24), ("wrn-16-1", 6), ("wrn-16-2", 6)),
+            single=("wrn-16-2",),  # twice the hours of the others
             network_methods=("baseline", "layermix"),
             n_fractals=2000,
             grid_n_train=10_000,
@@ -100,7 +94,6 @@ PROFILES = {
             datasets=("cifar10", "cifar100"),
             network="wrn-40-4",
             epochs=100,
-            replicated=EVERY_METHOD,
             few=EVERY_METHOD,
             magnitudes=(5, 6, 7, 8),
             betas=(3, 4, 5),
@@ -183,21 +176,21 @@ def table_6(profile):
     """Magnitude x beta. The cell of the defaults gets every seed (its spread is what the others are judged by), the others
     get them where every method does. Without a smaller training set that cell is LayerMix's own run."""
     sizes, settings = get_profile(profile), []
+    every_cell = sizes.replicated == sizes.methods
     size = {"n_train": sizes.grid_n_train} if sizes.grid_n_train else {}
     for m, b in product(sizes.magnitudes, sizes.betas):
         cell = {"method": "layermix", "parameters": {"magnitude": m, "beta": b}, "dataset": table_dataset(profile)}
-        settings += with_seeds(profile, [cell | size], once=not sizes.replicates_all and (m, b) != (8, 3))
+        settings += with_seeds(profile, [cell | size], once=not every_cell and (m, b) != (8, 3))
     return settings
 
 
 def table_7(profile):
-    """Networks, each with its own schedule. The profile's own network has the seeds that its methods have elsewhere."""
+    """Networks, each with its own schedule."""
     sizes, settings = get_profile(profile), []
     for network, epochs in sizes.networks:
         place = {"dataset": table_dataset(profile), "network": network, "epochs": epochs}
-        own = (network, epochs) == (sizes.network, sizes.epochs)
         variants = [place | {"method": method} for method in sizes.network_methods]
-        settings += with_seeds(profile, variants, once=not sizes.replicates_all and not own)
+        settings += with_seeds(profile, variants, once=network in sizes.single)
     return settings
 
 

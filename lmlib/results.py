@@ -38,13 +38,12 @@ def checksum(text):
 
 
 def checked_text(file):
-    """The CSV in a file of rows without its checksums, which are compared (older files have none). Raises ValueError."""
+    """The CSV in a file of rows without its checksums, which are compared. Raises ValueError."""
     text = file.read_text(encoding="utf-8")
-    if not text.partition("\n")[0].endswith(f",{CHECKSUM}"):
-        return text
     lines = [line.rpartition(",") for line in text.removesuffix("\n").split("\n")]
     text = "".join(f"{line}\n" for line, _, _ in lines)
-    if {found for _, _, found in lines[1:]} != {checksum(text)}:
+    title, *found = (last for _, _, last in lines)
+    if title != CHECKSUM or set(found) != {checksum(text)}:
         raise ValueError("its checksum does not match its content")
     return text
 
@@ -73,8 +72,6 @@ def read_rows(profile, runs=None):
             raise ValueError(f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again") from error
         if list(frame.columns) != COLUMNS:
             raise ValueError(f"{file} has other columns than expected: `./run_all.sh {profile}` makes it again")
-        if frame[PROVENANCE].isna().any(axis=None):
-            raise ValueError(f"{file} has a row in part: `./run_all.sh {profile}` makes it again")
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

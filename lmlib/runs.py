@@ -90,24 +90,16 @@ class RunConfig:
         return paths.RUNS / self.name
 
     def training_index(self, dataset):
-        """Which training images the run uses: int64, positions in the original split."""
-        return training_index(dataset.train, self.n_train, self.n_validation)
+        """Which training images the run uses, `n_train` beside those held out: sorted int64, positions in the original split."""
+        kept = np.arange(len(dataset.train))
+        if self.n_validation:
+            kept, _ = datasets.validation_split(dataset.train, self.n_validation, seed=0)
+        if self.n_train is None:
+            return kept
+        return kept[datasets.stratified_subset(dataset.train.labels[kept], self.n_train, seed=0)]
 
 
-def training_index(split, n_train, n_validation):
-    """`n_train` stratified positions in a training split (None: all) beside `n_validation` held out: sorted int64."""
-    kept = np.arange(len(split))
-    if n_validation:
-        kept, _ = datasets.validation_split(split, n_validation, seed=0)
-    if n_train is None:
-        return kept
-    return kept[datasets.stratified_subset(split.labels[kept], n_train, seed=0)]
-
-
-@lru_cache(maxsize=2)
-def dataset_of(name):
-    """`load_dataset`, kept in memory for the next run."""
-    return datasets.load_dataset(name)
+dataset_of = lru_cache(maxsize=2)(datasets.load_dataset)  # kept in memory for the next run
 
 
 def data_behind(name):
@@ -283,7 +275,7 @@ def default_device():
 
 def committed_weights(name):
     """The weights of a run that lie beside its rows, to be committed: a path, or None."""
-    return next(iter(sorted(paths.RESULTS.glob(f"*/weights/{name}.safetensors"))), None)
+    return min(paths.RESULTS.glob(f"*/weights/{name}.safetensors"), default=None)
 
 
 def is_finished(name):
@@ -293,12 +285,9 @@ def is_finished(name):
 
 def find_checkpoint(name):
     """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
-    own = paths.RUNS / name / "checkpoint.safetensors"
-    if own.exists() or (own := committed_weights(name)):
-        return own
-    known = [folder.parent.name for folder in paths.RUNS.glob("*/checkpoint.safetensors")]
-    check_name("run", name, sorted({*known, *(path.stem for path in paths.RESULTS.glob("*/weights/*.safetensors"))}))
-    raise ValueError(f"{name} was set aside while it was looked for")
+    known = {path.stem: path for path in paths.RESULTS.glob("*/weights/*.safetensors")}
+    known |= {path.parent.name: path for path in paths.RUNS.glob("*/checkpoint.safetensors")}
+    return known[check_name("run", name, known)]
 
 
 def keep_weights(profile, config, most=3e6):

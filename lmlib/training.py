@@ -6,7 +6,6 @@ weight decay 5e-4, batches of 128. Flip and crop come first, then the method, al
 
 import math
 import time
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -42,11 +41,14 @@ class Batches:
     inputs float32 (B, 3, H, W), or (3 B, ...) for JSD: clean, mix, mix; targets int64 (B,) or float32 (B, K); outliers or None.
     """
 
-    def __init__(self, images, labels, index, *, base, method, loss, n_classes, batch_size, seed):
-        self.images, self.labels, self.index = images, labels, index
-        self.base, self.method, self.loss = base, method, loss
-        self.n_classes, self.batch_size, self.seed = n_classes, batch_size, seed
-        self.n_steps = -(-len(index) // batch_size)
+    def __init__(self, config, dataset, method, device="cpu"):
+        self.images, self.labels = (
+            torch.from_numpy(part).to(device) for part in (dataset.train.images, dataset.train.labels)
+        )
+        self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
+        self.method, self.n_classes = method, dataset.n_classes
+        self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
+        self.n_steps = -(-len(self.index) // self.batch_size)
 
     def epoch(self, epoch):
         order = self.index[permutation("training order", len(self.index), seed=self.seed, epoch=epoch)]
@@ -92,7 +94,7 @@ def batch_loss(model, loss, inputs, targets, outliers):
 
 def precision_context(precision, device):
     """Autocast to bfloat16 for "bf16", nothing for "fp32"."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 class Trainer:
@@ -105,21 +107,7 @@ class Trainer:
         self.config, self.device = config, torch.device(device)
         torch.backends.cudnn.deterministic = True  # the same kernels after a restart
         torch.backends.cudnn.benchmark = False
-        images, labels = (
-            torch.from_numpy(part).to(self.device) for part in (dataset.train.images, dataset.train.labels)
-        )
-        self.batches = Batches(
-            images,
-            labels,
-            config.training_index(dataset),
-            base=FlipCrop(dataset.pad, dataset.flip),
-            method=method,
-            loss=config.loss,
-            n_classes=dataset.n_classes,
-            batch_size=config.batch_size,
-            seed=config.seed,
-        )
-        self.test = dataset.test
+        self.batches, self.test = Batches(config, dataset, method, self.device), dataset.test
         model = build_model(
             config.network, n_classes=dataset.n_classes, image_size=dataset.image_size, seed=config.seed
         )
@@ -178,9 +166,8 @@ class Trainer:
         """
         n_steps = self.batches.n_steps
         total = self.config.epochs * n_steps
-        progress = tqdm(total=total, initial=self.epoch * n_steps, desc=label, unit="step", mininterval=2)
         said = time.perf_counter()
-        with progress:
+        with tqdm(total=total, initial=self.epoch * n_steps, desc=label, unit="step", mininterval=2) as progress:
             while self.epoch < self.config.epochs:
                 start, losses = time.perf_counter(), []
                 self.model.train()
@@ -199,7 +186,6 @@ class Trainer:
                 self.epoch += 1
                 progress.set_postfix(loss=f"{mean_loss:.3f}", test_error=f"{error:.3f}")
                 save(*self.state())
-        return self.model
 
 
 def dropout_seed(seed, step):

@@ -19,11 +19,6 @@ def test_every_method_has_a_speed_and_torchvisions_stands_beside_it_where_there_
     assert np.allclose(both["ratio"], both["median"] / both["torchvision"])
 
 
-def test_the_figure_has_a_place_for_every_method(table):
-    (axis,) = bench_methods.draw(table).axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == list(METHODS)
-
-
 def test_a_mixing_method_below_the_goal_is_named_and_met_only_by_its_ratio():
     speeds = pd.DataFrame(
         {

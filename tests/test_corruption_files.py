@@ -396,6 +396,25 @@ def test_an_archive_that_is_none_is_refused(data, monkeypatch):
         archives.unpack(path)
 
 
+def test_an_unpacking_that_was_interrupted_is_done_again(data, monkeypatch):
+    members = [(f"CIFAR-10-C-Bar/{name}.npy", name.encode()) for name in ("lines", "ripple")]
+    path, copied = tar(data / "raw" / "CIFAR-10-C-Bar.tar", members), []
+
+    def dies_at_the_second(source, target, length):
+        copied.append(target.name)
+        if len(copied) == 2:
+            raise KeyboardInterrupt
+        target.write(source.read())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archives.shutil, "copyfileobj", dies_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            archives.unpack(path)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    folder = archives.unpack(path)
+    assert {file.stem: file.read_text() for file in folder.iterdir()} == {"lines": "lines", "ripple": "ripple"}
+
+
 def test_an_archive_without_a_published_checksum_passes_with_a_word(data, capsys):
     archives.unpack(tar(data / "raw" / "CIFAR-10-C-Bar.tar", [("CIFAR-10-C-Bar/lines.npy", b"x")]))
     assert "no checksum was published" in capsys.readouterr().out

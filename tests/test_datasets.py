@@ -176,11 +176,11 @@ def cifar(tmp_path, monkeypatch):
         "cifar.tar.gz",
         1000,
         tuple("abcdefghij"),
-        {split: images.shape for split, (images, _) in splits.items()},
         {split: sources.content(images, labels.tolist()) for split, (images, labels) in splits.items()},
         {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()},
     )
     monkeypatch.setitem(sources.CIFAR, "cifar10", known)
+    monkeypatch.setattr(sources, "SHAPES", {split: images.shape for split, (images, _) in splits.items()})
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # no npm client
     (tmp_path / "raw").mkdir()
     return SimpleNamespace(root=tmp_path, raw=tmp_path / "raw", record=record, **splits)

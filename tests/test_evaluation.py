@@ -241,11 +241,11 @@ def test_outcomes_of_another_subset_are_measured_again_and_that_is_said(root, ca
     assert found(rows, "c_bar", "mce")["n"] == change.get("subset", 20)
 
 
-@pytest.mark.parametrize("name", ["OUTCOMES_VERSION", "RECIPES_VERSION", "SEED"])
-def test_outcomes_of_another_version_are_measured_again(root, monkeypatch, capsys, name):
+@pytest.mark.parametrize("module, name", [(outcomes, "VERSION"), (evaluation, "RECIPES_VERSION"), (outcomes, "SEED")])
+def test_outcomes_of_another_version_are_measured_again(root, monkeypatch, capsys, module, name):
     measured(root, benchmarks=["clean"])
     model = Reader()
-    monkeypatch.setattr(evaluation, name, getattr(evaluation, name) + 1)
+    monkeypatch.setattr(module, name, getattr(module, name) + 1)
     measured(root, model, benchmarks=["clean"])
     assert model.calls == 1 and "measured again" in capsys.readouterr().out
 
@@ -360,7 +360,10 @@ def test_a_run_with_damaged_rows_is_not_complete_and_says_so(root, capsys):
     results.write_rows("quick", "a", list(rows_of_a_run("a")))
     results.rows_file("quick", "a").write_text("damaged")
     assert not is_complete("quick", "a")
-    assert "a.csv has other columns than expected: `./run_all.sh quick` makes it again" in capsys.readouterr().out
+    assert (
+        "a.csv is damaged (its checksum does not match its content): `./run_all.sh quick` makes it again"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_profile_says_how_many_images_are_measured():

@@ -119,13 +119,6 @@ def test_a_byte_flipped_anywhere_and_a_row_less_are_found(written):
         read_rows("quick")
 
 
-def test_rows_written_before_there_were_checksums_are_read(written):
-    file, rows = rows_file("quick", written.config.name), read_rows("quick")
-    lines = file.read_text().splitlines()
-    file.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
-    pd.testing.assert_frame_equal(read_rows("quick"), rows)
-
-
 def test_an_interrupted_write_keeps_the_old_rows(written, monkeypatch):
     before = rows_file("quick", written.config.name).read_bytes()
     monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))

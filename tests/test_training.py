@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ import torch
 from tiny import TINY
 
 from lmlib import paths, profiles, runs, training
-from lmlib.augment import METHODS, Baseline, FlipCrop, build_method
+from lmlib.augment import METHODS, Baseline, build_method
 from lmlib.augment.base import as_float
-from lmlib.datasets import load_dataset
+from lmlib.datasets import Split, load_dataset
 from lmlib.training import BLOCK, Batches, Trainer, learning_rate
 
 SMALL = TINY | {"method": "baseline"}
@@ -33,11 +34,12 @@ def pictures():
 
 
 def batches(digits, method, index, *, loss="ce", batch_size=128, flip=False, seed=3):
-    images, labels = torch.from_numpy(digits.train.images), torch.from_numpy(digits.train.labels)
-    base = FlipCrop(4, flip)
-    return Batches(
-        images, labels, index, base=base, method=method, loss=loss, n_classes=10, batch_size=batch_size, seed=seed
-    )
+    return batches_of(replace(digits, flip=flip), method, index, loss=loss, batch_size=batch_size, seed=seed)
+
+
+def batches_of(dataset, method, index, **settings):
+    """The batches of some training images; settings: loss, batch_size and seed."""
+    return Batches(SimpleNamespace(training_index=lambda dataset: index, **settings), dataset, method)
 
 
 def whole_epoch(found, epoch=1):
@@ -115,11 +117,10 @@ def test_a_sample_alone_is_the_same_as_in_its_batch(digits, pictures, name):
 
 
 def test_an_epoch_holds_each_training_image_exactly_once_in_an_order_of_its_own():
-    images = torch.arange(40 * 3, dtype=torch.uint8).view(40, 3, 1, 1).expand(40, 3, 4, 4)
-    index, labels = np.arange(1, 40, 3), torch.arange(40)  # a label names its image
-    found = Batches(
-        images, labels, index, base=FlipCrop(0, False), method=Baseline(), loss="ce", n_classes=40, batch_size=4, seed=0
-    )
+    images = torch.arange(40 * 3, dtype=torch.uint8).view(40, 3, 1, 1).expand(40, 3, 4, 4).contiguous()
+    train, index = Split(images.numpy(), np.arange(40)), np.arange(1, 40, 3)  # a label names its image
+    dataset = SimpleNamespace(train=train, pad=0, flip=False, n_classes=40)
+    found = batches_of(dataset, Baseline(), index, loss="ce", batch_size=4, seed=0)
     orders = []
     for epoch in range(3):
         inputs, targets, _ = whole_epoch(found, epoch)

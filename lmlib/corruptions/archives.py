@@ -9,6 +9,7 @@ and labels, as all are.
 import re
 import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -26,7 +27,7 @@ ARCHIVES = {  # name: bytes, MD5
 def unpack(archive):
     """Verify a tar and put its arrays into the folder beside it that has its name; returns that folder.
 
-    Only `<folder>/<name>.npy` is taken, each file whole or not at all. Raises ValueError, before anything is written, for an
+    Only `<folder>/<name>.npy` is taken, all of them or none. Raises ValueError, before anything is written, for an
     archive of another MD5, one that is broken, and one with links or paths that lead elsewhere; one without a published MD5
     passes with a word.
     """
@@ -37,17 +38,28 @@ def unpack(archive):
     else:
         print(f"{archive.name}: no checksum was published; its arrays are checked by shape, type and labels alone")
     folder = archive.parent / archive.name.split(".")[0]
-    try:
-        with tarfile.open(archive, "r:") as tar:  # not compressed: nothing unpacks to more than it is
-            arrays = [member for member in tar if _is_array(archive, member, folder.name)]
-            for member in tqdm(arrays, desc=f"unpacking {archive.name}"):
-                with paths.atomic_write(archive.parent / member.name) as temporary, temporary.open("wb") as file:
-                    shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
-    except tarfile.TarError as error:
-        raise ValueError(f"{archive} is not a whole tar ({error}): fetch it again") from error
-    if not arrays:
-        raise ValueError(f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks")
+    with paths.locked(paths.CACHE / folder.name):  # two runs may want it at once
+        if not folder.is_dir():
+            try:
+                _unpack(archive, folder)
+            except tarfile.TarError as error:
+                raise ValueError(f"{archive} is not a whole tar ({error}): fetch it again") from error
     return folder
+
+
+def _unpack(archive, folder):
+    """Put the arrays into a folder that gets its name when all are there: a killed call leaves none that looks unpacked."""
+    with tarfile.open(archive, "r:") as tar:  # not compressed: nothing unpacks to more than it is
+        arrays = [member for member in tar if _is_array(archive, member, folder.name)]
+        if not arrays:
+            raise ValueError(f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks")
+        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{folder.name}.") as temporary:
+            part = Path(temporary) / folder.name
+            part.mkdir()
+            for member in tqdm(arrays, desc=f"unpacking {archive.name}"):
+                with (part / Path(member.name).name).open("wb") as file:
+                    shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
+            part.rename(folder)
 
 
 def _is_array(archive, member, folder):

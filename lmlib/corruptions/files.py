@@ -28,7 +28,6 @@ from lmlib.corruptions import LEVELS, NAMES, VERSION, frost, make, recipe
 from lmlib.corruptions.archives import unpack
 from lmlib.corruptions.recipe import SIZE
 from lmlib.errors import check_name
-from lmlib.sources import UNREADABLE
 
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
@@ -115,7 +114,7 @@ def kept(path, make_it):
         try:
             with np.load(path, allow_pickle=False) as file:
                 return file["images"]  # zip's checksum is compared
-        except UNREADABLE as error:
+        except Exception as error:  # np.load may raise anything for what is truncated or foreign
             print(f"{path} is damaged ({error}): made again")
     array = make_it()
     with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -172,7 +171,7 @@ def read_array(path, shape, dtype=np.uint8):
         raise ValueError(f"{path} is missing")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except UNREADABLE as error:
+    except Exception as error:  # np.load may raise anything for what is truncated or foreign
         raise ValueError(f"{path} is short or no array file ({error})") from error
     if array.shape != shape or not np.issubdtype(array.dtype, dtype):
         raise ValueError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
