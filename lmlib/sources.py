@@ -33,7 +33,7 @@ willow_tree wolf woman worm
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a dataset: torchvision's record (file names, MD5s, address), shapes and checksums."""
+    """What is known of a dataset: torchvision's record (file names, MD5s, address) and checksums."""
 
     torchvision_name: str
     folder: str  # of torchvision's extracted files

@@ -109,6 +109,12 @@ def test_a_folder_that_cannot_be_made_is_said_at_the_start(root, monkeypatch, ca
     assert f"{root / 'file' / 'data'} cannot be written to" in said and "LMLIB_ROOT" in said
 
 
+def test_a_file_in_a_folders_place_is_said_at_the_start(root, capsys):
+    paths.FIGURES.write_text("")
+    assert cli.main(["quick"]) == 1
+    assert f"{paths.FIGURES} cannot be written to" in capsys.readouterr().err
+
+
 def test_a_folder_without_permission_is_said_at_the_start(root, monkeypatch, capsys):
     monkeypatch.setattr(os, "access", lambda path, mode: path != paths.FIGURES)  # root may write anywhere
     assert cli.main(["quick"]) == 1

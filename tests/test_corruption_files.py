@@ -206,6 +206,12 @@ def test_a_whole_file_is_read_again_only_if_it_was_changed(monkeypatch):
     for _ in range(2):
         write("cifar_c_bar", dataset(), names=["lines"])
         assert read_again == [str(path)]
+    manifest = paths.read_record(path.with_name("manifest.json"))
+    del manifest["files"]["lines"]["changed_ns"]  # as older ones are
+    paths.write_record(path.with_name("manifest.json"), manifest)
+    for _ in range(2):
+        write("cifar_c_bar", dataset(), names=["lines"])
+        assert read_again == 2 * [str(path)]
 
 
 def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch):
@@ -411,7 +417,9 @@ def test_an_unpacking_that_was_interrupted_is_done_again(data, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             archives.unpack(path)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    (path.parent / ".CIFAR-10-C-Bar.killed" / "CIFAR-10-C-Bar").mkdir(parents=True)  # as SIGKILL leaves it
     folder = archives.unpack(path)
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [folder.name, path.name]
     assert {file.stem: file.read_text() for file in folder.iterdir()} == {"lines": "lines", "ripple": "ripple"}
 
 

@@ -224,7 +224,7 @@ class MixingImages:
         kind, shape = getattr(pictures, "dtype", None), getattr(pictures, "shape", ())
         if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
             raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")
-        self.pictures, self.flips = pictures.contiguous(), flips
+        self.pictures, self.flips = pictures.contiguous(), bool(flips)
 
     def sample(self, size, *, seed, epoch, index):
         """Picture int64 (B,) and `Window` for each sample; raises ValueError where the pictures are smaller than `size`."""
@@ -250,7 +250,7 @@ class FlipCrop(Augmentation):
     """
 
     def __init__(self, pad=4, flip=True):
-        self.pad, self.flip = pad, flip
+        self.pad, self.flip = pad, bool(flip)
 
     def sample(self, size, *, seed, epoch, index, view=0):
         uniform = uniforms("flip and crop", 4, seed=seed, epoch=epoch, index=index)

@@ -79,7 +79,10 @@ PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
 
 
 def blend(kind, image, other, a, b, keep=None, key=None, clip=True):
-    """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,). In [0, 1] if `clip`."""
+    """One of `BLENDS` for a whole group of images. a, b, keep float32 (B,), key int64 (B,); `mix_` alone needs the last two.
+
+    In [0, 1] if `clip`.
+    """
     if kind.startswith("mix"):  # never leaves [0, 1]
         n_channels = 1 if kind == "mix_pixels" else image.shape[1]
         return torch.lerp(other, image, hash_mask(key, keep, (n_channels, *image.shape[-2:])))
@@ -88,5 +91,9 @@ def blend(kind, image, other, a, b, keep=None, key=None, clip=True):
 
 
 def apply_blends(image, other, kind, *drawn, clip=True, within=False):
-    """Blend each pair by its own kind; image and other: pairs of a tensor and int (B,), which of its rows; see `by_kind`."""
+    """Blend each pair by its own kind: float32 (B, 3, H, W), in [0, 1] if `clip`.
+
+    image, other: pairs of a tensor (M, 3, H, W), of other (M, 1 or 3, H, W), and int (B,), which of its rows; kind: int (B,),
+    positions in `BLENDS`; drawn: a, b, keep, key of `blend`, (B,), NumPy arrays; within: as in `by_kind`.
+    """
     return by_kind([partial(blend, name, clip=clip) for name in BLENDS], kind, [image, other], *drawn, within=within)

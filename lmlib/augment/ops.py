@@ -216,8 +216,8 @@ def apply_operations(table, images, chosen, op, level, within=False):
     """Apply to each chosen image its own operation at its own level.
 
     table: one of `OPS`; images float32 (B, 3, H, W); chosen int (N,), positions in `images`, in the order wanted; op int (N,) and
-    level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W); `within` returns `images`, the changed ones
-    in their places.
+    level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W); `within` returns all images, the
+    changed ones in their places: what was given may be overwritten, or not be what is returned.
     """
     return by_kind([operation.function for operation in table.values()], op, [(images, chosen)], level, within=within)
 
@@ -227,7 +227,8 @@ def by_kind(functions, kind, pictures, *drawn, within=False):
 
     kind: int (N,); pictures: pairs of a tensor (M, C, H, W) and int (N,), which of its rows is the sample's; drawn: what else a
     function gets, (N,). All but the tensors of images are NumPy arrays. Returns (N, 3, H, W), in order, or with `within` the first
-    tensor, its rows overwritten. Else a function that returned its input would share its memory with what is returned.
+    tensor with its rows changed, which may be overwritten. Without, a function that returned its input would share its memory with
+    what is returned.
     """
     kinds, (first, place) = set(kind.tolist()), pictures[0]
     done, place = (first, place) if within else (None, np.arange(len(kind)))

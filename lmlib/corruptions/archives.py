@@ -6,6 +6,7 @@ archive, only as the program that makes it, so there is no checksum to hold one 
 and labels, as all are.
 """
 
+import os
 import re
 import shutil
 import tarfile
@@ -53,12 +54,16 @@ def _unpack(archive, folder):
         arrays = [member for member in tar if _is_array(archive, member, folder.name)]
         if not arrays:
             raise ValueError(f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks")
+        for left in archive.parent.glob(f".{folder.name}.*/"):  # by a call that was killed: nobody else writes here
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{folder.name}.") as temporary:
             part = Path(temporary) / folder.name
             part.mkdir()
             for member in tqdm(arrays, desc=f"unpacking {archive.name}"):
                 with (part / Path(member.name).name).open("wb") as file:
                     shutil.copyfileobj(tar.extractfile(member), file, 1 << 20)
+                    file.flush()
+                    os.fsync(file.fileno())
             part.rename(folder)
 
 

@@ -12,7 +12,6 @@ What is generated is made once: a whole test set in that layout, too, a subset o
 
 import hashlib
 import math
-import os
 import shutil
 import warnings
 from dataclasses import dataclass, field
@@ -222,9 +221,10 @@ def write(benchmark, dataset, *, seed=0, names=None):
     """Generate a benchmark once and for all into data/cache/<folder>, in the official layout; returns the folder.
 
     Each file appears whole, and is then entered in `manifest.json` (recipe version, seed, sha256 of the clean images and of each
-    file); a call that was killed goes on with the file it was at, one that finds a file altered says so and makes it again, and a
-    second call at the same time waits. names: all of the benchmark by default. Raises ValueError for a folder that holds another
-    recipe, seed or set, and for unknown names; FileNotFoundError for frost without photographs.
+    file, its size and time of change); a call that was killed goes on with the file it was at. A file of another size or time is
+    read again, and if its sha256 differs too, that is said and it is made again. A second call at the same time waits.
+    names: all of the benchmark by default. Raises ValueError for a folder that holds another recipe, seed or set, and for unknown
+    names; FileNotFoundError for frost without photographs.
     """
     folder, images = paths.CACHE / folder_name(dataset.name, benchmark), dataset.test.images
     names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
@@ -237,7 +237,9 @@ def write(benchmark, dataset, *, seed=0, names=None):
         for name in names:
             path, known = folder / f"{name}.npy", manifest["files"].get(name)
             if known and path.exists():
-                if _is_as_noted(path, name, known):
+                found = _describe(path, name, known)
+                manifest["files"][name] = found
+                if all(found[key] == known.get(key) for key in found.keys() - {"changed_ns"}):
                     continue
                 print(
                     f"{path} is damaged, or of other photographs than there are (it is not the manifest's): made again"
@@ -251,6 +253,7 @@ def write(benchmark, dataset, *, seed=0, names=None):
                         file.write(made.tobytes())
                 manifest["files"][name] = _describe(temporary, name)
             paths.write_record(folder / "manifest.json", manifest)
+        paths.write_record(folder / "manifest.json", manifest)  # with the times of files that a copy brought
     return folder
 
 
@@ -267,29 +270,17 @@ def _origin(benchmark, images, seed):
     return {"benchmark": benchmark, "version": VERSION, "seed": seed, "images": digest, "provenance": "generated"}
 
 
-def _stamp(path, name):
-    """What changes with a file, in no time: its size and time of change, for frost the photographs too."""
-    entry = {"bytes": path.stat().st_size, "changed_ns": path.stat().st_mtime_ns}
-    return entry | ({"photographs": frost.fingerprint(frost.textures())} if name == "frost" else {})
+def _describe(path, name, known=None):
+    """A file's entry in the manifest: that of `known` where its size and time of change are, else with the sha256 taken anew.
 
-
-def _describe(path, name):
-    with path.open("rb") as file:
-        return _stamp(path, name) | {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _is_as_noted(path, name, known):
-    """Whether a file is the one in the manifest. One that nobody wrote to since is not read: a test set has 14 GB of them.
-
-    A copied folder's files have other times: they are read once, and given the time of the manifest if they are the same.
+    So a file that nobody wrote to is not read: a test set has 14 GB of them.
     """
-    if _stamp(path, name).items() <= known.items():
-        return True
-    found = _describe(path, name)
-    same = all(found[key] == known.get(key) for key in found.keys() - {"changed_ns"})
-    if same and "changed_ns" in known:
-        os.utime(path, ns=(known["changed_ns"], known["changed_ns"]))
-    return same
+    entry = {"bytes": path.stat().st_size, "changed_ns": path.stat().st_mtime_ns}
+    entry |= {"photographs": frost.fingerprint(frost.textures())} if name == "frost" else {}
+    if known and entry.items() <= known.items():
+        return known
+    with path.open("rb") as file:
+        return entry | {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _manifest(folder, benchmark, images, seed):
