@@ -15,7 +15,7 @@ BYTE_TO_16_BIT = 257
 
 
 def smooth(planes, sigma, truncate=4.0, mode="nearest"):
-    """Gaussian filter of the last two axes, edge pixels repeated beyond the border, as scikit-image's `gaussian`."""
+    """Gaussian filter of the last two axes; by default as scikit-image's `gaussian`, edge pixels repeated beyond the border."""
     return ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode=mode, truncate=truncate)
 
 

@@ -30,7 +30,10 @@ def impulse_noise(images, amount, hit, salt):
 
 
 def shot_noise(images, photons, uniform):
-    """Poisson(photons x) / photons: the count is the quantile of `uniform` (n, 3, 32, 32)."""
+    """Poisson(photons x) / photons: the count is the quantile of `uniform` (n, 3, 32, 32), the smallest k with P(K <= k) >= it.
+
+    Pixels are sorted by their grey level, so that each of the 256 distributions is searched once.
+    """
     level = np.broadcast_to(images, uniform.shape).ravel()
     order, ends = np.argsort(level, kind="stable"), np.cumsum(np.bincount(level, minlength=256))
     count = np.empty(uniform.shape, np.int32)

@@ -27,7 +27,10 @@ def whiten(x, mix):
 
 
 def snow(images, p, normal, angle, dtype=np.float32):
-    """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees."""
+    """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees.
+
+    dtype: of the whitened image, which in the reference is float32 in CIFAR-C and float64 in CIFAR-P.
+    """
     mean, std, zoom, threshold, radius, sigma, mix = p
     flakes = motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None] / 255.0
     return to_bytes(whiten(to_float(images, dtype), mix) + flakes + flakes[..., ::-1, ::-1])
