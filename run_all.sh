@@ -1,7 +1,20 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Finds or makes the environment, then hands its words to `python -m lmlib`. `./run_all.sh --help` lists them.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+set -eu
+
+case ${LMLIB_ROOT:-/} in # relative to where the caller stands
+    /* | "~"*) ;;
+    *) export LMLIB_ROOT="$PWD/$LMLIB_ROOT" ;;
+esac
+script=$0
+while [ -L "$script" ]; do # macOS had no `readlink -f` before 12.3
+    target=$(readlink "$script")
+    case $target in
+        /*) script=$target ;;
+        *) script=$(dirname "$script")/$target ;;
+    esac
+done
+CDPATH='' cd "$(dirname "$script")"
 
 # The bench times training steps as the study takes them: see KEEPS_MEMORY in lmlib/notebooks.py.
 [ "${1:-}" != bench ] || export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824

@@ -13,7 +13,9 @@ NOTEBOOKS = SOURCE / "notebooks"
 PUBLISHED = SOURCE / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
 
 
-ROOT = Path(os.environ.get("LMLIB_ROOT", SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
+if _moved := os.environ.get("LMLIB_ROOT"):
+    _moved = os.environ["LMLIB_ROOT"] = str(Path(_moved).expanduser().resolve())  # children stand in other folders
+ROOT = Path(_moved or (SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
 """The study's folder: `LMLIB_ROOT` (of the tests, or a user with a larger disk), this checkout, or a cache of the bare package."""
 DATA = ROOT / "data"
 RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,6 +272,57 @@ def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
 def test_clean_with_nothing_to_remove_says_nothing(root, capsys):
     assert cli.main(["clean"]) == 0
     assert capsys.readouterr().out == "" and files_below(root) == {}
+
+
+# --- run_all.sh ------------------------------------------------------------------------------------------------------
+
+STAND_IN = """#!/bin/sh
+[ "$2" = lmlib.install ] || echo "$PWD|${LMLIB_ROOT:-unset}|$*"
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout whose Python says where it was started, with what root, and with which words."""
+    python = tmp_path / "a checkout" / ".venv" / "bin" / "python"
+    paths.write_text(python, STAND_IN)
+    python.chmod(0o755)
+    shutil.copy(paths.SOURCE / "run_all.sh", tmp_path / "a checkout")
+    return tmp_path / "a checkout"
+
+
+def started(command, folder, **variables):
+    """What the checkout's Python said of a call from `folder`: where it stood, its root, its words."""
+    gone = ("CONDA_PREFIX", "VIRTUAL_ENV", "LMLIB_ROOT")
+    variables |= {name: value for name, value in os.environ.items() if name not in gone} | variables
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.rstrip("\n").split("|")
+
+
+@pytest.mark.parametrize("shell", [[], ["sh"], ["bash"], ["bash", "--posix"]], ids=" ".join)
+def test_any_shell_starts_the_study_in_its_checkout_from_any_folder(checkout, tmp_path, shell):
+    words = ["quick", "two words"]
+    for folder, script in ((checkout, "./run_all.sh"), (tmp_path, checkout / "run_all.sh")):
+        found = started([*shell, script, *words], folder, CDPATH=str(tmp_path))
+        assert found == [str(checkout), "unset", "-m lmlib quick two words"]
+
+
+@pytest.mark.parametrize("shell", [[], ["sh"]], ids=" ".join)
+def test_a_link_to_a_link_starts_the_study_in_its_checkout(checkout, tmp_path, shell):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "first").symlink_to(Path("..") / "a checkout" / "run_all.sh")
+    (tmp_path / "lm").symlink_to(tmp_path / "bin" / "first")
+    for script in (tmp_path / "lm", "./lm", "bin/first"):
+        assert started([*shell, script, "quick"], tmp_path)[0] == str(checkout)
+
+
+def test_a_relative_root_is_where_the_caller_stands(checkout, tmp_path):
+    def root(given):
+        return started([checkout / "run_all.sh"], tmp_path, LMLIB_ROOT=given)[1]
+
+    assert root("big") == str(tmp_path / "big")
+    assert [root(given) for given in ("/big", "~/big", "")] == ["/big", "~/big", "unset"]
 
 
 # --- the environment -------------------------------------------------------------------------------------------------

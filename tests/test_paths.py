@@ -145,6 +145,32 @@ def test_environment_variable_moves_the_study_but_not_the_notebooks(tmp_path):
     ]
 
 
+CHILD = """
+import os, subprocess, sys
+from lmlib import paths
+print(paths.ROOT, flush=True)
+if len(sys.argv) > 1:
+    subprocess.run([sys.executable, "-c", sys.argv[1]], cwd=paths.ROOT)
+"""
+
+
+@pytest.mark.parametrize("given", ["big", "./big", "../{here}/big", "~/big"])
+def test_a_relative_root_is_one_folder_for_a_process_and_its_children(tmp_path, given):
+    (tmp_path / "big").mkdir()
+    variables = {"LMLIB_ROOT": given.format(here=tmp_path.name), "HOME": str(tmp_path)}
+    variables["PYTHONPATH"] = str(paths.SOURCE)
+    command = [sys.executable, "-c", CHILD, CHILD]
+    done = subprocess.run(command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == 2 * [str(tmp_path / "big")], done.stderr
+
+
+def test_an_empty_root_is_none(tmp_path):
+    variables = {"LMLIB_ROOT": "", "PYTHONPATH": str(paths.SOURCE)}
+    command = [sys.executable, "-c", CHILD]
+    done = subprocess.run(command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == [str(paths.SOURCE)], done.stderr
+
+
 def test_the_bare_package_writes_to_the_users_cache_and_not_beside_itself(tmp_path):
     installed = tmp_path / "site-packages"
     shutil.copytree(Path(paths.__file__).parent, installed / "lmlib", ignore=shutil.ignore_patterns("__pycache__"))
