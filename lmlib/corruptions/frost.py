@@ -13,12 +13,13 @@ import zipfile
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from lmlib import paths
 from lmlib.checksums import verify
+from lmlib.pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
@@ -30,7 +31,7 @@ def textures():
     """The five reduced photographs: a user's own in data/raw/frost/ if there, else the checked copy in data/cache/frost/.
 
     Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none, ValueError
-    where they are too small or the copy is damaged.
+    where they cannot be read, are too small, or the copy is damaged.
     """
     return _read(paths.RAW / "frost", _cached())
 
@@ -65,9 +66,9 @@ def unpack(wheel):
         np.savez(file, *pictures)
 
 
-def reduce(file):
+def reduce(file: Path | BinaryIO) -> np.ndarray:
     """Every fifth row and column from the third, which is OpenCV's linear resize by 0.2: uint8 (3, height // 5, width // 5)."""
-    picture = np.asarray(Image.open(file).convert("RGB"))  # an alpha channel is dropped, not composed
+    picture = np.asarray(read_picture(file))
     height, width = (round(side * 0.2) for side in picture.shape[:2])
     return np.ascontiguousarray(picture[2::5, 2::5][:height, :width].transpose(2, 0, 1))
 
@@ -100,7 +101,10 @@ def _read_own(folder, i):
     found = [path for suffix in ("png", "jpg", "jpeg") if (path := folder / f"frost{i}.{suffix}").exists()]
     if not found:
         raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: frost1 to frost5 are all needed")
-    picture = reduce(found[0])
+    try:
+        picture = reduce(found[0])
+    except ValueError as error:
+        raise ValueError(f"{found[0]} cannot be used: {error}") from error
     if min(picture.shape[1:]) <= 32:
         raise ValueError(f"{found[0]} is too small: each side must be over 164 pixels")
     return picture

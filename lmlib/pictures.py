@@ -1,0 +1,56 @@
+"""One way to read a picture that somebody brings: for `folder:`, fractals, photographs and frost."""
+
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lmlib.archives import open_file
+
+VERSION = 1  # raised by hand when the pixels change that a picture gives
+FORMATS = "AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"
+"""Pillow's others reach for other programs or are rare."""
+
+
+class NoPictureError(ValueError):
+    """What was to be read is no picture, or none of `FORMATS`."""
+
+
+def read_picture(file: str | Path | BinaryIO) -> Image.Image:
+    """The picture in a file, a path or open in binary, as `rgb` makes it; of several frames the first.
+
+    Raises NoPictureError for what is no picture, ValueError for one that is cut short, damaged, of
+    more than 8 bits a channel, or of more than 89 million pixels, which are counted before any is
+    read; ValueError, too, for a link that leads nowhere.
+    """
+    path = isinstance(file, (str, Path))
+    try:
+        with open_file(file) if path else nullcontext(file) as opened, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(opened, formats=FORMATS) as picture:
+                return rgb(picture)
+    except UnidentifiedImageError:
+        raise NoPictureError(f"not an image, or none of {', '.join(FORMATS)}") from None
+    except Exception as error:  # a foreign file can break a decoder in any way
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A PIL image upright, as its EXIF orientation says, in the mode RGB.
+
+    An alpha channel is dropped, not composed; a palette gives its colours. Colours of 16 bits come
+    from Pillow with their upper 8. Raises ValueError for grey of more than 8 bits (the modes I and
+    F), whose range is not known: Pillow would clip it to white.
+    """
+    if image.mode[0] in "IF":
+        raise ValueError(f"more than 8 bits a channel (mode {image.mode}), which would be clipped: save it with 8")
+    return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def skipped_words(source: str | Path, skipped: dict[str, str]) -> str:
+    """How many files of a source were skipped, and the first five: `skipped` maps names to reasons."""
+    first = [f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5]]
+    others = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    return f"skipped {len(skipped)} files of {source}: {'; '.join(first)}{others}"
