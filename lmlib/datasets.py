@@ -134,7 +134,7 @@ def _write_cache(path, dataset, seen):
     arrays = {
         f"{part}_{kind}": getattr(getattr(dataset, part), kind) for part in PARTS for kind in ("images", "labels")
     }
-    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
+    with paths.as_cache(path), paths.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, manifest=np.array(json.dumps(manifest)), **arrays)
 
 

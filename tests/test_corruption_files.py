@@ -423,6 +423,25 @@ def test_an_unpacking_that_was_interrupted_is_done_again(data, monkeypatch):
     assert {file.stem: file.read_text() for file in folder.iterdir()} == {"lines": "lines", "ripple": "ripple"}
 
 
+def test_an_archive_with_two_arrays_of_one_name_is_refused_before_anything_is_written(data):
+    names = ("CIFAR-10-C-Bar/lines.npy", "./CIFAR-10-C-Bar/lines.npy")
+    path = tar(data / "raw" / "CIFAR-10-C-Bar.tar", [(name, name.encode()) for name in names])
+    with pytest.raises(ValueError, match=r"holds lines\.npy more than once"):
+        archives.unpack(path)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_an_archive_that_cannot_be_unpacked_where_it_lies_is_a_sentence(data, monkeypatch):
+    path = tar(data / "raw" / "CIFAR-10-C-Bar.tar", [("CIFAR-10-C-Bar/lines.npy", b"x")])
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(archives.tempfile, "TemporaryDirectory", read_only)
+    with pytest.raises(ValueError, match=r"Bar\.tar cannot be unpacked .*Read-only file system"):
+        archives.unpack(path)
+
+
 def test_an_archive_without_a_published_checksum_passes_with_a_word(data, capsys):
     archives.unpack(tar(data / "raw" / "CIFAR-10-C-Bar.tar", [("CIFAR-10-C-Bar/lines.npy", b"x")]))
     assert "no checksum was published" in capsys.readouterr().out
@@ -480,7 +499,7 @@ def test_a_texture_is_every_fifth_pixel_without_its_alpha_channel():
 
 
 def test_own_photographs_that_are_not_all_there_leave_frost_out(data, monkeypatch):
-    monkeypatch.setattr(frost, "fetch", lambda: None)
+    monkeypatch.setattr(frost, "fetch", lambda: pytest.fail("fetched beside a folder of one's own"))
     (data / "raw" / "frost").mkdir(parents=True)
     with pytest.warns(UserWarning, match="frost is left out.*has no frost1"):
         assert "frost" in open_benchmark("cifar_c", dataset()).missing

@@ -28,9 +28,10 @@ ARCHIVES = {  # name: bytes, MD5
 def unpack(archive):
     """Verify a tar and put its arrays into the folder beside it that has its name; returns that folder.
 
-    Only `<folder>/<name>.npy` is taken, all of them or none. Raises ValueError, before anything is written, for an
-    archive of another MD5, one that is broken, and one with links or paths that lead elsewhere; one without a published MD5
-    passes with a word.
+    Only `<folder>/<name>.npy` is taken, all of them or none. Raises ValueError, before anything is
+    written, for an archive of another MD5, one that is broken, one with links, with paths that lead
+    elsewhere or with two arrays of a name, and where nothing can be written; one without a
+    published MD5 passes with a word.
     """
     archive = Path(archive)
     if archive.name in ARCHIVES:
@@ -39,12 +40,15 @@ def unpack(archive):
     else:
         print(f"{archive.name}: no checksum was published; its arrays are checked by shape, type and labels alone")
     folder = archive.parent / archive.name.split(".")[0]
-    with paths.locked(paths.CACHE / folder.name):  # two runs may want it at once
-        if not folder.is_dir():
-            try:
+    try:
+        with paths.locked(paths.CACHE / folder.name):  # two runs may want it at once
+            if not folder.is_dir():
                 _unpack(archive, folder)
-            except tarfile.TarError as error:
-                raise ValueError(f"{archive} is not a whole tar ({error}): fetch it again") from error
+    except tarfile.TarError as error:
+        raise ValueError(f"{archive} is not a whole tar ({error}): fetch it again") from error
+    except OSError as error:
+        problem = f"{archive} cannot be unpacked beside itself ({error})"
+        raise ValueError(f"{problem}: make room, or unpack it by hand") from error
     return folder
 
 
@@ -52,6 +56,9 @@ def _unpack(archive, folder):
     """Put the arrays into a folder that gets its name when all are there: a killed call leaves none that looks unpacked."""
     with tarfile.open(archive, "r:") as tar:  # not compressed: nothing unpacks to more than it is
         arrays = [member for member in tar if _is_array(archive, member, folder.name)]
+        names = [Path(member.name).name for member in arrays]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{archive} holds {doubled[0]} more than once: it is not unpacked")
         if not arrays:
             raise ValueError(f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks")
         for left in archive.parent.glob(f".{folder.name}.*/"):  # by a call that was killed: nobody else writes here

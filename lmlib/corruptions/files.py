@@ -116,7 +116,7 @@ def kept(path, make_it):
         except Exception as error:  # np.load may raise anything for what is truncated or foreign
             print(f"{path} is damaged ({error}): made again")
     array = make_it()
-    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
+    with paths.as_cache(path), paths.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, images=array)
     return array
 
@@ -207,6 +207,8 @@ def _no_frost():
         try:
             frost.textures()
         except (FileNotFoundError, ValueError):  # none, or the copy is damaged
+            if frost.own().is_dir():
+                raise
             print("frost: fetching its photographs (2 MB, once)", flush=True)
             frost.fetch()
             frost.textures()

@@ -26,6 +26,8 @@ WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8
 PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"  # the reference never uses frost6.jpg
 SHA256 = "282708261ab39a0b767f7ce8856841b4be3d19abe0d42f98d9102da9319b8934"  # `fingerprint` of the five, reduced
 
+_UNKEPT = {}  # what this process unpacked and could not write, by the path where it would lie
+
 
 def textures():
     """The five reduced photographs: a user's own in data/raw/frost/ if there, else the checked copy in data/cache/frost/.
@@ -33,7 +35,12 @@ def textures():
     Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none, ValueError
     where they cannot be read, are too small, or the copy is damaged.
     """
-    return _read(paths.RAW / "frost", _cached())
+    return _read(own(), _cached())
+
+
+def own() -> Path:
+    """Where a user's own photographs lie."""
+    return paths.RAW / "frost"
 
 
 def fingerprint(pictures):
@@ -62,8 +69,11 @@ def unpack(wheel):
     verify(wheel, "sha256", WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
         pictures = [reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES]
-    with paths.atomic_write(_cached()) as temporary, temporary.open("wb") as file:
-        np.savez(file, *pictures)
+    with paths.as_cache(_cached()), paths.atomic_write(_cached()) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, *pictures)
+        return
+    _UNKEPT[_cached()] = tuple(pictures)
 
 
 def reduce(file: Path | BinaryIO) -> np.ndarray:
@@ -78,20 +88,20 @@ def _cached():
 
 
 def _advice():
-    return f"put frost1 to frost5 (png or jpg) into {paths.RAW / 'frost'}, or leave the corruption `frost` out"
+    return f"put frost1 to frost5 (png or jpg) into {own()}, or leave the corruption `frost` out"
 
 
 @lru_cache(maxsize=2)
 def _read(own, cached):
     if own.is_dir():
         return tuple(_read_own(own, i) for i in range(1, 6))
-    if not cached.exists():
+    if not (cached.exists() or cached in _UNKEPT):
         raise FileNotFoundError(f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}")
     try:
         with np.load(cached, allow_pickle=False) as archive:
             pictures = tuple(archive[f"arr_{i}"] for i in range(5))
     except Exception:  # np.load may raise anything for what is truncated or foreign
-        pictures = ()
+        pictures = _UNKEPT.get(cached, ())
     if fingerprint(pictures) != SHA256:
         raise ValueError(f"{cached} does not hold the five frost photographs: delete it and fetch them again")
     return pictures
