@@ -46,6 +46,7 @@ class Dataset:
     flip: bool  # whether a mirrored image is still of its class
     pad: int  # the random crop's padding in pixels
     hash: str  # `fingerprint` of the two splits
+    address: str = ""  # what `load_dataset` takes to load it again; empty: its name
 
     @property
     def n_classes(self):
@@ -56,20 +57,28 @@ class Dataset:
         return self.train.images.shape[-1]
 
 
-def load_dataset(name, *, root=paths.DATA):
+def load_dataset(name: str, *, root: Path = paths.DATA) -> Dataset:
     """Load a dataset by name: "digits", "cifar10", "cifar100" or "folder:/path/of/pictures". Returns a `Dataset`.
 
     root: the folder with `raw/` and `cache/`; CIFAR that is not there is fetched once, if there is a network. Raises
     ValueError for an unknown name, and for missing, damaged or foreign files (`data/README.md` says what goes where).
     """
     if str(name).startswith("folder:"):
-        return folder(Path(name.removeprefix("folder:")).expanduser())
+        return folder(Path(absolute(name).removeprefix("folder:")))
     check_name("dataset", name, NAMES)
     return digits() if name == "digits" else cifar(name, root)
 
 
-def _dataset(name, train, test, classes, source, *, canonical=True, flip=False, pad):
-    return Dataset(name, train, test, tuple(classes), source, canonical, flip, pad, fingerprint(train, test))
+def absolute(name: str) -> str:
+    """A dataset's name that means the same in every folder: `folder:pictures` with its path."""
+    if not str(name).startswith("folder:"):
+        return name
+    return f"folder:{Path(name.removeprefix('folder:')).expanduser().absolute()}"
+
+
+def _dataset(name, train, test, classes, source, *, canonical=True, flip=False, pad, address=""):
+    known = (canonical, flip, pad, fingerprint(train, test), address)
+    return Dataset(name, train, test, tuple(classes), source, *known)
 
 
 def fingerprint(train, test):
@@ -194,7 +203,8 @@ def folder(path: Path) -> Dataset:
         splits.append(Split(np.stack(images), np.array(labels, dtype=np.int64)))
     if skipped:
         warnings.warn(skipped_words(path, skipped), stacklevel=3)
-    return _dataset(f"folder-{path.name}", *splits, classes, f"pictures in {path}", pad=size // 8)
+    given = {"source": f"pictures in {path}", "pad": size // 8, "address": f"folder:{path}"}
+    return _dataset(f"folder-{path.name}", *splits, classes, **given)
 
 
 def _visible(path):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pandas as pd
 from tqdm.auto import tqdm
 
-from . import estimate, paths, results, runs
+from . import datasets, estimate, paths, results, runs
 from .evaluation import is_complete
 from .profiles import get_profile
 
@@ -49,6 +49,8 @@ def ensure(settings, *, jobs=None, foreseen=None):
 
 def named_settings(settings):
     """The distinct runs that `settings` name: {name: setting}, in order, each checked."""
+    # 04 is executed in another folder than this process may stand in.
+    settings = [one | {"dataset": datasets.absolute(one["dataset"])} for one in settings]
     return {runs.resolve(**setting, images=False)[0].name: setting for setting in settings}
 
 

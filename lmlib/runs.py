@@ -7,6 +7,7 @@ data/runs/<name>/config.json              what was set
                  train.ipynb              the executed notebook
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -112,7 +113,8 @@ def data_behind(name):
         return dataset_of(name)
     none = datasets.Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
     known = {"name": name, "hash": load_checkpoint(committed[0])[1]["config"]["dataset_hash"], "source": "not here"}
-    return datasets.Dataset(**known, train=none, test=none, classes=(), canonical=False, flip=True, pad=4)
+    known["classes"] = sources.CIFAR[name].classes
+    return datasets.Dataset(**known, train=none, test=none, canonical=False, flip=True, pad=4)
 
 
 def fractal_source():
@@ -257,7 +259,11 @@ def train(config, dataset, method, *, device=None):
             except ValueError as error:
                 set_aside(config.folder, str(error))
         start, done = time.time(), config.folder / "done.json"
-        trainer.run(lambda tensors, values: save_checkpoint(checkpoint, tensors, values), label=config.name)
+
+        def save(tensors, values):
+            save_checkpoint(checkpoint, tensors, values | {"data": describe_data(dataset)})
+
+        trainer.run(save, label=config.name)
         try:
             paths.read_record(done)
         except (FileNotFoundError, ValueError) as error:
@@ -275,7 +281,7 @@ def default_device():
 
 def committed_weights(name):
     """The weights of a run that lie beside its rows, to be committed: a path, or None."""
-    return min(paths.RESULTS.glob(f"*/weights/{name}.safetensors"), default=None)
+    return min(paths.RESULTS.glob(f"*/weights/{glob.escape(name)}.safetensors"), default=None)
 
 
 def is_finished(name):
@@ -333,11 +339,45 @@ def history_of(name):
     return load_checkpoint(find_checkpoint(name))[1]["history"]
 
 
-def load_model(name, device="cpu"):
-    """The trained network of a run, in eval mode."""
+def describe_data(dataset: datasets.Dataset) -> dict:
+    """What a checkpoint says of its images: what `load_dataset` takes, classes and size."""
+    known = {"address": dataset.address or dataset.name, "classes": list(dataset.classes)}
+    return known | {"image_size": dataset.image_size}
+
+
+def known_data(config: RunConfig, values: dict) -> dict:
+    """What a run's checkpoint says of its images; of an older run's, what is known by name.
+
+    Raises ValueError for an older run on pictures of one's own: it did not record where they lay.
+    """
+    if "data" in values:
+        return values["data"]
+    if config.dataset not in datasets.NAMES:
+        problem = f"run {config.name} did not record where its pictures '{config.dataset}' lay"
+        raise ValueError(f"{problem}: train it again from their folder")
+    return describe_data(data_behind(config.dataset))
+
+
+def data_of(name: str) -> datasets.Dataset:
+    """The images a run was trained on. Raises ValueError where they are gone or others are there."""
     config = read_config(name)
-    tensors, _ = load_checkpoint(find_checkpoint(name))
-    dataset = dataset_of(config.dataset)
-    model = models.build_model(config.network, n_classes=dataset.n_classes, image_size=dataset.image_size)
+    address = known_data(config, load_checkpoint(find_checkpoint(name))[1])["address"]
+    try:
+        data = dataset_of(address)
+        if data.hash != config.dataset_hash:
+            raise ValueError(f"others lie there: hash {data.hash}, expected {config.dataset_hash}")
+    except ValueError as error:
+        problem = f"run {name} was trained on the images of '{address}', which cannot be had"
+        raise ValueError(f"{problem} ({error}): put them back, or name another run") from error
+    return data
+
+
+def load_model(name: str, device: str | torch.device = "cpu") -> torch.nn.Module:
+    """The trained network of a run, in eval mode; its images need not be here."""
+    config = read_config(name)
+    tensors, values = load_checkpoint(find_checkpoint(name))
+    data = known_data(config, values)
+    sizes = {"n_classes": len(data["classes"]), "image_size": data["image_size"]}
+    model = models.build_model(config.network, **sizes)
     training.load_weights(model, tensors)
     return model.to(device, memory_format=torch.channels_last).eval()

@@ -237,3 +237,17 @@ def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
 def test_a_profile_whose_table_6_has_a_single_row_is_refused():
     with pytest.raises(ValueError, match="profile quick: Table 6 compares at least two magnitudes and two betas"):
         replace(profiles.PROFILES["quick"], betas=(3,))
+
+
+def test_a_relative_path_of_pictures_is_the_same_to_a_notebook_elsewhere(monkeypatch, tmp_path):
+    asked = []
+
+    def resolve(**setting):
+        asked.append(setting["dataset"])
+        return (SimpleNamespace(name=str(len(asked))),)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "resolve", resolve)
+    named = grid.named_settings([{"dataset": "folder:pictures"}, {"dataset": "digits"}])
+    assert asked == [f"folder:{tmp_path}/pictures", "digits"]
+    assert [setting["dataset"] for setting in named.values()] == asked

@@ -5,11 +5,13 @@ import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, files_below
+from PIL import Image
+from tiny import TINY, files_below, move
 
 from lmlib import paths, profiles, runs
 from lmlib.training import Trainer, predict
@@ -388,3 +390,107 @@ def test_a_number_out_of_range_in_a_configuration_names_the_run(own_run):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"epochs": 0}))
     with pytest.raises(ValueError, match=f"run {own_run.config.name}: its config.json is damaged"):
         runs.read_config(own_run.config.name)
+
+
+# --- pictures of one's own -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_pictures(tmp_path_factory):
+    """A run on three classes of pictures in a folder, trained for an epoch."""
+    folder = tmp_path_factory.mktemp("own")
+    pictures, draws = folder / "plain [v2]", np.random.default_rng(0)
+    for part, n in (("train", 8), ("test", 4)):
+        for name in ("ant", "bee", "cat"):
+            (pictures / part / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = draws.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(pictures / part / name / f"{i}.png")
+    threads = torch.get_num_threads()
+    settings = PLAIN | {"dataset": f"folder:{pictures}", "epochs": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        move(patch, folder)
+        config, data, method = runs.resolve(**settings | {"n_train": None})
+        runs.train(config, data, method)
+    torch.set_num_threads(threads)
+    return SimpleNamespace(root=folder, pictures=pictures, name=config.name, data=data)
+
+
+@pytest.fixture
+def own_pictures(root, on_pictures):
+    """The run and its pictures in the test's own folders; nothing is kept of other tests' in memory."""
+    shutil.copytree(on_pictures.root / "data" / "runs", paths.RUNS)
+    runs.dataset_of.cache_clear()
+    yield on_pictures
+    runs.dataset_of.cache_clear()
+
+
+def logits_of(name):
+    return predict(runs.load_model(name), np.zeros((1, 3, 32, 32), np.uint8))
+
+
+def test_a_run_on_pictures_in_a_folder_is_opened_again_with_its_images(own_pictures):
+    model, data = runs.load_model(own_pictures.name), runs.data_of(own_pictures.name)
+    assert (data.hash, data.classes) == (own_pictures.data.hash, ("ant", "bee", "cat"))
+    assert predict(model, data.test.images).shape == (12, 3)
+
+
+def test_a_model_whose_pictures_are_gone_is_loaded_and_they_are_asked_back(own_pictures):
+    away = own_pictures.pictures.with_name("away")
+    own_pictures.pictures.rename(away)
+    try:
+        assert logits_of(own_pictures.name).shape == (1, 3)
+        with pytest.raises(ValueError, match=r"plain \[v2\]', which cannot be had .*: put them"):
+            runs.data_of(own_pictures.name)
+    finally:
+        away.rename(own_pictures.pictures)
+
+
+def test_other_pictures_in_the_folder_of_a_run_are_not_taken_for_its_own(own_pictures):
+    file = own_pictures.pictures / "test" / "cat" / "0.png"
+    whole = file.read_bytes()
+    Image.new("RGB", (32, 32)).save(file)
+    try:
+        with pytest.raises(ValueError, match="others lie there: hash"):
+            runs.data_of(own_pictures.name)
+    finally:
+        file.write_bytes(whole)
+
+
+def test_committed_weights_know_their_pictures_too(own_pictures):
+    runs.keep_weights("cifar-cpu", runs.read_config(own_pictures.name))
+    shutil.rmtree(paths.RUNS)
+    assert runs.committed_weights(own_pictures.name) and runs.is_finished(own_pictures.name)
+    assert runs.data_of(own_pictures.name).hash == own_pictures.data.hash
+    assert logits_of(own_pictures.name).shape == (1, 3)
+
+
+def without_data(name):
+    """Take away what a checkpoint says of its images, as older ones say nothing."""
+    tensors, values = runs.load_checkpoint(runs.find_checkpoint(name))
+    del values["data"]
+    runs.save_checkpoint(runs.find_checkpoint(name), tensors, values)
+
+
+def test_an_older_run_on_a_set_with_a_name_is_opened_by_it(own_run):
+    without_data(own_run.config.name)
+    assert runs.load_model(own_run.config.name) is not None
+    assert runs.data_of(own_run.config.name).hash == own_run.data.hash
+
+
+def test_an_older_run_on_pictures_says_that_it_did_not_record_them(own_pictures):
+    without_data(own_pictures.name)
+    with pytest.raises(ValueError, match=r"where its pictures 'folder-plain \[v2\]' lay"):
+        runs.load_model(own_pictures.name)
+
+
+def test_committed_weights_of_cifar_are_loaded_without_its_images(own_run, monkeypatch):
+    monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
+    config = replace(own_run.config, dataset="cifar10")
+    tensors, values = runs.load_checkpoint(runs.find_checkpoint(own_run.config.name))
+    values |= {"config": asdict(config)}
+    del values["data"]
+    file = paths.RESULTS / "cifar-cpu" / "weights" / f"{config.name}.safetensors"
+    runs.save_checkpoint(file, tensors, values)
+    model = runs.load_model(config.name)
+    assert predict(model, own_run.data.test.images[:2]).shape == (2, 10)
