@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
+from itertools import product
 
 from . import paths
 from .errors import check_name
@@ -82,10 +83,14 @@ def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
     check_notebooks()
-    from . import grid, notebooks, results, runs  # heavy: after the words were checked
+    from . import grid, notebooks, raw, results, runs  # heavy: after the words were checked
+    from .corruptions.files import SUFFIXES, official
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
+    raw.report()
+    for dataset, benchmark in product(PROFILES[profile].datasets, SUFFIXES):
+        official(dataset, benchmark)  # says before any training what cannot be used
     settings = study_settings(profile)
     foreseen = grid.foresee(settings, jobs=jobs)
     sizes, shown = PROFILES[profile], run_settings(profile)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 N_BYTES_MAX = 64 * 2**20  # of one file, unpacked
 RATIO_MAX = 100  # unpacked to packed size of one file in a zip, and of a whole tar; pictures hardly shrink
 
+ENDINGS = ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"  # as an archive is named
 TAR_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 

@@ -9,9 +9,11 @@ import numpy as np
 from . import metrics, outcomes, paths, results
 from .corruptions import SEVERITIES
 from .corruptions import VERSION as RECIPES_VERSION
+from .corruptions.files import folder_name, open_benchmark
+from .datasets import Dataset
 from .errors import check_name
 from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
-from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
+from .names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from .profiles import get_profile
 
 C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
@@ -61,6 +63,27 @@ def evaluate(
         columns = next(one for one in rows if one["benchmark"] == "c_bar") | {"benchmark": "c_and_c_bar"}
         rows.append(columns | row("mce", both, over=both.n, n=columns["n"]))
     return rows
+
+
+def check_benchmarks(dataset: Dataset) -> None:
+    """Raise ValueError where a benchmark cannot be measured or a mean would be over nothing.
+
+    For use before a training, which takes hours: what `evaluate` would say after it.
+    """
+    tens = PERTURBATIONS_SCRIPT, PERTURBATIONS_PAPER
+    means = {
+        "cifar_c": C_MEANS.values(),
+        "cifar_c_bar": C_BAR_MEANS.values(),
+        "cifar_p": [partial(metrics.mfp, names=ten) for ten in tens],
+    }
+    for benchmark, functions in means.items():
+        names = open_benchmark(benchmark, dataset, seed=outcomes.SEED).names
+        for mean in functions:
+            try:
+                mean(dict.fromkeys(names, 0.0))
+            except ValueError as error:
+                folder = paths.RAW / folder_name(dataset.name, benchmark)
+                raise ValueError(f"{folder}: {error} Add them, or take the folder away") from error
 
 
 def resumed(measure, path, benchmark, subset, dataset):

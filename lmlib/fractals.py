@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from lmlib import flames, paths, pictures
-from lmlib.archives import files_below, members
+from lmlib.archives import ENDINGS, files_below, members
 from lmlib.flames import generate
 from lmlib.pictures import FORMATS, read_picture, rgb, skipped_words
 
@@ -123,6 +123,14 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
             np.save(opened, images)
         paths.write_record(file.with_suffix(".json"), manifest)
     return MixingSet(images, manifest)
+
+
+def own_source() -> Path | None:
+    """The user's own pictures to mix with: the folder data/raw/fractals, else an archive."""
+    if (paths.RAW / "fractals").is_dir():
+        return paths.RAW / "fractals"
+    archives = [paths.RAW / f"fractals{ending}" for ending in ("", *ENDINGS)]
+    return next((path for path in archives if path.is_file()), None)
 
 
 def listing(source: str | Path) -> str:

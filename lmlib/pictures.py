@@ -1,4 +1,4 @@
-"""One way to read a picture that somebody brings: for `folder:`, fractals, photographs and frost."""
+"""One way to read a picture that somebody brings: for datasets, fractals, photographs, frost."""
 
 import warnings
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ class NoPictureError(ValueError):
 
 
 def read_picture(file: str | Path | BinaryIO) -> Image.Image:
-    """The picture in a file, a path or open in binary, as `rgb` makes it; of several frames the first.
+    """The picture in a file, a path or open in binary, as `rgb` makes it; of frames the first.
 
     Raises NoPictureError for what is no picture, ValueError for one that is cut short, damaged, of
     more than 8 bits a channel, or of more than 89 million pixels, which are counted before any is
@@ -45,12 +45,13 @@ def rgb(image: Image.Image) -> Image.Image:
     F), whose range is not known: Pillow would clip it to white.
     """
     if image.mode[0] in "IF":
-        raise ValueError(f"more than 8 bits a channel (mode {image.mode}), which would be clipped: save it with 8")
+        problem = f"more than 8 bits a channel (mode {image.mode}), which would be clipped"
+        raise ValueError(f"{problem}: save it with 8")
     return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def skipped_words(source: str | Path, skipped: dict[str, str]) -> str:
-    """How many files of a source were skipped, and the first five: `skipped` maps names to reasons."""
+    """How many files of a source were skipped, and the first five; skipped: name -> reason."""
     first = [f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5]]
     others = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
     return f"skipped {len(skipped)} files of {source}: {'; '.join(first)}{others}"

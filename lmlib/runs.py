@@ -27,7 +27,7 @@ from .augment.base import check_range, check_whole
 from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import check_name
 from .fractals import VERSION as FRACTALS_VERSION
-from .fractals import mixing_set
+from .fractals import mixing_set, own_source
 from .losses import check_loss
 from .profiles import get_profile
 
@@ -117,10 +117,9 @@ def data_behind(name):
     return datasets.Dataset(**known, train=none, test=none, canonical=False, flip=True, pad=4)
 
 
-def fractal_source():
+def fractal_source() -> str:
     """What the study mixes with: the path of the user's pictures in data/raw, or "generated"."""
-    own = (path for path in paths.RAW.glob("fractals*") if path.name.split(".")[0] == "fractals")
-    return str(next(iter(sorted(own)), "generated"))
+    return str(own_source() or "generated")
 
 
 @lru_cache(maxsize=4)

@@ -86,11 +86,11 @@ def find(name, raw):
     if folder.is_dir():
         record = known.torchvision
         return read_folder, [folder / file for file, _ in record.train_list + record.test_list]
-    if archive.exists():
+    if archive.is_file():
         return read_archive, [archive]
-    if any(path.exists() for path in arrays):
+    if any(path.is_file() for path in arrays):
         return read_arrays, arrays
-    if name == "cifar10" and (raw / NPM_FILE).exists():
+    if name == "cifar10" and (raw / NPM_FILE).is_file():
         return read_npm, [raw / NPM_FILE]
     return None, []
 

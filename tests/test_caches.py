@@ -1,4 +1,4 @@
-"""What can be made again is used, with a warning, where it cannot be kept: a cache is no condition."""
+"""What can be made again is used, with a warning, where it cannot be kept."""
 
 import errno
 import hashlib
@@ -18,12 +18,13 @@ from lmlib.fractals import mixing_set
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
 SPLIT = Split(IMAGES, np.array([0, 1, 2, 0, 1, 2]))
-DATA = Dataset("hand-made", SPLIT, SPLIT, tuple("abc"), "by hand", True, False, 4, fingerprint(SPLIT, SPLIT))
+HASH = fingerprint(SPLIT, SPLIT)
+DATA = Dataset("hand-made", SPLIT, SPLIT, tuple("abc"), "by hand", True, False, 4, HASH)
 
 
 @pytest.fixture(params=["a file in its place", "a full disk"])
 def unwritable(request, tmp_path, monkeypatch):
-    """Caches that cannot be written: their folder is a file, or the disk is full at the last byte."""
+    """Caches that cannot be written: their folder is a file, or the disk is full at the end."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(paths, "RAW", tmp_path / "raw")
     if request.param == "a file in its place":
@@ -87,7 +88,7 @@ def test_outcomes_become_rows(unwritable):
     assert outcomes.read_outcomes(paths.CACHE / "e" / "clean.npz") is None
 
 
-def test_photographs_for_frost_are_used_by_the_process_that_fetched_them(unwritable, monkeypatch, tmp_path):
+def test_photographs_for_frost_are_used_where_they_were_fetched(unwritable, monkeypatch, tmp_path):
     draws = np.random.default_rng(1)
     with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
         for name in frost.PICTURES:
@@ -96,7 +97,8 @@ def test_photographs_for_frost_are_used_by_the_process_that_fetched_them(unwrita
             archive.writestr(f"imagecorruptions/frost/{name}", file.getvalue())
             file.seek(0)
     pictures = zipfile.ZipFile(tmp_path / "some.whl")
-    expected = [frost.reduce(io.BytesIO(pictures.read(f"imagecorruptions/frost/{name}"))) for name in frost.PICTURES]
+    members = [pictures.read(f"imagecorruptions/frost/{name}") for name in frost.PICTURES]
+    expected = [frost.reduce(io.BytesIO(member)) for member in members]
     digest = hashlib.sha256((tmp_path / "some.whl").read_bytes()).hexdigest()
     monkeypatch.setattr(frost, "WHEEL_SHA256", digest)
     monkeypatch.setattr(frost, "SHA256", frost.fingerprint(expected))

@@ -1,4 +1,4 @@
-"""One reader for whoever brings a picture: a dataset's folder, fractals, a photograph, photographs for frost."""
+"""One reader for whoever brings a picture: datasets, fractals, photographs, frost."""
 
 import io
 import os
@@ -60,7 +60,7 @@ READERS = [as_dataset, as_fractal, as_photograph, as_frost]
 
 @pytest.fixture(params=READERS, ids=lambda reader: reader.__name__)
 def read(request, tmp_path, monkeypatch):
-    """A function from the content of a picture's file to what one of the four readers makes of it."""
+    """A function from the content of a picture's file to what one of the readers makes."""
     monkeypatch.setattr(paths, "RAW", tmp_path / "raw")
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
 
@@ -195,7 +195,7 @@ def test_a_link_that_leads_nowhere_and_a_pipe_are_named_at_once(tmp_path):
         read_picture(tmp_path / "pipe.png")
 
 
-# --- nothing is left out in silence ----------------------------------------------------------------------------------
+# --- nothing is left out in silence ---------------------------------------------------------------
 
 
 @pytest.fixture

@@ -127,19 +127,24 @@ def open_benchmark(benchmark, dataset, *, seed=0):
     First data/raw/<folder>, official (an archive <folder>.tar beside it is verified and unpacked); it must hold the test labels,
     and a file of it that is missing, short or foreign is left out and named. Without it everything is generated, and kept in
     data/cache/<folder>. Frost needs its photographs, fetched where there are none.
-    What is left out is warned of and stands in `missing`. Raises ValueError for an unknown benchmark, images of another size, or
-    a broken archive.
+    What is left out is warned of and stands in `missing`. Raises ValueError for an unknown
+    benchmark, images of another size, a broken archive, and an official folder without a file that
+    can be used.
     """
     folder = folder_name(dataset.name, benchmark)
     images = dataset.test.images
     if images.shape[1:] != (3, SIZE, SIZE):
         raise ValueError(f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}")
-    official, arrays, missing = _official_folder(folder, dataset, benchmark), {}, {}
-    if official is not None:
-        arrays, missing = _read_all(official, NAMES[benchmark], benchmark, len(images))
+    given, arrays, missing = _official_folder(folder, dataset, benchmark), {}, {}
+    if given is not None:
+        arrays, missing = _read_all(given, NAMES[benchmark], benchmark, len(images))
+        if not arrays:
+            reason = next(iter(missing.values()))
+            problem = f"{given} holds no file that can be used ({reason})"
+            raise ValueError(f"{problem}: mend it, or take the folder away")
     elif benchmark == "cifar_c" and (reason := _no_frost()):
         missing["frost"] = reason
-    origin = "generated" if official is None else "official"
+    origin = "generated" if given is None else "official"
     provenance = {name: origin for name in NAMES[benchmark] if name not in missing}
     for name, reason in missing.items():
         warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
@@ -165,7 +170,10 @@ def _read_all(folder, names, benchmark, n):
 
 
 def read_array(path, shape, dtype=np.uint8):
-    """Memory-map an array file. Raises ValueError naming one that is missing, short, no array, or of another shape or type."""
+    """Memory-map an array file. dtype: a type of NumPy, or a kind such as np.integer.
+
+    Raises ValueError naming one that is missing, short, no array, or of another shape or type.
+    """
     if not path.exists():
         raise ValueError(f"{path} is missing")
     try:
@@ -173,17 +181,35 @@ def read_array(path, shape, dtype=np.uint8):
     except Exception as error:  # np.load may raise anything for what is truncated or foreign
         raise ValueError(f"{path} is short or no array file ({error})") from error
     if array.shape != shape or not np.issubdtype(array.dtype, dtype):
-        raise ValueError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+        found = f"{array.dtype} {array.shape}"
+        raise ValueError(f"{path} holds {found}, expected {dtype.__name__} {shape}")
     return array
+
+
+def official(dataset_name: str, benchmark: str) -> Path | None:
+    """The folder of official files in data/raw, or the archive to unpack there; None for neither.
+
+    Raises ValueError for a folder that is there and holds none of the benchmark's files.
+    """
+    path = paths.RAW / folder_name(dataset_name, benchmark)
+    archive = path.with_name(f"{path.name}.tar")
+    if not path.is_dir():
+        return archive if archive.is_file() else None
+    if not any((path / f"{name}.npy").is_file() for name in NAMES[benchmark]):
+        where = f"put {NAMES[benchmark][0]}.npy and the others there"
+        if inner := sorted(path.rglob(f"{NAMES[benchmark][0]}.npy")):
+            where = f"they lie in {inner[0].parent}: move them up"
+        raise ValueError(f"{path} holds none of its files: {where}, or take the folder away")
+    return path
 
 
 def _official_folder(folder, dataset, benchmark):
     """The official folder of this test set, or None; one that is of another set or order is named in a warning."""
-    path, archive = paths.RAW / folder, paths.RAW / f"{folder}.tar"
-    if not path.is_dir():
-        if not archive.exists():
-            return None
-        unpack(archive)
+    path = official(dataset.name, benchmark)
+    if path is None:
+        return None
+    if path.is_file():
+        path = unpack(path)
     expected, reason = np.tile(dataset.test.labels, len(LEVELS[benchmark])), None
     if not dataset.canonical:
         reason = f"the images of {dataset.name} are not known to be in the published order"
