@@ -1,9 +1,10 @@
-"""What the augmentation is compared with: torchvision's functionals, the blends in NumPy, Code Block 1 for one image."""
+"""What the augmentation is compared with: torchvision's functionals and the blends in NumPy, for one image."""
 
 import math
 
 import numpy as np
 import torch
+from bounds import ON_BYTES
 from sklearn.datasets import load_sample_image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
@@ -52,6 +53,11 @@ TORCHVISION = {  # name -> (float image (3, H, W), level) -> image
 }
 
 
+def exact(name, image, level):
+    """The operation on a float32 image (3, H, W) in float64, but for those that are defined on bytes."""
+    return TORCHVISION[name](image if name in ON_BYTES else image.double(), level).double()
+
+
 def mask(key, keep, shape):
     """The documented hash in unsigned arithmetic: lowbias32 of key xor a Weyl sequence of the place; 1 where below keep."""
     h = np.uint32(key) ^ (np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * 0x9E3779B9).astype(np.uint32)
@@ -76,31 +82,7 @@ def blend(kind, x, y, a, b, keep, key):
 
 
 def mixing_image(pictures, picture, window, size):
-    """One crop of one picture with its flips, in [0, 1]: slices, as one would write it for one image."""
+    """One crop of one picture with its flips, float32 in [0, 1]: slices, as one would write it for one image."""
     cut = pictures[picture][:, window.top : window.top + size[0], window.left : window.left + size[1]]
     cut = cut[:, ::-1] if window.flip_y else cut
-    return (cut[:, :, ::-1] if window.flip_x else cut) / 255
-
-
-def layermix(image, pictures, params, table, blends):
-    """Code Block 1 for one float32 image (3, H, W). pictures: uint8 NumPy (F, C, H', W'); params: those of this sample.
-
-    Returns the image and what the last operation saw: float64 arrays (3, H, W); the latter None in the first layers.
-    """
-    functions = list(table)
-
-    def aug_fn(x, stage):
-        x = torch.from_numpy(np.asarray(x, np.float32))
-        return TORCHVISION[functions[params.op[stage]]](x, float(params.level[stage])).numpy().astype(np.float64)
-
-    def blending(x, y, n):
-        return blend(blends[params.blend[n]], x, y, params.a[n], params.b[n], params.keep[n], params.mask_key[n])
-
-    mixed = aug_fn(image, 0)
-    if params.layer == 1:
-        return mixed, None
-    mixed = blending(mixed, aug_fn(image, 1), 0)
-    if params.layer == 2:
-        return mixed, None
-    mixed = blending(mixed, mixing_image(pictures, params.picture, params.window, image.shape[1:]), 1)
-    return aug_fn(mixed, 2), mixed
+    return (cut[:, :, ::-1] if window.flip_x else cut) / np.float32(255)

@@ -1,3 +1,4 @@
+import bounds
 import numpy as np
 import pytest
 import torch
@@ -13,20 +14,21 @@ GREY, COLOUR = (noise((40, 52), 20, seed=c, n_channels=c) for c in (1, 3))
 
 
 def pixmix(image, pictures, params, table):
-    """PixMix's pseudo-code for one float32 image (3, H, W) and its drawn parameters: float64."""
+    """PixMix's pseudo-code for one float32 image (3, H, W) and its drawn parameters: float64, and the bound of each value."""
     functions = list(table.values())
 
     def augment(n):
         level = torch.tensor([params.level[n]])
         return functions[params.op[n]].function(image[None], level)[0].double().numpy()
 
-    mixed = augment(0) if params.augmented[0] else image.double().numpy()
+    mixed, error = augment(0) if params.augmented[0] else image.double().numpy(), 0.0
     for n in range(params.rounds):
-        picture = mixing_image(pictures, params.picture, params.window, image.shape[1:])
+        picture = mixing_image(pictures, params.picture, params.window, image.shape[1:]).astype(np.float64)
         other = augment(1 + n) if params.augmented[1 + n] else picture
         kind = ("add", "multiply")[params.blend[n]]
+        error = bounds.blended(kind, mixed, other, params.a[n], params.b[n], error)
         mixed = blend(kind, mixed, other, params.a[n], params.b[n], None, None)  # clipped
-    return mixed
+    return mixed, np.broadcast_to(error, mixed.shape)
 
 
 def drawn(**options):
@@ -50,8 +52,10 @@ def test_a_batch_agrees_with_the_pseudo_code_image_by_image(size, ops, n_channel
     pictures = noise((size[0] + 8, size[1] + 7), 5, n_channels=n_channels)
     method = PixMix(pictures, ops=ops, flips=True)
     params = method.sample(size, **KEYS, index=index)
-    expected = np.stack([pixmix(image, pictures.numpy(), params[k], method.table) for k, image in enumerate(images)])
-    np.testing.assert_allclose(method(images, **KEYS, index=index), expected, rtol=0, atol=1e-5)
+    loop = [pixmix(image, pictures.numpy(), params[k], method.table) for k, image in enumerate(images)]
+    expected, error = map(np.stack, zip(*loop, strict=True))
+    assert np.all(np.abs(method(images, **KEYS, index=index).numpy() - expected) <= error)
+    assert np.quantile(error, 0.99) < 1 / 255 / 100  # the bound says something
 
 
 @pytest.mark.parametrize("k", [1, 3, 4])
