@@ -7,6 +7,7 @@ from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as tv
 
 from lmlib.augment import Cutout, RandomErasing
+from lmlib.random import integers, uniforms
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
@@ -28,17 +29,46 @@ def test_a_box_is_filled_as_a_loop_and_torchvisions_erase_fill_it(method, size):
         assert torch.equal(tv.erase(image, box.top, box.left, *size_of_box, fill), expected)
 
 
-@pytest.mark.parametrize("length", [8, 16, 7])
+@pytest.mark.parametrize("length", [8, 16, 7, 1])
 def test_the_square_is_around_a_uniform_pixel_and_cut_off_at_the_border(length):
     box = Cutout(length).sample((32, 24), **KEYS, index=np.arange(N))
     for low, high, n in ((box.top, box.bottom, 32), (box.left, box.right, 24)):
         centre = np.arange(n)
         expected = {}
-        for pair in zip(np.maximum(centre - length // 2, 0), np.minimum(centre + length // 2, n), strict=True):
+        start = centre - length // 2
+        for pair in zip(np.maximum(start, 0), np.minimum(start + length, n), strict=True):
             expected[pair] = expected.get(pair, 0) + 1 / n
         for (start, end), share in expected.items():
             seen = np.mean((low == start) & (high == end))
             assert abs(seen - share) <= 4.5 * np.sqrt(share * (1 - share) / N)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16])
+def test_a_square_inside_the_image_erases_length_squared_pixels_and_an_odd_one_is_centred(length):
+    images, index = torch.zeros(200, 3, 32, 32), np.arange(200)
+    erased = Cutout(length, fill=1)(images, **KEYS, index=index)[:, 0]
+    assert (erased.sum((1, 2)) <= length**2).all()
+    box = Cutout(length).sample((32, 32), **KEYS, index=index)
+    inside = (box.top > 0) & (box.left > 0) & (box.bottom < 32) & (box.right < 32)
+    assert inside.sum() > 20
+    assert (erased[inside].sum((1, 2)) == length**2).all()
+
+
+@pytest.mark.parametrize("length", [2, 8, 16])
+def test_an_even_square_is_the_papers_half_a_side_on_either_side_of_the_pixel(length):
+    index = np.arange(N)
+    box = Cutout(length).sample((32, 24), **KEYS, index=index)
+    for column, (low, high, n) in enumerate(((box.top, box.bottom, 32), (box.left, box.right, 24))):
+        centre = integers(uniforms("cutout", 2, **KEYS, index=index)[:, column], n)
+        assert np.array_equal(low, np.clip(centre - length // 2, 0, n))
+        assert np.array_equal(high, np.clip(centre + length // 2, 0, n))
+
+
+@pytest.mark.parametrize("size, area", [((32, 32), (0.0005, 0.002)), ((5, 4), (0.02, 0.33))])
+def test_a_rectangle_that_is_drawn_has_pixels(size, area):
+    box = RandomErasing(probability=1, area=area).sample(size, **KEYS, index=np.arange(N))
+    assert ((box.bottom > box.top) == (box.right > box.left)).all()
+    assert (box.area > 0).mean() > 0.99  # all ten attempts of the others are too small or too large
 
 
 @pytest.mark.parametrize("size", [(32, 32), (16, 48)])

@@ -32,13 +32,23 @@ class Box(Params):
         return (rows[:, None, :, None] & columns[:, None, None, :]).to(torch.float32)
 
 
-def centred_box(y, x, half_height, half_width, size):
-    """The box of half sizes around the centre (y, x), cut off at the border of the image. All int64 (B,)."""
+def centred_box(
+    y: np.ndarray,
+    x: np.ndarray,
+    height: np.ndarray | int,
+    width: np.ndarray | int,
+    size: tuple[int, int],
+) -> Box:
+    """The box of `height` x `width` pixels around the pixel (y, x), cut off at the image's border.
+
+    Arrays are int64 (B,); half of an even side lies before (y, x).
+    """
+    top, left = y - height // 2, x - width // 2
     return Box(
-        np.maximum(y - half_height, 0),
-        np.maximum(x - half_width, 0),
-        np.minimum(y + half_height, size[0]),
-        np.minimum(x + half_width, size[1]),
+        np.maximum(top, 0),
+        np.maximum(left, 0),
+        np.minimum(top + height, size[0]),
+        np.minimum(left + width, size[1]),
     )
 
 
@@ -63,6 +73,7 @@ class Cutout(Erasing):
 
     length: its side in pixels, 16 for CIFAR-10 and 8 for CIFAR-100; fill: its value. ValueError if larger than the images.
     Source: DeVries and Taylor 2017. Their code fills with 0 after normalisation: the mean, here 0.5.
+    Differs from their code: that erases twice half the length, rounded down: an odd one less a pixel.
     """
 
     def __init__(self, length=16, fill=0.5):
@@ -72,7 +83,7 @@ class Cutout(Erasing):
         check_patch(self.length, size)
         centre = uniforms("cutout", 2, seed=seed, epoch=epoch, index=index, view=view)
         y, x = integers(centre[:, 0], size[0]), integers(centre[:, 1], size[1])
-        return centred_box(y, x, self.length // 2, self.length // 2, size)
+        return centred_box(y, x, self.length, self.length, size)
 
 
 class RandomErasing(Erasing):
@@ -81,6 +92,7 @@ class RandomErasing(Erasing):
     probability: of erasing at all; area: range of its share of the image; aspect: range of height / width, drawn evenly in the
     logarithm; fill: its value. Ten attempts are made to fit; if all fail, the image stays.
     Source: Zhong et al. 2017, with the defaults and rules of torchvision's RandomErasing.
+    Differs from both: a rectangle that rounds to no pixel does not fit; they take it, and erase none.
     """
 
     def __init__(self, probability=0.5, area=(0.02, 0.33), aspect=(0.3, 3.3), fill=0.0):
@@ -96,7 +108,7 @@ class RandomErasing(Erasing):
         low, high = np.log(self.aspect)
         aspect = np.exp(low + shape[:, 1] * (high - low))
         height, width = np.rint(np.sqrt(area * aspect)).astype(int), np.rint(np.sqrt(area / aspect)).astype(int)
-        fits = (height < size[0]) & (width < size[1])
+        fits = (height > 0) & (width > 0) & (height < size[0]) & (width < size[1])
         coin, y, x = uniforms("random erasing/place", 3, **keys).T
         chosen = np.arange(len(fits)), fits.argmax(1)  # the first attempt that fits
         erased = fits[chosen] & (coin < self.probability)

@@ -98,7 +98,8 @@ class CutMix(LabelMixing):
         side = np.sqrt(1 - self.draw_share(**keys)) / 2
         centre = uniforms("cutmix/centre", 2, **keys)
         y, x = integers(centre[:, 0], size[0]), integers(centre[:, 1], size[1])
-        box = centred_box(y, x, (side * size[0]).astype(int), (side * size[1]).astype(int), size)
+        height, width = (2 * (side * length).astype(int) for length in size)
+        box = centred_box(y, x, height, width, size)
         return CutMixParams(box, (1 - box.area / (size[0] * size[1])).astype(np.float32))
 
     def change(self, images, partners, params):
