@@ -48,7 +48,7 @@ def _start(images, *, seed, index):
 
 def _checked(images, labels, index, epsilon, steps, step_size):
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    check_images(images)
+    images = check_images(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}.")
     if np.shape(index) != (len(images),) or not len(images):

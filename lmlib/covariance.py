@@ -150,8 +150,7 @@ def pipeline_covariance(layermix, images, *, n_draws, seed):
     images: (n, 3, H, W), uint8 or float in [0, 1], n >= 2; n_draws: for each image and operation, >= 2, or for each image in an
     IID pipeline. Which of the two is measured is `layermix.shared`.
     """
-    check_images(images)
-    images = as_float(images)
+    images = as_float(check_images(images))
     ops = range(len(layermix.table)) if layermix.shared else [None]
 
     def draws(k, op):  # an epoch for each draw, so that no two share a mixing image
@@ -196,8 +195,8 @@ def linearity_error(table, images, magnitude, *, n_draws, seed):
 
 def draw_operations(table, images, n_draws, seed):
     """Yield each operation as a function of images and magnitude, its draws fixed, and the images `n_draws` times."""
-    check_images(images)
-    repeated, size = as_float(images).repeat(n_draws, 1, 1, 1), tuple(images.shape[-2:])
+    images = as_float(check_images(images))
+    repeated, size = images.repeat(n_draws, 1, 1, 1), tuple(images.shape[-2:])
     for k, operation in enumerate(table.values()):
         uniform, coin = uniforms("covariance/operation", 2, seed=seed, index=np.arange(len(repeated)), view=k).T
         drawn = uniform, np.where(coin < 0.5, 1.0, -1.0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torchvision.transforms import InterpolationMode
 from reference import blend, exact, mixing_image, noise, photographs
 from torchvision.transforms import v2 as transforms
 
@@ -442,6 +443,41 @@ def test_as_transform_works_in_a_data_loader_with_workers_after_pickling():
         ({"beta": float("nan")}, "beta must lie .* got nan"),
         ({"beta": float("inf")}, "beta must lie .* got inf"),
         ({"ops": "papers"}, "unknown ops 'papers': did you mean 'paper'"),
+@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_a_rounding_took_out_of_the_range_is_clamped(dtype, method):
+    inside = batch(6)[0].to(dtype) / 255
+    inside[2], inside[3, 0] = 0, 1
+    outside = inside.clone()
+    outside[2], outside[3, 0] = -1e-7, 1 + max(1e-5, torch.finfo(dtype).eps)
+    assert torch.equal(method(outside, **KEYS, index=np.arange(6)), method(inside, **KEYS, index=np.arange(6)))
+    assert outside.amin() < 0  # and the input stays
+    assert outside.amax() > 1
+
+
+@pytest.mark.parametrize(
+    "images, came",
+    [
+        (torch.tensor([0.23, 1.00002]), r"values from 0.23 to 1.00002: clamp\(0, 1\)"),
+        (torch.tensor([-0.0312, 1.0437]), r"values from -0.0312 to 1.0437: clamp\(0, 1\)"),
+        (torch.tensor([0.5, 1.0001], dtype=torch.float64), "values from 0.5 to 1.0001"),
+    ],
+)
+def test_values_out_of_the_range_are_told_with_the_digits_that_show_it(images, came):
+    with pytest.raises(ValueError, match=came):
+        LayerMix(GREY)(images.repeat(3 * 16).view(1, 3, 4, 8), **KEYS, index=[0])
+
+
+def test_a_sharp_edge_that_a_bicubic_resize_took_out_is_told_with_what_to_do():
+    edge = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    edge[:, :, 32:] = 255
+    resized = [transforms.ToDtype(torch.float32, scale=True), transforms.Resize(32, InterpolationMode.BICUBIC)]
+    with pytest.raises(ValueError, match=r"got values from -0\.\d+ to 1\.\d+: clamp\(0, 1\) what a resize took out"):
+        transforms.Compose([*resized, LayerMix(GREY).as_transform()])(edge)
+    clamped = transforms.Compose([*resized, lambda image: image.clamp(0, 1), LayerMix(GREY).as_transform()])(edge)
+    assert clamped.shape == (3, 32, 32)
+
+
         ({"layers": (1, 4)}, "unknown layer '4'"),
         ({"layers": ()}, "layers"),
         ({"probabilities": (0.5, 0.5)}, "expected 4 blend probabilities that sum to 1"),
@@ -500,9 +536,7 @@ def test_images_of_another_shape_dtype_or_range_are_refused(method, images, came
         method(images, **KEYS, index=np.arange(len(images)))
 
 
-@pytest.mark.parametrize(
-    "value", [np.nan, -np.nan, np.inf, -np.inf, -1e-45, np.nextafter(np.float32(1), np.float32(2))]
-)
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf, -2e-5, 1.00002, -0.1, 255])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_one_bad_value_among_good_pixels_is_found(value, dtype):
     images = torch.rand(2, 3, 32, 32, dtype=dtype)

@@ -108,6 +108,19 @@ def test_keys_are_required_and_a_transform_of_one_image_is_refused(method):
         method.as_transform()
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+def test_partners_that_a_rounding_took_out_of_the_range_are_clamped(method):
+    images, partners, index = pair()
+    expected = method(images, partners, **KEYS, index=index)
+    off = 1e-6 * (2 * partners.round() - 1) * ((partners == 0) | (partners == 1))
+    assert torch.equal(method(images, partners + off, **KEYS, index=index)[0], expected[0])
+    assert torch.equal(
+        method(partners + off, images, **KEYS, index=index)[0], method(partners, images, **KEYS, index=index)[0]
+    )
+    with pytest.raises(ValueError, match=r"got values from 0 to 1\.5: clamp"):
+        method(images, partners * 1.5, **KEYS, index=index)
+
+
 def test_alpha_must_be_above_0():
     with pytest.raises(ValueError, match=r"alpha must lie in \(0"):
         Mixup(0)

@@ -44,8 +44,7 @@ class Augmentation:
         with torch.inference_mode():  # nothing is noted for a gradient: a twentieth of the time
             for start in range(0, len(images), n):
                 chosen = slice(start, start + n)
-                piece = images[chosen]
-                check_values(piece)
+                piece = check_values(images[chosen])
                 done[chosen] = from_float(self.change(as_float(piece), params[chosen]), images.dtype)
         return done
 
@@ -83,6 +82,7 @@ class PerImage(torch.nn.Module):
         super().__init__()
         self.augmentation = augmentation
 
+        Floats that a rounding took out of [0, 1] are clamped.
     def forward(self, image):
         if not isinstance(image, torch.Tensor) or image.ndim != 3:
             raise ValueError(
@@ -100,10 +100,14 @@ def describe(value):
 EXPECTED = "expected images as a tensor (B, 3, H, W), uint8 or float in [0, 1]"
 
 
-def check_images(images):
-    """Raise ValueError unless `images` is a tensor (B, 3, H, W), uint8 or float in [0, 1]."""
+def check_images(images: torch.Tensor) -> torch.Tensor:
+    """Return `images`, a tensor (B, 3, H, W), uint8 or float in [0, 1].
+
+    Floats that a rounding took out of [0, 1] come back clamped, as in `check_values`. Raises ValueError
+    for anything else.
+    """
     check_layout(images)
-    check_values(images)
+    return check_values(images)
 
 
 def check_layout(images):
@@ -114,13 +118,28 @@ def check_layout(images):
         raise ValueError(f"{EXPECTED}, got dtype {images.dtype}")
 
 
-def check_values(images):
-    """Raise ValueError unless float images lie in [0, 1]."""
+ROUNDING = 2.0**-16
+"""How far outside [0, 1] rounding alone may take a float32: a mean of n values with weights, as a
+resize makes it, rounds n times by 2**-24, and 256 values are a large window."""
+
+
+def check_values(images: torch.Tensor) -> torch.Tensor:
+    """Return `images`, (B, 3, H, W) of uint8 or float, those a rounding took out of [0, 1] clamped.
+
+    Raises ValueError where floats lie outside by more than `ROUNDING` or the spacing of their type.
+    """
     if images.dtype == torch.uint8 or not len(images) or surely_in_range(images):
-        return
+        return images
     low, high = float(images.amin()), float(images.amax())  # quicker than aminmax on a CPU
-    if not (low >= 0 and high <= 1):  # also false for NaN
-        raise ValueError(f"{EXPECTED}, got values from {low:g} to {high:g}")
+    if low >= 0 and high <= 1:
+        return images
+    slack = max(ROUNDING, torch.finfo(images.dtype).eps)
+    if low >= -slack and high <= 1 + slack:
+        return images.clamp(0, 1)
+    raise ValueError(  # NaN too
+        f"{EXPECTED}, got values from {low:.7g} to {high:.7g}: clamp(0, 1) what a resize took out, or "
+        "resize uint8; divide what goes up to 255; normalise afterwards"
+    )
 
 
 def surely_in_range(images):
@@ -257,8 +276,7 @@ class FlipCrop(Augmentation):
         return draw_window(uniform, (2 * self.pad, 2 * self.pad), False, self.flip)
 
     def apply(self, images, params):
-        check_images(images)
-        padded = torch.nn.functional.pad(images, [self.pad] * 4)
+        padded = torch.nn.functional.pad(check_images(images), [self.pad] * 4)
         return crop(padded, np.arange(len(images)), params, tuple(images.shape[-2:]))
 
 
@@ -269,5 +287,4 @@ class Baseline(Augmentation):
         return Params()
 
     def apply(self, images, params):
-        check_images(images)
-        return images.clone()
+        return check_images(images).clone()

@@ -6,7 +6,17 @@ import numpy as np
 import torch
 
 from ..random import generators, integers, uniforms
-from .base import Augmentation, Params, as_float, check_images, check_keys, check_range, describe, from_float
+from .base import (
+    Augmentation,
+    Params,
+    as_float,
+    check_images,
+    check_keys,
+    check_layout,
+    check_range,
+    describe,
+    from_float,
+)
 from .cutout import Box, centred_box
 from .ops import per_image, to_device
 
@@ -37,7 +47,8 @@ class LabelMixing(Augmentation):
 
     def apply(self, images, partners, params):
         """Pure: images and partners (B, 3, H, W) to mixed images and the own label's weight, float32 (B,)."""
-        mixed = self.change(as_float(images), as_float(partners), params)
+        own, other = (as_float(check_images(part)) for part in (images, partners))
+        mixed = self.change(own, other, params)
         return from_float(mixed, images.dtype), to_device(params.weight, images.device)
 
     def __call__(self, images, partners=None, *, seed=None, epoch=None, index=None, view=0):
@@ -45,13 +56,12 @@ class LabelMixing(Augmentation):
 
         Returns the mixed images, of the same shape, dtype and device, and the weight of the own label, float32 (B,).
         """
-        check_images(images)
+        check_layout(images)
         if not isinstance(partners, torch.Tensor) or (partners.shape, partners.dtype) != (images.shape, images.dtype):
             raise ValueError(
                 f"expected partners like the images, {describe(images)}, got {describe(partners)}: pass the training images "
                 "at method.partner_index(n_train, ...)"
             )
-        check_images(partners)
         index = check_keys(seed, epoch, index, len(images))
         params = self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view)
         return self.apply(images, partners, params)
