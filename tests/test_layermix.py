@@ -1,15 +1,14 @@
-import pickle
-from dataclasses import replace
 import random
-import bounds
+from dataclasses import replace
 
+import bounds
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torchvision.transforms import InterpolationMode
 from reference import blend, exact, mixing_image, noise, photographs
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 
 from lmlib import LayerMix, build_method
@@ -355,79 +354,6 @@ def test_black_white_and_flat_images_give_finite_values_between_0_and_1(seed, ma
     assert torch.all((done >= 0) & (done <= 1))  # false for NaN
 
 
-# In somebody else's pipeline
-
-
-def augment_one(seed=None):
-    if seed is not None:
-        torch.manual_seed(seed)
-    return LayerMix(GREY).as_transform()(batch()[0][5])
-
-
-def test_as_transform_reads_torchs_generator_once_a_call():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        torch.randint(2**62, ())
-        expected = torch.get_rng_state()
-        augment_one(seed=3)
-        assert torch.equal(torch.get_rng_state(), expected)
-
-
-def test_as_transform_repeats_under_a_seed_and_changes_from_call_to_call():
-    with torch.random.fork_rng(devices=[]):
-        transform, image = LayerMix(GREY).as_transform(), batch()[0][5]
-        runs = []
-        for _ in range(2):
-            torch.manual_seed(0)
-            runs.append(torch.stack([transform(image) for _ in range(20)]))
-    assert torch.equal(*runs)
-    assert len(runs[0].flatten(1).unique(dim=0)) > 15
-
-
-def test_as_transform_is_the_method_with_the_drawn_number_as_seed():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(9)
-        seed = int(torch.randint(2**62, ()))
-        image = batch()[0][5]
-        assert torch.equal(augment_one(seed=9), LayerMix(GREY)(image[None], seed=seed, epoch=0, index=[0])[0])
-
-
-def test_as_transform_works_inside_a_compose_of_torchvision():
-    pipeline = transforms.Compose(
-        [transforms.RandomHorizontalFlip(1.0), LayerMix(GREY).as_transform(), transforms.ToDtype(torch.float32, True)]
-    )
-    with torch.random.fork_rng(devices=[]):
-        done = pipeline(batch()[0][5])
-    assert done.shape == (3, 32, 32)
-    assert done.dtype == torch.float32
-
-
-class Pictures(torch.utils.data.Dataset):
-    """A dataset as somebody else writes it: one image and its transform."""
-
-    def __init__(self, images, transform):
-        self.images, self.transform = images, transform
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, k):
-        return self.transform(self.images[k])
-
-
-def test_as_transform_works_in_a_data_loader_with_workers_after_pickling():
-    transform = pickle.loads(pickle.dumps(LayerMix(GREY).as_transform()))
-    same = photographs((32, 32), 1).expand(16, -1, -1, -1)
-    runs = []
-    for _ in range(2):
-        loader = torch.utils.data.DataLoader(
-            Pictures(same, transform), 4, num_workers=2, generator=torch.Generator().manual_seed(0)
-        )
-        runs.append(torch.cat(list(loader)))
-    assert torch.equal(*runs)
-    assert len(runs[0].flatten(1).unique(dim=0)) > 12  # neither worker repeats the other
-
-
 # Bad input
 
 
@@ -443,41 +369,6 @@ def test_as_transform_works_in_a_data_loader_with_workers_after_pickling():
         ({"beta": float("nan")}, "beta must lie .* got nan"),
         ({"beta": float("inf")}, "beta must lie .* got inf"),
         ({"ops": "papers"}, "unknown ops 'papers': did you mean 'paper'"),
-@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_what_a_rounding_took_out_of_the_range_is_clamped(dtype, method):
-    inside = batch(6)[0].to(dtype) / 255
-    inside[2], inside[3, 0] = 0, 1
-    outside = inside.clone()
-    outside[2], outside[3, 0] = -1e-7, 1 + max(1e-5, torch.finfo(dtype).eps)
-    assert torch.equal(method(outside, **KEYS, index=np.arange(6)), method(inside, **KEYS, index=np.arange(6)))
-    assert outside.amin() < 0  # and the input stays
-    assert outside.amax() > 1
-
-
-@pytest.mark.parametrize(
-    "images, came",
-    [
-        (torch.tensor([0.23, 1.00002]), r"values from 0.23 to 1.00002: clamp\(0, 1\)"),
-        (torch.tensor([-0.0312, 1.0437]), r"values from -0.0312 to 1.0437: clamp\(0, 1\)"),
-        (torch.tensor([0.5, 1.0001], dtype=torch.float64), "values from 0.5 to 1.0001"),
-    ],
-)
-def test_values_out_of_the_range_are_told_with_the_digits_that_show_it(images, came):
-    with pytest.raises(ValueError, match=came):
-        LayerMix(GREY)(images.repeat(3 * 16).view(1, 3, 4, 8), **KEYS, index=[0])
-
-
-def test_a_sharp_edge_that_a_bicubic_resize_took_out_is_told_with_what_to_do():
-    edge = torch.zeros(3, 64, 64, dtype=torch.uint8)
-    edge[:, :, 32:] = 255
-    resized = [transforms.ToDtype(torch.float32, scale=True), transforms.Resize(32, InterpolationMode.BICUBIC)]
-    with pytest.raises(ValueError, match=r"got values from -0\.\d+ to 1\.\d+: clamp\(0, 1\) what a resize took out"):
-        transforms.Compose([*resized, LayerMix(GREY).as_transform()])(edge)
-    clamped = transforms.Compose([*resized, lambda image: image.clamp(0, 1), LayerMix(GREY).as_transform()])(edge)
-    assert clamped.shape == (3, 32, 32)
-
-
         ({"layers": (1, 4)}, "unknown layer '4'"),
         ({"layers": ()}, "layers"),
         ({"probabilities": (0.5, 0.5)}, "expected 4 blend probabilities that sum to 1"),
@@ -552,6 +443,41 @@ def test_the_ends_of_the_range_and_a_negative_zero_are_taken(dtype):
     assert torch.isfinite(LayerMix(GREY)(images, **KEYS, index=[0, 1])).all()
 
 
+@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_a_rounding_took_out_of_the_range_is_clamped(dtype, method):
+    inside = batch(6)[0].to(dtype) / 255
+    inside[2], inside[3, 0] = 0, 1
+    outside = inside.clone()
+    outside[2], outside[3, 0] = -1e-7, 1 + max(1e-5, torch.finfo(dtype).eps)
+    assert torch.equal(method(outside, **KEYS, index=np.arange(6)), method(inside, **KEYS, index=np.arange(6)))
+    assert outside.amin() < 0  # and the input stays
+    assert outside.amax() > 1
+
+
+@pytest.mark.parametrize(
+    "images, came",
+    [
+        (torch.tensor([0.23, 1.00002]), r"values from 0.23 to 1.00002: clamp\(0, 1\)"),
+        (torch.tensor([-0.0312, 1.0437]), r"values from -0.0312 to 1.0437: clamp\(0, 1\)"),
+        (torch.tensor([0.5, 1.0001], dtype=torch.float64), "values from 0.5 to 1.0001"),
+    ],
+)
+def test_values_out_of_the_range_are_told_with_the_digits_that_show_it(images, came):
+    with pytest.raises(ValueError, match=came):
+        LayerMix(GREY)(images.repeat(3 * 16).view(1, 3, 4, 8), **KEYS, index=[0])
+
+
+def test_a_sharp_edge_that_a_bicubic_resize_took_out_is_told_with_what_to_do():
+    edge = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    edge[:, :, 32:] = 255
+    resized = [transforms.ToDtype(torch.float32, scale=True), transforms.Resize(32, InterpolationMode.BICUBIC)]
+    with pytest.raises(ValueError, match=r"got values from -0\.\d+ to 1\.\d+: clamp\(0, 1\) what a resize took out"):
+        transforms.Compose([*resized, LayerMix(GREY).as_transform()])(edge)
+    clamped = transforms.Compose([*resized, lambda image: image.clamp(0, 1), LayerMix(GREY).as_transform()])(edge)
+    assert clamped.shape == (3, 32, 32)
+
+
 @pytest.mark.parametrize("missing", ["seed", "epoch", "index"])
 def test_a_call_without_keys_says_which_and_why(missing):
     keys = {**KEYS, "index": [0]}
@@ -572,13 +498,6 @@ def test_an_index_that_does_not_fit_is_refused(index, sentence):
 def test_a_key_out_of_range_is_refused(keys):
     with pytest.raises(ValueError, match="seed, epoch, view must be non-negative"):
         LayerMix(GREY)(torch.zeros(1, 3, 32, 32), **{**KEYS, **keys}, index=[0])
-
-
-def test_as_transform_asks_for_a_tensor_of_one_image():
-    with pytest.raises(ValueError, match=r"expected an image tensor .* got \(32, 32, 3\) uint8.*ToImage"):
-        LayerMix(GREY).as_transform()(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(ValueError, match="expected an image tensor"):
-        LayerMix(GREY).as_transform()(torch.zeros(1, 3, 32, 32))
 
 
 # Methods by name

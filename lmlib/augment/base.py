@@ -1,12 +1,35 @@
 """What every augmentation shares: keys, image checks, flip and crop, and the mixing image of a sample."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..random import integers, uniforms
 from .ops import BITS, put, take, to_device
+
+if TYPE_CHECKING:
+    from .transform import AugmentationTransform
+
+
+def outside_graphs(function: Callable) -> Callable:
+    """`function` as `torch.compile` leaves it: called as it is, between two graphs.
+
+    Draws are NumPy's, whose integers no graph has. `torch.compiler.disable` comes with the call: as
+    a decorator it would import the compiler, for a second or two, where nobody compiles.
+    """
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(function)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called
 
 
 @dataclass(frozen=True)
@@ -22,6 +45,11 @@ class Augmentation:
 
     mixes_labels = False  # whether it takes a partner image too, and returns the share of the own label
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in {"sample", "apply", "__call__"} & vars(cls).keys():
+            setattr(cls, name, outside_graphs(vars(cls)[name]))
+
     def sample(self, size, *, seed, epoch, index, view=0):
         """The drawn parameters for images of `size` (height, width): `Params` of B samples.
 
@@ -33,6 +61,7 @@ class Augmentation:
         """The change itself: float32 (B, 3, H, W) in [0, 1] to the same. Must neither write into `images` nor return them."""
         raise NotImplementedError(f"{type(self).__name__} must define change")
 
+    @outside_graphs
     def apply(self, images, params):
         """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype and device. Pure.
 
@@ -48,19 +77,31 @@ class Augmentation:
                 done[chosen] = from_float(self.change(as_float(piece), params[chosen]), images.dtype)
         return done
 
+    @outside_graphs
     def __call__(self, images, *, seed=None, epoch=None, index=None, view=0):
         """Augment a batch: (B, 3, H, W), uint8 or float in [0, 1]; returns the same shape, dtype and device.
 
         What happens to a sample is a function of (seed, epoch, index, view) alone: index is an int array or tensor (B,).
+        Floats that a rounding took out of [0, 1] are clamped.
         Raises ValueError for images of another shape, dtype or range, and for missing keys.
         """
         check_layout(images)
         index = check_keys(seed, epoch, index, len(images))
         return self.apply(images, self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view))
 
-    def as_transform(self):
-        """The augmentation as a transform of one image tensor (3, H, W), for a torchvision pipeline of your own."""
-        return PerImage(self)
+    def as_transform(self) -> "AugmentationTransform":
+        """The augmentation as a torchvision v2 transform, for a pipeline of your own."""
+        from .transform import AugmentationTransform  # torchvision is heavy, and batches do without
+
+        return AugmentationTransform(self)
+
+    def __repr__(self) -> str:
+        """The method with its settings, as it is built."""
+        held = vars(self)
+        if "mixing" in held:
+            held = {"mixing_set": self.mixing, "flips": self.mixing.flips} | held
+        names = [name for name in inspect.signature(type(self)).parameters if name in held]
+        return f"{type(self).__name__}({', '.join(f'{name}={held[name]!r}' for name in names)})"
 
 
 def piece_size(height, width):
@@ -70,26 +111,6 @@ def piece_size(height, width):
     """
     n = 2**19 // (height * width)
     return n if n > 16 else 1
-
-
-class PerImage(torch.nn.Module):
-    """One image at a time, one key a call from torch's generator (which a DataLoader seeds in each worker).
-
-    The one place of the package that reads a global generator.
-    """
-
-    def __init__(self, augmentation):
-        super().__init__()
-        self.augmentation = augmentation
-
-        Floats that a rounding took out of [0, 1] are clamped.
-    def forward(self, image):
-        if not isinstance(image, torch.Tensor) or image.ndim != 3:
-            raise ValueError(
-                f"expected an image tensor (3, H, W), got {describe(image)}: put ToImage() or ToTensor() before this"
-            )
-        seed = int(torch.randint(2**62, ()))
-        return self.augmentation(image[None], seed=seed, epoch=0, index=[0])[0]
 
 
 def describe(value):
@@ -183,8 +204,9 @@ def check_whole(name, value, low, high):
 
 
 def as_float(images):
-    """uint8 or any float images as float32 in [0, 1]."""
-    return images.to(torch.float32).div_(BITS) if images.dtype == torch.uint8 else images.to(torch.float32)
+    """uint8 or any float images as float32 in [0, 1], contiguous."""
+    done = images.to(torch.float32).contiguous()
+    return done.div_(BITS) if images.dtype == torch.uint8 else done
 
 
 def from_float(images, dtype):
@@ -244,6 +266,9 @@ class MixingImages:
         if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
             raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")
         self.pictures, self.flips = pictures.contiguous(), bool(flips)
+
+    def __repr__(self) -> str:
+        return f"{len(self.pictures)} pictures of {' x '.join(map(str, self.pictures.shape[1:]))}"
 
     def sample(self, size, *, seed, epoch, index):
         """Picture int64 (B,) and `Window` for each sample; raises ValueError where the pictures are smaller than `size`."""

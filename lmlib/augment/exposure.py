@@ -1,6 +1,6 @@
 """Outlier exposure: the images as they are, and outliers beside them whose predictions the loss `oe` makes uniform."""
 
-from .base import Baseline, MixingImages
+from .base import Baseline, MixingImages, outside_graphs
 
 
 class OutlierExposure(Baseline):
@@ -18,6 +18,7 @@ class OutlierExposure(Baseline):
         self.mixing.sample(size, seed=seed, epoch=epoch, index=index)  # raises where the pictures are too small
         return super().sample(size, seed=seed, epoch=epoch, index=index, view=view)
 
+    @outside_graphs
     def outliers(self, size, *, seed, epoch, index, device="cpu"):
         """A keyed outlier for each sample: float32 (B, 3, height, width) in [0, 1], on `device`."""
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)

@@ -57,8 +57,8 @@ class LayerMix(Augmentation):
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
         self.ops = check_name("ops", ops, OPS)
         self.shared = shared
-        self.layers = np.array([check_name("layer", layer, (1, 2, 3)) for layer in layers])
-        if not len(self.layers):
+        self.layers = tuple(check_name("layer", layer, (1, 2, 3)) for layer in layers)
+        if not self.layers:
             raise ValueError("layers must name at least one of 1, 2, 3, got none")
         if len(probabilities) != len(BLENDS) or min(probabilities) < 0 or not np.isclose(sum(probabilities), 1):
             raise ValueError(f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}")
@@ -73,7 +73,7 @@ class LayerMix(Augmentation):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
         *uniform, mask_key = words_of({f"layermix/{what}": n for what, n in DRAWN.items()}, **keys).values()
         layer, op, level, sign, blend, weights, keep = (drawn * 2.0**-32 for drawn in uniform)
-        layer = self.layers[integers(layer[:, 0], len(self.layers))]
+        layer = np.array(self.layers)[integers(layer[:, 0], len(self.layers))]
         op = integers(op, len(self.table))
         if self.shared:
             op = np.repeat(op[:, :1], 3, axis=1)

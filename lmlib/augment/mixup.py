@@ -16,6 +16,7 @@ from .base import (
     check_range,
     describe,
     from_float,
+    outside_graphs,
 )
 from .cutout import Box, centred_box
 from .ops import per_image, to_device
@@ -37,6 +38,7 @@ class LabelMixing(Augmentation):
     def __init__(self, alpha=1.0):
         self.alpha = check_range("alpha", alpha, 0, 1000, low_open=True)
 
+    @outside_graphs
     def partner_index(self, n_train, *, seed, epoch, index):
         """Each sample's partner: int64 (B,) in 0 .. n_train - 1; the same for both methods."""
         return integers(uniforms("partner", 1, seed=seed, epoch=epoch, index=index)[:, 0], n_train)

@@ -112,7 +112,8 @@ class AutoAugment(Policy):
     def __init__(self, policy="cifar10"):
         from torchvision.transforms import AutoAugment, AutoAugmentPolicy  # heavy, and the other methods do without
 
-        pairs = AutoAugment(AutoAugmentPolicy(check_name("policy", policy, POLICIES))).policies
+        self.policy = check_name("policy", policy, POLICIES)
+        pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
         names = [name.replace("_", "") for name in self.table]
         drawn = [(names.index(name.lower()), share, level or 0) for pair in pairs for name, share, level in pair]
         op, self.probability, level = np.moveaxis(np.reshape(drawn, (-1, 2, 3)), -1, 0)

@@ -12,7 +12,7 @@ What is drawn for an image depends on (seed, benchmark, corruption, severity, in
 import numpy as np
 import torch
 
-from lmlib.augment.base import check_whole
+from lmlib.augment.base import check_whole, outside_graphs
 from lmlib.corruptions.blur import BLUR
 from lmlib.corruptions.c_bar import C_BAR
 from lmlib.corruptions.cifar_p import SEQUENCES
@@ -57,6 +57,7 @@ def recipe(name, benchmark, severity=None):
     return found, found.parameters[check_whole("severity", severity, 1, 5) - 1]
 
 
+@outside_graphs
 def draw(name, *, n=None, severity=None, benchmark="cifar_c", seed, index):
     """The randomness of one corruption for the images `index`: Draws, a dict of arrays with leading axis n.
 
@@ -85,6 +86,7 @@ def perturb(images, name, *, seed=None, index=None, draws=None):
     return make(images, name, None, "cifar_p", seed=seed, index=index, draws=draws)
 
 
+@outside_graphs
 def make(images, name, severity, benchmark, *, seed=None, index=None, draws=None):
     """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
     found, p = recipe(name, benchmark, severity)

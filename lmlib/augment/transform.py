@@ -1,0 +1,83 @@
+"""An augmentation as a torchvision v2 transform, for somebody else's pipeline."""
+
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+
+from .base import Augmentation, describe, outside_graphs
+
+
+class AugmentationTransform(v2.Transform):
+    """The image of a sample, augmented; whatever else is in the sample passes by.
+
+    A sample is an image, several arguments such as (image, label), a dict, or any nesting of these.
+    An image is a tensor or `tv_tensors.Image` (..., 3, H, W), uint8 or float in [0, 1], or an RGB
+    PIL image, and comes out as what it was. Of plain tensors the first counts as the image, as
+    torchvision has it. One key a call is drawn from torch's generator, which a DataLoader seeds in
+    each worker: the one place of the package that reads a global generator. Several images of a
+    sample share the key; each of a batch (B, 3, H, W) has a draw of its own under it, by its
+    position, and the first of them that of a lone one. Raises ValueError for a sample without an
+    image, for images of another shape, mode, dtype or range, and for boxes, masks and videos, which
+    an augmented image would leave behind.
+    """
+
+    def __init__(self, augmentation: Augmentation) -> None:
+        super().__init__()
+        self.augmentation = augmentation
+
+    @outside_graphs
+    def forward(self, *inputs: Any) -> Any:
+        """The sample with its image augmented."""
+        return super().forward(*inputs)
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Raise ValueError for what would not follow the image, and where there is no image."""
+        for value in flat_inputs:
+            if isinstance(value, tv_tensors.TVTensor) and not isinstance(value, tv_tensors.Image):
+                raise ValueError(
+                    f"expected an image and its label, got {type(value).__name__} beside it, "
+                    f"which would not follow what {type(self.augmentation).__name__} does to the image: "
+                    "leave it out of the sample"
+                )
+        if not any(isinstance(value, (torch.Tensor, PIL.Image.Image)) for value in flat_inputs):
+            came = ", ".join(map(describe, flat_inputs)) or "nothing"
+            raise ValueError(
+                "expected an image tensor (3, H, W), a tv_tensors.Image or a PIL image in the "
+                f"sample, got {came}: put ToImage() or ToTensor() before this"
+            )
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, int]:
+        """One key of the draws for the whole sample."""
+        return {"seed": int(torch.randint(2**62, ()))}
+
+    def transform(self, inpt: Any, params: dict[str, int]) -> Any:
+        """The image `inpt`, augmented under the key in `params`, as what it was."""
+        if isinstance(inpt, PIL.Image.Image):
+            if inpt.mode != "RGB":
+                raise ValueError(
+                    f"expected an RGB picture, got one of mode {inpt.mode}: put RGB() before this",
+                )
+            return functional.to_pil_image(self.augmented(functional.pil_to_tensor(inpt), **params))
+        done = self.augmented(inpt.as_subclass(torch.Tensor), **params)
+        return tv_tensors.wrap(done, like=inpt) if isinstance(inpt, tv_tensors.Image) else done
+
+    def augmented(self, image: torch.Tensor, seed: int) -> torch.Tensor:
+        """An image tensor (..., 3, H, W), augmented: the same shape and dtype."""
+        if image.ndim < 3 or image.shape[-3] != 3:
+            raise ValueError(
+                f"expected an image tensor (3, H, W) or a batch (B, 3, H, W), got "
+                f"{describe(image)}: put the image before other tensors of a sample, or ToImage() or "
+                "ToTensor() before this"
+            )
+        batch = image[None].flatten(0, -4)
+        done = self.augmentation(batch, seed=seed, epoch=0, index=np.arange(len(batch)))
+        return done.reshape(image.shape)
+
+    def extra_repr(self) -> str:
+        """The method and its settings."""
+        return repr(self.augmentation)
