@@ -6,6 +6,7 @@ from torch import nn
 
 from lmlib import random
 from lmlib.augment.base import as_float, check_images
+from lmlib.augment.ops import as_tensor
 from lmlib.errors import check_name
 from lmlib.models import eval_mode
 
@@ -47,7 +48,7 @@ def _start(images, *, seed, index):
 
 
 def _checked(images, labels, index, epsilon, steps, step_size):
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor(images), as_tensor(labels)
     images = check_images(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}.")

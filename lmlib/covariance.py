@@ -97,7 +97,7 @@ def decompose(outputs):
     images, S stages, P pixel values. One item, with the operation among what is drawn, stands for the IID pipeline.
     """
     means, within = [], []
-    for drawn in outputs:
+    for drawn in map(np.ascontiguousarray, outputs):  # one order of the sums
         n_draws, n_images = drawn.shape[:2]
         if n_draws < 2 or n_images < 2:
             raise ValueError(f"expected at least 2 draws of at least 2 images, got {n_draws} of {n_images}")

@@ -10,7 +10,7 @@ from PIL import Image
 from .augment import LayerMix
 from .augment.base import as_float
 from .augment.blend import BLENDS, PROBABILITIES
-from .augment.ops import OPS
+from .augment.ops import OPS, as_tensor
 from .plots import tiles
 
 STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
@@ -47,7 +47,7 @@ class Explorer:
     """
 
     def __init__(self, images, mixing_set, *, n_samples=16, zoom=3):
-        self.images, self.mixing_set = torch.as_tensor(images), mixing_set
+        self.images, self.mixing_set = as_tensor(images), mixing_set
         self.n_samples, self.zoom = n_samples, zoom
         slider = {"style": {"description_width": "80px"}, "layout": {"width": "380px"}}
         self.magnitude = widgets.FloatSlider(8, min=0, max=10, step=0.5, description="magnitude", **slider)
@@ -114,7 +114,7 @@ class GridExplorer:
     """
 
     def __init__(self, table, images, mixing_set, *, n_draws=3, zoom=2):
-        self.table, self.images, self.mixing_set = table, torch.as_tensor(images), mixing_set
+        self.table, self.images, self.mixing_set = table, as_tensor(images), mixing_set
         self.n_draws, self.zoom = n_draws, zoom
         magnitudes, betas = map(list, table.index.levels)
         self.magnitude = widgets.SelectionSlider(options=magnitudes, value=magnitudes[-1], description="magnitude")

@@ -9,6 +9,7 @@ import torch
 
 from .augment import METHODS, build_method
 from .augment.base import as_float
+from .augment.ops import as_tensor
 from .explorer import sheet
 
 
@@ -49,7 +50,7 @@ class Gallery:
     """
 
     def __init__(self, images, mixing_sets, *, n_samples=8, zoom=3):
-        self.images, self.mixing_sets, self.zoom = torch.as_tensor(images), mixing_sets, zoom
+        self.images, self.mixing_sets, self.zoom = as_tensor(images), mixing_sets, zoom
         self.index = np.arange(n_samples)
         self.method = widgets.Dropdown(options=list(METHODS), value="layermix", description="method")
         self.seed = widgets.IntSlider(0, min=0, max=99, description="seed")

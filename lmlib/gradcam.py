@@ -4,6 +4,7 @@ import matplotlib
 import torch
 import torch.nn.functional as F
 
+from lmlib.augment.ops import to_device
 from lmlib.models import eval_mode, plain
 
 
@@ -20,7 +21,7 @@ def gradcam(model, images, class_index, layer):
     if layer not in set(model.modules()):
         raise ValueError("layer must be a module inside the model: look for it in model.named_modules()")
     activation, logits = _activation_and_logits(model, images, layer)
-    classes = torch.as_tensor(class_index, device=logits.device).expand(len(images))
+    classes = to_device(class_index, logits.device).expand(len(images))
     if classes.is_floating_point() or classes.min() < 0 or classes.max() >= logits.shape[1]:
         raise ValueError(f"class_index must be integers in 0 .. {logits.shape[1] - 1}, got {class_index}")
     # Images do not meet in eval mode: of a sum of scores each has its own gradient.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .augment import METHODS, build_method
+from .augment.ops import as_tensor
 from .gallery import draw
 
 MOMENTS = ("mean_absolute_change", "share_changed", "mean", "spread")
@@ -35,7 +35,7 @@ def sample_moments(name, images, mixing_sets, *, n_samples, seed):
     images: uint8 (N, 3, H, W), also the partners; mixing_sets as in `gallery.draw`. Epoch 0 takes every image once, epoch 1
     again, and so on until there are enough.
     """
-    images, frames = torch.as_tensor(images), []
+    images, frames = as_tensor(images), []
     method, size = build_method(name, mixing_set=mixing_sets[METHODS[name].fractals]), tuple(images.shape[-2:])
     for epoch, start in enumerate(range(0, n_samples, len(images))):
         index = np.arange(min(len(images), n_samples - start))

@@ -7,13 +7,13 @@ weight decay 5e-4, batches of 128. Flip and crop come first, then the method, al
 import math
 import time
 
-import numpy as np
 import torch
 from torch.nn.functional import one_hot
 from tqdm.auto import tqdm
 
 from .augment import FlipCrop
 from .augment.base import as_float
+from .augment.ops import to_device
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .models import build_model, plain
 from .random import permutation, words
@@ -42,9 +42,7 @@ class Batches:
     """
 
     def __init__(self, config, dataset, method, device="cpu"):
-        self.images, self.labels = (
-            torch.from_numpy(part).to(device) for part in (dataset.train.images, dataset.train.labels)
-        )
+        self.images, self.labels = (to_device(part, device) for part in (dataset.train.images, dataset.train.labels))
         self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
         self.method, self.n_classes = method, dataset.n_classes
         self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
@@ -217,7 +215,7 @@ def predict(model, images, precision="fp32", batch_size=None):
     training, logits = model.training, []
     model.eval()
     for start in range(0, len(images), batch_size):
-        batch = as_float(torch.as_tensor(np.ascontiguousarray(images[start : start + batch_size])).to(device))
+        batch = as_float(to_device(images[start : start + batch_size], device))
         with precision_context(precision, device):
             logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
     model.train(training)

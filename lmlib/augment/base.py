@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..random import integers, uniforms
-from .ops import BITS, put, take, to_device
+from .ops import BITS, as_tensor, put, take, to_device
 
 if TYPE_CHECKING:
     from .transform import AugmentationTransform
@@ -261,7 +261,7 @@ class MixingImages:
 
     def __init__(self, mixing_set, flips=True):
         pictures = getattr(mixing_set, "images", mixing_set)
-        pictures = torch.as_tensor(pictures) if isinstance(pictures, np.ndarray) else pictures
+        pictures = as_tensor(pictures) if isinstance(pictures, np.ndarray) else pictures
         kind, shape = getattr(pictures, "dtype", None), getattr(pictures, "shape", ())
         if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
             raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")

@@ -270,6 +270,16 @@ def as_run(chosen):
     return slice(start, start + n) if ends_meet and (n < 3 or (chosen[1:] > chosen[:-1]).all()) else None
 
 
-def to_device(array, device):
-    """A NumPy array as a tensor on `device`."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+def as_tensor(array: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """An array as a tensor of the same memory; of a copy where a tensor cannot have it.
+
+    That is memory which runs backwards, and memory which is not to be written.
+    """
+    if isinstance(array, torch.Tensor):
+        return array
+    return torch.from_numpy(np.require(array, requirements="CW"))
+
+
+def to_device(array: np.ndarray | torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """An array as a tensor on `device`."""
+    return as_tensor(array).to(device)

@@ -108,7 +108,7 @@ def make(images, name, severity, benchmark, *, seed=None, index=None, draws=None
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
             drawn = {what: array[part] for what, array in draws.items()}
-        result[part] = found.apply(arrays[part], p, **drawn)
+        result[part] = found.apply(np.ascontiguousarray(arrays[part]), p, **drawn)
     return torch.from_numpy(result).to(images.device) if isinstance(images, torch.Tensor) else result
 
 
@@ -136,4 +136,4 @@ def _check_draws(draws, fields, source, n):
     got = {what: np.shape(array) for what, array in draws.items()}
     if got != expected:
         raise ValueError(f"draws of {source} must have the shapes {expected}, got {got}")
-    return {what: np.asarray(array, fields[what].dtype) for what, array in draws.items()}
+    return {what: np.ascontiguousarray(array, fields[what].dtype) for what, array in draws.items()}

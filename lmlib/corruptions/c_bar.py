@@ -181,7 +181,7 @@ def circular_motion_blur(images, severity):
 
 def lines(images, severity, angle, variation, line):
     """Grey lines of about one direction, anti-aliased, drawn one after another; line: uniform (n, lines, 3)."""
-    out = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    out = images.transpose(0, 2, 3, 1).copy()
     for picture, mean_angle, spread, drawn in zip(out, angle, variation, line, strict=True):
         for row, column, turn in drawn:
             a = mean_angle + TURN * spread * (turn - 0.5)
@@ -202,13 +202,11 @@ def transverse_chromatic_abberation(images, severity, order):
     """
     h = level(severity, 0.5)
     scales = np.array([1.0, 1.0 + h / 2, 1.0 + h])[order]
-    out = np.empty_like(images)
-    for target, plane, scale in zip(
-        out.reshape(-1, SIZE, SIZE), images.reshape(-1, SIZE, SIZE), scales.ravel(), strict=True
-    ):
-        zoomed = ndimage.zoom(plane, scale, prefilter=False)
+    out = np.empty(images.shape, np.uint8)
+    for place in np.ndindex(scales.shape):
+        zoomed = ndimage.zoom(images[place], scales[place], prefilter=False)
         edge = (len(zoomed) - SIZE) // 2
-        target[...] = zoomed[edge : edge + SIZE, edge : edge + SIZE]
+        out[place] = zoomed[edge : edge + SIZE, edge : edge + SIZE]
     return out
 
 
