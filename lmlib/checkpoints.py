@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from . import paths
+from .errors import as_json
 
 
 def digest_of(tensors, values):
@@ -22,14 +24,20 @@ def digest_of(tensors, values):
 def save_checkpoint(path, tensors, values):
     """Write tensors and plain values as one safetensors file, in one rename."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    values = json.loads(json.dumps(values))
+    values = json.loads(json.dumps(as_json(values)))
     metadata = {"values": json.dumps(values), "sha256": digest_of(tensors, values)}
     with paths.atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
 
 def load_checkpoint(path):
-    """Tensors (on the CPU) and values of a checkpoint. Raises ValueError, naming the file, where it is damaged."""
+    """Tensors (on the CPU) and values of a checkpoint.
+
+    Raises ValueError, naming the file, where it is damaged; OSError where it is not there or cannot be read.
+    """
+    path = Path(path)
+    with path.open("rb"):  # what is not there, no file or not ours to read is not damaged
+        pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -1,9 +1,13 @@
-"""One sentence for a wrong word: what came, and the nearest valid name."""
+"""One sentence for a wrong word or number: what was expected, what came, and the nearest valid name."""
 
 import difflib
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
 
 
-def check_name(kind, name, allowed):
+def check_name(kind: str, name: Any, allowed: Iterable) -> Any:
     """Return `name` if it is one of `allowed`; else raise ValueError with the nearest valid name and the list."""
     allowed = list(allowed)
     if name in allowed:
@@ -11,3 +15,55 @@ def check_name(kind, name, allowed):
     nearest = difflib.get_close_matches(str(name), [str(word) for word in allowed], n=1, cutoff=0.4)
     hint = f": did you mean '{nearest[0]}'?" if nearest else "."
     raise ValueError(f"unknown {kind} '{name}'{hint} Known: {', '.join(map(str, allowed))}.")
+
+
+def as_json(value: Any) -> Any:
+    """A value as JSON takes it: NumPy's and torch's numbers and arrays as Python's, tuples as lists, dicts and lists within."""
+    if isinstance(value, dict):
+        return {key: as_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def check_whole(name: str, value: Any, low: float, high: float = math.inf) -> int:
+    """Return `value` as an int if it is a whole number, low .. high; else raise ValueError.
+
+    NumPy's integers and arrays and tensors of one such number without a dimension are whole numbers; a bool is none.
+    """
+    whole = as_json(value)
+    if isinstance(whole, bool) or not isinstance(whole, Integral) or not low <= whole <= high:
+        bounds = f"at least {low}, got {value} (a whole number is expected)"
+        if high < math.inf:
+            bounds = f"a whole number from {low} to {high}, got {value}"
+        raise ValueError(f"{name} must be {bounds}")
+    return int(whole)
+
+
+def check_range(name: str, value: Any, low: float, high: float, low_open: bool = False) -> int | float:
+    """Return `value` as an int or float if low <= value <= high (low < value where `low_open`); else raise ValueError.
+
+    Numbers are those of `check_whole`, and any real one.
+    """
+    number = as_json(value)
+    real = isinstance(number, Real) and not isinstance(number, bool)
+    if not (real and (low < number if low_open else low <= number) and number <= high):
+        raise ValueError(f"{name} must lie in {'(' if low_open else '['}{low}, {high}], got {value}")
+    return int(number) if isinstance(number, Integral) else float(number)
+
+
+def check_dense(tensor: Any) -> None:
+    """Raise ValueError unless a torch tensor holds its values: sparse, nested and meta ones and those inside vmap do not."""
+    if tensor.is_nested:
+        kind, remedy = "nested", "pad or stack its parts"
+    elif str(tensor.layout) != "torch.strided":
+        kind, remedy = f"sparse ({tensor.layout})", "call to_dense() on it"
+    elif tensor.is_meta:
+        kind, remedy = "on the meta device", "it has a shape and no values"
+    else:
+        try:
+            tensor.data_ptr()
+            return
+        except RuntimeError:
+            kind, remedy = "inside a transform as torch.func.vmap", "call on the whole batch outside of it"
+    raise ValueError(f"expected a tensor that holds its values, got one that is {kind}: {remedy}")

@@ -7,14 +7,16 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
 
 from . import fractals, paths, runs
-from .errors import check_name
+from .errors import as_json, check_name
 
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
 """Environment of a process that trains: without it glibc gives freed memory back after every step and faults it in again."""
@@ -30,11 +32,24 @@ def find_notebook(name):
     return known[check_name("notebook", name, known)]
 
 
-def check_parameters(name, parameters):
-    """Raise ValueError for a parameter that the notebook's parameters cell does not have (papermill would only warn)."""
-    known = papermill.inspect_notebook(find_notebook(name))
-    for parameter in parameters:
+TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "list": list, "dict": dict}
+"""What the parameters cells say of a parameter -> what JSON makes of its value."""
+
+
+def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as JSON takes them, `errors.as_json`.
+
+    Raises ValueError for one that the notebook's parameters cell does not have (papermill would only warn) or that is of
+    another type than stands there; a bool is no number.
+    """
+    known, parameters = papermill.inspect_notebook(find_notebook(name)), as_json(dict(parameters))
+    for parameter, value in parameters.items():
         check_name(f"parameter of {name}", parameter, known)
+        kind = known[parameter]["inferred_type_name"]
+        wrong_bool = isinstance(value, bool) and kind != "bool"
+        if kind in TYPES and (wrong_bool or not isinstance(value, TYPES[kind])):
+            raise ValueError(f"parameter {parameter} of {name} must be of type {kind}, got {value!r}")
+    return parameters
 
 
 def execute(name, output, parameters, log):
@@ -43,7 +58,7 @@ def execute(name, output, parameters, log):
     `output` appears only after the last cell, in one rename; a failed copy stands beside it as `<stem>.failed.ipynb`.
     Raises ValueError for an unknown notebook or parameter, NotebookFailed where a cell fails.
     """
-    check_parameters(name, parameters)
+    parameters = check_parameters(name, parameters)
     output, log = Path(output), Path(log)
     output.parent.mkdir(parents=True, exist_ok=True)
     for left in output.parent.glob(f"{output.stem}.part-*.ipynb"):  # by one that was killed: the callers hold a lock
@@ -91,7 +106,8 @@ def fingerprint(name, parameters, inputs=()):
     """A hash of a notebook's cells, parameters, code and inputs (paths), and of the user's fractals where it may mix with them."""
     cells = nbformat.read(find_notebook(name), 4).cells
     code = "\n".join(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M) for cell in cells if cell.cell_type == "code")
-    digest = hashlib.sha256(json.dumps([[cell.source for cell in cells], parameters], sort_keys=True).encode())
+    content = [[cell.source for cell in cells], as_json(parameters)]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     used, own = modules_used(code), runs.fractal_source()
     for file in [*sorted(used), *sorted(inputs)]:
         digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())

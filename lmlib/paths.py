@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import as_json
+
 SOURCE = Path(__file__).resolve().parent.parent
 NOTEBOOKS = SOURCE / "notebooks"
 PUBLISHED = SOURCE / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
@@ -75,7 +77,7 @@ def write_text(path, text):
 
 def write_json(path, value):
     """Write `value` to `path` atomically, as indented JSON with sorted keys."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(as_json(value), indent=1, sort_keys=True) + "\n")
 
 
 def write_record(path, record):
@@ -98,4 +100,4 @@ def read_record(path):
 
 def digest_of(record):
     """The first 16 hex digits of the sha256 of a value as JSON."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(as_json(record), sort_keys=True).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from .ablations import ABLATIONS
-from .errors import check_name
+from .errors import as_json, check_name
 
 EVERY_METHOD = (
     "baseline", "cutout", "random_erasing", "mixup", "cutmix", "autoaugment", "randaugment", "trivialaugment", "augmix", "oe",
@@ -116,15 +116,15 @@ def get_profile(name):
 def run_settings(profile, **changes):
     """The settings of one run of a profile (a name), as `04-train` takes them; `changes` over the profile's. A dict of literals."""
     sizes = get_profile(profile)
-    return {
+    settings = {
         "profile": sizes.name,
         "dataset": sizes.datasets[0],
         "method": "layermix",
         "network": sizes.network,
         "epochs": sizes.epochs,
         "seed": sizes.seeds[0],
-        **changes,
     }
+    return as_json(settings | changes)
 
 
 def with_seeds(profile, variants, *, once=False):

@@ -8,8 +8,11 @@ vectorised here; large fields for one image (noise of a corruption, a fractal) c
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
+
+from .errors import as_json
 
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = 0x9E3779B9, 0xBB67AE85
@@ -48,24 +51,38 @@ def words(purpose, n, *, seed, epoch=0, index, view=0):
 
 def words_of(sizes, *, seed, epoch=0, index, view=0):
     """The `words` of several purposes in one go, which is quicker: {purpose: n} to {purpose: uint64 (B, n)}."""
-    index = np.atleast_1d(np.asarray(index))
+    seed, epoch, index, view = check_key(seed, epoch, index, view)
+    # The counter holds (index, epoch, view and block, purpose): two names never meet in one counter, up to CRC-32 of the purpose.
+    n_blocks = [-(-n // 4) for n in sizes.values()]
+    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(view << 16)
+    crc = np.repeat(np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks)
+    counter = index.astype(np.uint64)[:, None], np.uint64(epoch), block, crc
+    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(index.size, 4 * len(block))
+    starts = 4 * (np.cumsum(n_blocks) - n_blocks)
+    return {purpose: drawn[:, start : start + n] for (purpose, n), start in zip(sizes.items(), starts, strict=True)}
+
+
+def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> tuple[int, int, np.ndarray, int]:
+    """A key as (seed, epoch, index, view): ints and an integer array (B,); raises ValueError as `words` does.
+
+    NumPy's and torch's whole numbers will do, a bool, a fraction or a text will not; an empty list is an index of no sample.
+    """
+    index = np.atleast_1d(np.asarray(index.cpu() if hasattr(index, "cpu") else index))
+    if index.shape == (0,):
+        index = index.astype(np.int64)  # NumPy takes an empty list for floats
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise ValueError(f"index must be a one-dimensional integer array, got shape {index.shape}, dtype {index.dtype}")
     if index.size and not (index.min() >= 0 and index.max() < 2**32):
         raise ValueError("index must lie in 0 .. 2**32 - 1")
-    if not (0 <= seed < 2**64 and 0 <= epoch < 2**32 and 0 <= view < 2**16):
+    numbers = [as_json(number) for number in (seed, epoch, view)]
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    limits = 2**64, 2**32, 2**16
+    if not whole or not all(0 <= one < limit for one, limit in zip(numbers, limits, strict=True)):
         raise ValueError(
-            f"seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16; got {seed}, {epoch}, {view}"
+            "seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16 (whole numbers); "
+            f"got {seed}, {epoch}, {view}"
         )
-    # The counter holds (index, epoch, view and block, purpose): two names never meet in one counter, up to CRC-32 of the purpose.
-    n_blocks = [-(-n // 4) for n in sizes.values()]
-    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(int(view) << 16)
-    crc = np.repeat(np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks)
-    counter = index.astype(np.uint64)[:, None], np.uint64(epoch), block, crc
-    seed = int(seed)
-    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(index.size, 4 * len(block))
-    starts = 4 * (np.cumsum(n_blocks) - n_blocks)
-    return {purpose: drawn[:, start : start + n] for (purpose, n), start in zip(sizes.items(), starts, strict=True)}
+    return numbers[0], numbers[1], index, numbers[2]
 
 
 def uniforms(purpose, n, *, seed, epoch=0, index, view=0):

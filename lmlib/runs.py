@@ -23,9 +23,8 @@ import numpy as np
 import torch
 
 from . import augment, datasets, models, paths, sources, training
-from .augment.base import check_range, check_whole
 from .checkpoints import load_checkpoint, save_checkpoint
-from .errors import check_name
+from .errors import as_json, check_name, check_range, check_whole
 from .fractals import VERSION as FRACTALS_VERSION
 from .fractals import mixing_set, own_source
 from .losses import check_loss
@@ -66,11 +65,17 @@ class RunConfig:
     versions: dict = field(default_factory=lambda: dict(VERSIONS))
 
     def __post_init__(self):
-        check_whole("epochs", self.epochs, 1, 10**6)
-        check_whole("seed", self.seed, 0, 2**63 - 1)
-        check_whole("batch_size", self.batch_size, 1, 10**6)
-        check_range("learning_rate", self.learning_rate, 0, np.inf, low_open=True)
-        check_range("weight_decay", self.weight_decay, 0, np.inf)
+        checked = {
+            "epochs": check_whole("epochs", self.epochs, 1, 10**6),
+            "seed": check_whole("seed", self.seed, 0, 2**63 - 1),
+            "batch_size": check_whole("batch_size", self.batch_size, 1, 10**6),
+            "learning_rate": check_range("learning_rate", self.learning_rate, 0, np.inf, low_open=True),
+            "weight_decay": check_range("weight_decay", self.weight_decay, 0, np.inf),
+            "n_train": self.n_train if self.n_train is None else check_whole("n_train", self.n_train, 0),
+            "n_validation": check_whole("n_validation", self.n_validation, 0),
+        }
+        for name, value in checked.items():  # NumPy's numbers, say, are no JSON
+            object.__setattr__(self, name, value)
 
     @property
     def label(self):
@@ -192,14 +197,18 @@ def resolve(**settings):
 
 
 def own_parameters(parameters, defaults):
-    """The parameters that differ from their defaults, in one form for what is equal: 5 for 5.0, a list for a tuple."""
+    """The parameters that differ from their defaults, in one form for what is equal: 5 for 5.0, a list for a tuple.
 
-    def plain(value):
-        if isinstance(value, (list, tuple)):
-            return [plain(one) for one in value]
+    A bool equals no number: `True` for 1 stays, so that whoever takes a number can refuse it.
+    """
+
+    def form(value):
+        if isinstance(value, list):
+            return [form(one) for one in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    return {key: plain(value) for key, value in parameters.items() if plain(value) != plain(defaults[key])}
+    forms = {key: (form(as_json(value)), form(as_json(defaults[key]))) for key, value in parameters.items()}
+    return {key: own for key, (own, default) in forms.items() if json.dumps(own) != json.dumps(default)}
 
 
 def environment():

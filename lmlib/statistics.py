@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from lmlib import random
+from lmlib.errors import check_whole
 
 LEVEL = 0.95  # of every interval
 
@@ -89,8 +90,7 @@ def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=
     n_images = len(values)
     if n_images < 2:
         raise ValueError(f"a bootstrap over images needs at least 2 of them, got {n_images}.")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1, got {n_resamples}.")
+    n_resamples = check_whole("n_resamples", n_resamples, 1)
     if statistic is np.mean:
         values = values.reshape(n_images, -1).mean(axis=1)
     generators = random.generators("bootstrap", seed=seed, index=np.arange(n_resamples))

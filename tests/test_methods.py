@@ -113,6 +113,44 @@ def test_an_empty_batch_stays_one(name):
     assert done.shape == (0, 3, 32, 32)
 
 
+@every_method
+def test_an_empty_batch_may_have_an_empty_list_for_its_index(name):
+    assert run(build(name), torch.zeros(0, 3, 32, 32), []).shape == (0, 3, 32, 32)
+
+
+@every_method
+@pytest.mark.parametrize(
+    "wrong", [{"seed": True}, {"seed": 0.5}, {"epoch": torch.tensor(0.5)}, {"index": [True]}], ids=str
+)
+def test_a_key_of_another_type_is_refused_by_each_method(name, wrong):
+    images, method = torch.zeros(1, 3, 32, 32), build(name)
+    keys = {"seed": 0, "epoch": 0, "index": [0]} | wrong
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* must be"):
+        method(images, images, **keys) if method.mixes_labels else method(images, **keys)
+
+
+@every_method
+def test_images_that_hold_no_values_are_refused_by_each_method(name):
+    method, keys = build(name), {"seed": 0, "epoch": 0, "index": [0, 1]}
+
+    def call(images):
+        return method(images, images, **keys) if method.mixes_labels else method(images, **keys)
+
+    images = torch.zeros(2, 3, 32, 32)
+    for wrong, words in ((images.to_sparse(), "sparse"), (images.to("meta"), "meta device")):
+        with pytest.raises(ValueError, match=f"holds its values, got one that is .*{words}"):
+            call(wrong)
+    for vectorised in (images, images[None], images.byte()[None]):
+        with pytest.raises(ValueError, match="vmap: call on the whole batch outside of it"):
+            torch.func.vmap(call)(vectorised)
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, torch.tensor(True), "8", None], ids=repr)
+def test_a_magnitude_that_is_no_number_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"magnitude must lie in \[0, 10\], got"):
+        build("layermix", magnitude=wrong)
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in ("baseline", "oe")])
 def test_another_seed_epoch_index_or_view_gives_other_images(name):
     image = batch()[0][5:6].expand(60, -1, -1, -1)

@@ -1,4 +1,5 @@
 import ast
+import json
 import logging
 import re
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+import torch
 from PIL import Image
 from tiny import move
 
@@ -24,7 +26,16 @@ from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
 from lmlib.checkpoints import load_checkpoint, save_checkpoint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
-from lmlib.notebooks import KEEPS_MEMORY, NotebookFailed, execute, fingerprint, modules_used, refresh
+from lmlib.notebooks import (
+    KEEPS_MEMORY,
+    NotebookFailed,
+    check_parameters,
+    execute,
+    fingerprint,
+    modules_used,
+    refresh,
+)
+from lmlib.profiles import run_settings
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 METHOD_ORDER = profiles.EVERY_METHOD
@@ -120,6 +131,34 @@ def test_it_ends_with_a_word_on_what_is_weak(name):
 def test_an_unknown_parameter_is_refused_before_anything_is_executed(name, tmp_path):
     with pytest.raises(ValueError, match=rf"unknown parameter of {name} 'profil': did you mean 'profile'"):
         execute(name, tmp_path / "out.ipynb", {"profil": "quick"}, tmp_path / "log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parameters_of_numpy_and_torch_are_those_of_python():
+    given = {"epochs": np.int64(3), "seed": torch.tensor(2), "parameters": {"beta": np.float32(0.5), "k": (1, 2)}}
+    expected = {"epochs": 3, "seed": 2, "parameters": {"beta": 0.5, "k": [1, 2]}}
+    assert check_parameters("04-train", given) == expected
+    assert fingerprint("04-train", given) == fingerprint("04-train", expected)
+    assert run_settings("quick", **given) == run_settings("quick", **expected)
+    json.dumps(run_settings("quick", **given))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "kind"),
+    [
+        ("04-train", "epochs", True, "int"),
+        ("04-train", "seed", 1.5, "int"),
+        ("04-train", "seed", "1", "int"),
+        ("04-train", "parameters", [5], "dict"),
+        ("04-train", "method", 3, "str"),
+        ("08-methods", "seed", np.True_, "int"),
+        ("03-layermix", "magnitude", True, "float"),
+        ("15-ablations", "train_absent", 1, "bool"),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused_before_anything_is_executed(name, parameter, value, kind, tmp_path):
+    with pytest.raises(ValueError, match=f"parameter {parameter} of {name} must be of type {kind}, got"):
+        execute(name, tmp_path / "out.ipynb", {parameter: value}, tmp_path / "log")
     assert list(tmp_path.iterdir()) == []
 
 

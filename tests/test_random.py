@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 from lmlib.random import beta_small, generators, integers, permutation, philox, uniforms, words, words_of
 
@@ -252,6 +253,28 @@ def test_draw_without_a_key_is_refused(missing):
 def test_key_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError, match="seed, epoch, view must be non-negative and below"):
         words("level", 4, **(KEY | wrong))
+
+
+@pytest.mark.parametrize("library", [np.int64, np.uint8, np.array, torch.tensor], ids=lambda one: one.__name__)
+def test_a_key_of_numpy_or_torch_is_that_of_python(library):
+    given = {name: library(value) for name, value in KEY.items() if name != "index"}
+    index = torch.tensor(KEY["index"]) if library is torch.tensor else np.array(KEY["index"])
+    assert np.array_equal(words("level", 4, **given, index=index), words("level", 4, **KEY))
+    assert words("level", 1, seed=np.uint64(2**64 - 1), index=[0]) == words("level", 1, seed=2**64 - 1, index=[0])
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "view"])
+@pytest.mark.parametrize(
+    "wrong", [True, np.True_, 1.0, 1.5, np.float64(1), torch.tensor(1.0), "1", None, [1]], ids=repr
+)
+def test_a_key_that_is_no_whole_number_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=r"seed, epoch, view must be non-negative and below .* \(whole numbers\)"):
+        words("level", 4, **(KEY | {name: wrong}))
+
+
+@pytest.mark.parametrize("index", [[], (), np.array([]), torch.tensor([])], ids=repr)
+def test_an_empty_row_is_an_index_of_no_sample(index):
+    assert words("level", 4, seed=0, index=index).shape == (0, 4)
 
 
 @pytest.mark.parametrize("index", [[-1], [2**32]])

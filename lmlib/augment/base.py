@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..random import integers, uniforms
+from ..errors import check_dense, check_range, check_whole  # noqa: F401  (the methods take the last two from here)
+from ..random import check_key, integers, uniforms
 from .ops import BITS, as_tensor, put, take, to_device
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ def check_images(images: torch.Tensor) -> torch.Tensor:
 
 
 def check_layout(images):
-    """Raise ValueError unless `images` is a tensor (B, 3, H, W) of uint8 or float."""
+    """Raise ValueError unless `images` is a dense tensor (B, 3, H, W) of uint8 or float."""
+    if isinstance(images, torch.Tensor):
+        check_dense(images)
     if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
         raise ValueError(f"{EXPECTED}, got {describe(images)}")
     if images.dtype != torch.uint8 and not images.is_floating_point():
@@ -174,33 +177,16 @@ def surely_in_range(images):
 
 
 def check_keys(seed, epoch, index, n_images):
-    """The index as a NumPy array (B,); raise ValueError, with the reason, where a key is missing or does not fit."""
+    """The index as an integer array (B,); raise ValueError, with the reason, where a key is missing or does not fit."""
     missing = [name for name, key in (("seed", seed), ("epoch", epoch), ("index", index)) if key is None]
     if missing:
         raise ValueError(
             f"missing {', '.join(missing)}: a draw is a function of (seed, epoch, index), so that runs can be repeated; "
             "pass seed=, epoch= and index= (each sample's position in its split), or use as_transform()"
         )
-    index = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index)
-    if index.shape != (n_images,):
-        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {index.shape}")
-    return index
-
-
-def check_range(name, value, low, high, low_open=False):
-    """Return `value` if low <= value <= high (low < value where `low_open`); else raise ValueError."""
-    if not (
-        isinstance(value, (int, float, np.number)) and (low < value if low_open else low <= value) and value <= high
-    ):
-        raise ValueError(f"{name} must lie in {'(' if low_open else '['}{low}, {high}], got {value}")
-    return value
-
-
-def check_whole(name, value, low, high):
-    """Return `value` if it is a whole number, low .. high; else raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value}")
-    return value
+    if np.shape(index) != (n_images,):
+        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {tuple(np.shape(index))}")
+    return check_key(seed, epoch, index)[2]
 
 
 def as_float(images):

@@ -12,7 +12,7 @@ What is drawn for an image depends on (seed, benchmark, corruption, severity, in
 import numpy as np
 import torch
 
-from lmlib.augment.base import check_whole, outside_graphs
+from lmlib.augment.base import outside_graphs
 from lmlib.corruptions.blur import BLUR
 from lmlib.corruptions.c_bar import C_BAR
 from lmlib.corruptions.cifar_p import SEQUENCES
@@ -20,7 +20,7 @@ from lmlib.corruptions.digital import DIGITAL
 from lmlib.corruptions.noise import NOISE
 from lmlib.corruptions.recipe import SIZE
 from lmlib.corruptions.weather import WEATHER
-from lmlib.errors import check_name
+from lmlib.errors import check_name, check_whole
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
 
 VERSION = 1
