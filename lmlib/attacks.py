@@ -5,58 +5,81 @@ import torch
 from torch import nn
 
 from lmlib import random
-from lmlib.augment.base import as_float, check_images
-from lmlib.augment.ops import as_tensor
-from lmlib.errors import check_name
-from lmlib.models import eval_mode
+from lmlib.augment.base import as_float, check_values
+from lmlib.errors import check_name, check_range, check_whole
+from lmlib.prediction import DIVERGED, as_batch, as_tensor, check_classes, gradient_mode, logits_of, place_of
 
 
-def pgd(model, images, labels, epsilon=2 / 255, steps=20, step_size=0.5 / 255, center="clean", *, seed, index):
-    """Untargeted PGD from a random start: adversarial images, float32 (B, 3, H, W) in [0, 1].
+def pgd(
+    model: nn.Module,
+    images: np.ndarray | torch.Tensor,
+    labels: np.ndarray | torch.Tensor,
+    epsilon: float = 2 / 255,
+    steps: int = 20,
+    step_size: float = 0.5 / 255,
+    center: str = "clean",
+    *,
+    seed: int,
+    index: np.ndarray | torch.Tensor,
+) -> torch.Tensor:
+    """Untargeted PGD from a random start: adversarial images, float32 (B, 3, H, W) in [0, 1], where the model is.
 
-    images: uint8 or float in [0, 1], (B, 3, H, W); labels: integers (B,); index: integers (B,), positions in the whole
-    split, which with `seed` name the start. epsilon, step_size: fractions of the grey range; for a smaller budget scale
-    both. center="clean" stays within epsilon of the image; "noisy" projects around the noised start, so that the change
-    reaches 2 epsilon, as in the released code of PixMix, IPMix and LayerMix. The gradient is taken in fp32 with the
-    model in eval mode; its modes and its parameters' gradients are left as they were. Source: Madry et al. (2018).
+    images: uint8 or float in [0, 1], (B, 3, H, W); labels: integers (B,), classes of the model; index: integers (B,),
+    positions in the whole split, which with `seed` name the start. epsilon, step_size: fractions of the grey range; for
+    a smaller budget scale both. center="clean" stays within epsilon of the image; "noisy" projects around the noised
+    start, so that the change reaches 2 epsilon, as in the released code of PixMix, IPMix and LayerMix. The gradient is
+    taken without autocast, the model in eval mode and in its own float type; its modes and its parameters' gradients
+    are left as they were. Raises ValueError in a sentence for arguments that do not fit and for a network that has
+    diverged. Source: Madry et al. (2018).
     """
-    clean, labels = _checked(images, labels, index, epsilon, steps, step_size)
+    images, labels, index = _checked(images, labels, index)
+    epsilon, step_size, steps = _budget(epsilon, step_size, steps)
     check_name("center", center, ("clean", "noisy"))
-    fp32 = torch.autocast(clean.device.type, enabled=False)
-    with eval_mode(model), torch.inference_mode(False), torch.enable_grad(), fp32:
+    with gradient_mode(model):
         # Copies leave inference mode, in case the caller was in it.
-        clean, labels = clean.clone(memory_format=torch.channels_last), labels.clone()
+        clean = as_float(images.to(place_of(model)[0])).clone(memory_format=torch.channels_last)
+        labels = labels.to(clean.device).clone()
         adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
         middle = clean if center == "clean" else adversarial
         low, high = middle - epsilon, middle + epsilon
+        check_classes("labels", labels, n_classes=logits_of(model, clean[:1]).shape[1])
         for _ in range(steps):
             adversarial = adversarial.detach().requires_grad_()
-            loss = nn.functional.cross_entropy(model(adversarial).float(), labels, reduction="sum")
+            loss = nn.functional.cross_entropy(logits_of(model, adversarial), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, adversarial)
             adversarial = adversarial.detach() + step_size * gradient.sign()
             adversarial = adversarial.clamp(low, high).clamp(0, 1)
     if loss.isnan():
-        raise ValueError("the model's logits hold NaN: the network diverged, retrain the run.")
+        raise ValueError(DIVERGED)
     return adversarial
 
 
-def _start(images, *, seed, index):
+def _start(images: torch.Tensor, *, seed: int, index: np.ndarray) -> torch.Tensor:
     """Uniform draws in [-1, 1), one field per image, keyed by (seed, index): float32 like `images`."""
-    generators = random.generators("pgd start", seed=seed, index=index)
-    fields = [generator.random(tuple(images.shape[1:]), dtype=np.float32) for generator in generators]
-    return torch.from_numpy(2 * np.stack(fields) - 1).to(images.device)
+    fields = np.empty(tuple(images.shape), np.float32)
+    for field, generator in zip(fields, random.generators("pgd start", seed=seed, index=index), strict=True):
+        generator.random(out=field, dtype=np.float32)
+    return torch.from_numpy(2 * fields - 1).to(images.device)
 
 
-def _checked(images, labels, index, epsilon, steps, step_size):
-    images, labels = as_tensor(images), as_tensor(labels)
-    images = check_images(images)
+def _checked(images, labels, index):
+    """The images and int64 labels as tensors, the index as an array; what can be said without asking the model is."""
+    images, labels = as_batch(images), as_tensor("labels", labels)
+    images = check_values(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}.")
-    if np.shape(index) != (len(images),) or not len(images):
-        raise ValueError(f"index must be integers ({len(images)},), at least one, got shape {np.shape(index)}.")
-    if not (0 <= epsilon <= 1 and 0 < step_size <= 1 and steps >= 1):
+    if np.shape(index) != (len(images),):
+        raise ValueError(f"index must be integers ({len(images)},), got shape {tuple(np.shape(index))}.")
+    return images, labels.long(), random.check_key(0, 0, index)[2]
+
+
+def _budget(epsilon, step_size, steps):
+    """The three as plain numbers."""
+    try:
+        epsilon = check_range("epsilon", epsilon, 0, 1)
+        return epsilon, check_range("step_size", step_size, 0, 1, low_open=True), check_whole("steps", steps, 1)
+    except ValueError as error:
         raise ValueError(
             "epsilon and step_size must be fractions of the grey range, as 2/255, and steps at least 1; "
             f"got {epsilon}, {step_size}, {steps}."
-        )
-    return as_float(images), labels.to(images.device).long()
+        ) from error

@@ -1,32 +1,49 @@
 """Where a network looks: Grad-CAM (Selvaraju et al., ICCV 2017), by one hook; how alike two maps are; drawing them."""
 
 import matplotlib
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from lmlib.augment.ops import to_device
-from lmlib.models import eval_mode, plain
+from lmlib.augment.base import as_float, check_values
+from lmlib.models import plain
+from lmlib.prediction import DIVERGED, as_batch, as_tensor, check_classes, gradient_mode, logits_of, place_of
 
 
-@torch.enable_grad()
-def gradcam(model, images, class_index, layer):
+def gradcam(
+    model: nn.Module,
+    images: np.ndarray | torch.Tensor,
+    class_index: int | np.ndarray | torch.Tensor,
+    layer: nn.Module,
+) -> torch.Tensor:
     """Grad-CAM maps of `class_index` at `layer`, resized to the images: float32 (B, H, W) in [0, 1], largest value 1.
 
-    model: any module, images (B, 3, H, W) to logits (B, K), its weights frozen or not; class_index: an int or int (B,);
-    layer: the module inside `model` whose output (B, C, h, w) is weighted (`models.last_conv_layer`). A map without
-    evidence for the class is all zeros. The model runs in eval mode; its modes, hooks and gradients are left as found.
-    Raises ValueError for a layer that the model does not run or without an output (B, C, h, w), and for a wrong class.
+    model: any module, images (B, 3, H, W) to logits (B, K), its weights frozen or not; images: uint8 or float in
+    [0, 1]; class_index: an int or int (B,); layer: the module inside `model` whose output (B, C, h, w) is weighted
+    (`models.last_conv_layer`). A map without evidence for the class is all zeros. The model runs in eval mode, whatever
+    the caller's mode of torch; its modes, hooks and gradients are left as found. Raises ValueError for a layer that the
+    model does not run or without an output (B, C, h, w), for a wrong class, for images of another
+    kind, and for a network that has diverged.
     """
     model = plain(model)
-    if layer not in set(model.modules()):
-        raise ValueError("layer must be a module inside the model: look for it in model.named_modules()")
-    activation, logits = _activation_and_logits(model, images, layer)
-    classes = to_device(class_index, logits.device).expand(len(images))
-    if classes.is_floating_point() or classes.min() < 0 or classes.max() >= logits.shape[1]:
-        raise ValueError(f"class_index must be integers in 0 .. {logits.shape[1] - 1}, got {class_index}")
-    # Images do not meet in eval mode: of a sum of scores each has its own gradient.
-    score = logits.gather(1, classes[:, None].long()).sum()
-    (gradient,) = torch.autograd.grad(score, activation)
+    images, classes = as_batch(images), as_tensor("class_index", class_index)
+    images = check_values(images)
+    if classes.ndim and classes.shape != images.shape[:1]:
+        raise ValueError(f"class_index must be one or ({len(images)},), got {tuple(classes.shape)}")
+    with gradient_mode(model):
+        if layer not in set(model.modules()):
+            raise ValueError("layer must be a module inside the model: look for it in model.named_modules()")
+        # Copies leave inference mode, in case the caller was in it.
+        batch = as_float(images.to(place_of(model)[0])).clone()
+        activation, logits = _activation_and_logits(model, batch, layer)
+        check_classes("class_index", classes.reshape(-1), logits.shape[1])
+        chosen = classes.to(logits.device).long().expand(len(images)).clone()
+        # Images do not meet in eval mode: of a sum of scores each has its own gradient.
+        score = logits.gather(1, chosen[:, None]).sum()
+        if score.isnan():
+            raise ValueError(DIVERGED)
+        (gradient,) = torch.autograd.grad(score, activation)
     weight = gradient.float().mean(dim=(2, 3), keepdim=True)
     maps = (weight * activation.detach().float()).sum(dim=1, keepdim=True).relu()
     maps = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
@@ -44,8 +61,8 @@ def _activation_and_logits(model, images, layer):
         kept.append(output.detach().requires_grad_())
         return kept[-1].clone()  # the next module may write in place
 
-    with eval_mode(model), layer.register_forward_hook(keep):
-        logits = model(images)
+    with layer.register_forward_hook(keep):
+        logits = logits_of(model, images)
     if not kept:
         raise ValueError("the model did not run this layer: choose one between its images and its logits")
     return kept[-1], logits

@@ -6,13 +6,12 @@ Every network takes images in [0, 1] and normalises them itself, so that attacks
 import math
 import re
 from collections import OrderedDict
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 
-from lmlib.errors import check_name
+from lmlib.errors import check_name, check_whole
 from lmlib.random import generators
 
 VERSION = 1  # raised by hand when weights or outputs change
@@ -48,8 +47,7 @@ def build_model(name, *, n_classes, image_size=32, seed=0):
     Raises ValueError for an unknown name, an impossible depth, another image size than the network's, n_classes < 2.
     """
     check_network(name, image_size)
-    if n_classes < 2:
-        raise ValueError(f"n_classes must be at least 2, got {n_classes}")
+    n_classes = check_whole("n_classes", n_classes, 2)
     with torch.device("meta"):  # no memory and no draws: the weights come in `initialise`
         wide = _wide(name)
         model = Classifier(_wide_resnet(*wide, n_classes) if wide else _resnet(name, n_classes))
@@ -70,25 +68,23 @@ def check_network(name, image_size):
         raise ValueError(f"{name} takes images of {expected} px, got {image_size} px: choose another network")
 
 
-@contextmanager
-def eval_mode(model):
-    """The model in eval mode; afterwards each of its modules is in the mode it was in."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        yield model.eval()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 def n_parameters(model):
     """How many trained numbers the model has."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def plain(model):
-    """The module itself, compiled or not: its state dict has the same keys either way, so use it to save and load."""
-    return getattr(model, "_orig_mod", model)
+def plain(model: nn.Module) -> nn.Module:
+    """The module itself without the wrappers of torch.compile and of several GPUs.
+
+    Its state dict has the same keys either way, so use it to save and load.
+    """
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        else:
+            return model
 
 
 def last_conv_layer(model):

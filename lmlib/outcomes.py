@@ -15,7 +15,7 @@ from . import attacks, metrics, paths
 from .corruptions.files import open_benchmark
 from .datasets import stratified_subset
 from .names import PERTURBATIONS_PAPER
-from .training import PREDICTED, predict
+from .prediction import PREDICTED, predict
 
 VERSION = 2  # raised by hand when outcomes change, together with that of the measures
 SEED = 0  # of the benchmarks' draws: every network meets the same images

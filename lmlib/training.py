@@ -5,7 +5,9 @@ weight decay 5e-4, batches of 128. Flip and crop come first, then the method, al
 """
 
 import math
+import re
 import time
+from collections.abc import Mapping
 
 import torch
 from torch.nn.functional import one_hot
@@ -16,6 +18,7 @@ from .augment.base import as_float
 from .augment.ops import to_device
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .models import build_model, plain
+from .prediction import precision_context, predict
 from .random import permutation, words
 
 VERSION = 1  # raised by hand when the numbers of a training change
@@ -30,7 +33,6 @@ def learning_rate(step, n_steps, first):
 
 
 SAYS_EVERY = 60  # seconds between two lines in a log, where no bar is seen
-PREDICTED = {"cpu": 125, "cuda": 2000}  # images in one forward pass without gradients: more only take memory
 
 
 class Batches:
@@ -88,11 +90,6 @@ def batch_loss(model, loss, inputs, targets, outliers):
         logits = model(torch.cat([inputs, outliers]))
         return outlier_exposure_loss(logits[: len(inputs)], targets, logits[len(inputs) :])
     return cross_entropy(model(inputs), targets)
-
-
-def precision_context(precision, device):
-    """Autocast to bfloat16 for "bf16", nothing for "fp32"."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 class Trainer:
@@ -200,26 +197,27 @@ def check_finite(losses, epoch, step):
         )
 
 
-def load_weights(model, tensors):
-    """Load the `model.` part of a state into a model, compiled or not, on any device."""
-    prefix = "model."
-    weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    plain(model).load_state_dict(weights)
+def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Load the `model.` part of a state into a model on any device, whichever of the two was wrapped.
 
+    What torch.compile and DistributedDataParallel put before names does not count. Raises ValueError, and
+    loads nothing, where the names or shapes are not those of the model.
+    """
 
-@torch.no_grad()
-def predict(model, images, precision="fp32", batch_size=None):
-    """Logits float32 (N, K) on the CPU, in eval mode. images: uint8 or float (N, 3, H, W), array or tensor."""
-    device = next(plain(model).parameters()).device
-    batch_size = batch_size or PREDICTED[device.type]
-    training, logits = model.training, []
-    model.eval()
-    for start in range(0, len(images), batch_size):
-        batch = as_float(to_device(images[start : start + batch_size], device))
-        with precision_context(precision, device):
-            logits.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
-    model.train(training)
-    return torch.cat(logits)
+    def bare(name):
+        return re.sub(r"^(module\.)+", "", name.removeprefix("model.").replace("_orig_mod.", ""))
+
+    given = {bare(name): value for name, value in tensors.items() if name.startswith("model.")}
+    names, wanted = {bare(name): name for name in model.state_dict()}, model.state_dict()
+    missing, foreign = sorted(names.keys() - given), sorted(given.keys() - names)
+    other = [name for name in names.keys() & given if given[name].shape != wanted[names[name]].shape]
+    if missing or foreign or other:
+        first = (missing or foreign or sorted(other))[0]
+        raise ValueError(
+            f"the weights are of another network: of {len(names)} tensors {len(missing)} are missing, {len(other)} have "
+            f"another shape, and {len(foreign)} are foreign ({first}, say): build the network that they were trained in"
+        )
+    model.load_state_dict({names[name]: value for name, value in given.items()})
 
 
 def error_of(model, images, labels, precision="fp32"):

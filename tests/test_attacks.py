@@ -7,6 +7,7 @@ from lmlib.attacks import pgd
 
 EPSILON = 2 / 255
 INDEX = np.arange(6)
+ROUNDED = 1.6 * 2**-24  # up to three sums below 1, each rounded by at most 2**-25, and what smaller numbers add to it
 
 
 class Linear(nn.Module):
@@ -43,7 +44,7 @@ def test_strict_attack_on_a_linear_model_finds_the_best_perturbation():
     model = Linear()
     images, labels = images_and_labels()
     adversarial = pgd(model, images, labels, seed=0, index=INDEX)
-    assert torch.allclose(adversarial, images + EPSILON * model.best_direction(labels), atol=1e-7, rtol=0)
+    assert torch.allclose(adversarial, images + EPSILON * model.best_direction(labels), atol=ROUNDED, rtol=0)
 
 
 def test_strict_attack_is_clamped_to_the_grey_range():
@@ -52,7 +53,7 @@ def test_strict_attack_is_clamped_to_the_grey_range():
     images[:, :, :4] = images[:, :, :4].round()  # black and white pixels
     adversarial = pgd(model, images, labels, seed=0, index=INDEX)
     best = (images + EPSILON * model.best_direction(labels)).clamp(0, 1)
-    assert torch.allclose(adversarial, best, atol=1e-7, rtol=0)
+    assert torch.allclose(adversarial, best, atol=ROUNDED, rtol=0)
 
 
 def test_strict_attack_stays_within_epsilon_and_published_reaches_twice_as_far():
@@ -60,8 +61,8 @@ def test_strict_attack_stays_within_epsilon_and_published_reaches_twice_as_far()
     images, labels = images_and_labels()
     strict = (pgd(model, images, labels, seed=0, index=INDEX) - images).abs()
     noisy = (pgd(model, images, labels, center="noisy", seed=0, index=INDEX) - images).abs()
-    assert strict.max() <= EPSILON + 1e-7
-    assert 1.9 * EPSILON < noisy.max() <= 2 * EPSILON + 1e-7
+    assert strict.max() <= EPSILON + ROUNDED
+    assert 1.9 * EPSILON < noisy.max() <= 2 * EPSILON + ROUNDED
     assert 0.3 < (noisy > EPSILON + 1e-6).float().mean() < 0.7
 
 
@@ -70,7 +71,7 @@ def test_published_attack_on_a_linear_model_adds_epsilon_to_its_own_start():
     images, labels = images_and_labels()
     noisy = pgd(model, images, labels, center="noisy", seed=0, index=INDEX)
     start = noisy - EPSILON * model.best_direction(labels) - images
-    assert start.abs().max() <= EPSILON + 1e-7
+    assert start.abs().max() <= EPSILON + ROUNDED
     expected = EPSILON / np.sqrt(3)  # of a uniform draw; its square's standard error is 4 / sqrt(45 n) epsilon**2 / 2
     assert start.std().item() == pytest.approx(expected, rel=4 * 0.45 / np.sqrt(start.numel()))
     assert abs(start.mean().item()) < 4 * expected / np.sqrt(start.numel())
@@ -79,7 +80,7 @@ def test_published_attack_on_a_linear_model_adds_epsilon_to_its_own_start():
 def test_a_smaller_budget_is_kept():
     images, labels = images_and_labels()
     adversarial = pgd(small_network(), images, labels, 0.5 / 255, step_size=0.125 / 255, seed=0, index=INDEX)
-    assert (adversarial - images).abs().max() <= 0.5 / 255 + 1e-7
+    assert (adversarial - images).abs().max() <= 0.5 / 255 + ROUNDED
 
 
 def test_no_budget_returns_the_images():
@@ -92,7 +93,7 @@ def test_one_step_moves_at_most_one_step_from_the_start():
     images, labels = images_and_labels()
     one = pgd(model, images, labels, steps=1, center="noisy", seed=0, index=INDEX)
     many = pgd(model, images, labels, center="noisy", seed=0, index=INDEX)
-    assert torch.allclose(many - one, (EPSILON - 0.5 / 255) * model.best_direction(labels), atol=1e-7, rtol=0)
+    assert torch.allclose(many - one, (EPSILON - 0.5 / 255) * model.best_direction(labels), atol=ROUNDED, rtol=0)
 
 
 def test_the_start_is_named_by_seed_and_index_and_not_by_the_batch():
@@ -174,6 +175,70 @@ def test_a_diverged_network_raises():
         pgd(model, images, labels, seed=0, index=INDEX)
 
 
+@pytest.mark.parametrize("wrong", [-100, -1, 2])
+def test_a_label_that_is_no_class_of_the_model_is_refused(wrong):
+    images, labels = images_and_labels()
+    labels[3] = wrong
+    with pytest.raises(ValueError, match=rf"labels must be integers in 0 \.\. 1, got {wrong}"):
+        pgd(Linear(), images, labels, seed=0, index=INDEX)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda images: images.mean((2, 3)), r"expected a torch\.nn\.Module that returns logits, got function"),
+        (nn.Identity(), r"returns logits \(1, K\), got \(1, 3, 8, 8\)"),
+    ],
+)
+def test_a_model_that_gives_no_logits_is_named(model, words):
+    images, labels = images_and_labels()
+    with pytest.raises(ValueError, match=words):
+        pgd(model, images, labels, seed=0, index=INDEX)
+
+
+def test_a_model_that_returns_more_than_its_logits_is_named():
+    class Pair(Linear):
+        def forward(self, images):
+            return super().forward(images), images
+
+    images, labels = images_and_labels()
+    with pytest.raises(ValueError, match="got tuple: wrap it in a module that returns them alone"):
+        pgd(Pair(), images, labels, seed=0, index=INDEX)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_another_float_type_is_attacked_in_it(dtype):
+    model, direction = Linear().to(dtype), Linear().best_direction
+    images, labels = images_and_labels()
+    adversarial = pgd(model, images, labels, seed=0, index=INDEX)
+    assert adversarial.dtype == torch.float32
+    assert torch.allclose(adversarial, images + EPSILON * direction(labels), atol=ROUNDED, rtol=0)
+
+
+def test_a_model_whose_weights_were_made_in_inference_mode_is_named():
+    with torch.inference_mode():
+        model = Linear()
+    images, labels = images_and_labels()
+    with pytest.raises(ValueError, match=r"made under torch\.inference_mode\(\), .*make or load it outside"):
+        pgd(model, images, labels, seed=0, index=INDEX)
+
+
+@pytest.mark.parametrize("index", [[], np.array([], int), torch.tensor([], dtype=torch.int64)])
+def test_no_image_is_attacked_to_no_image(index):
+    adversarial = pgd(small_network(), torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64), seed=0, index=index)
+    assert adversarial.shape == (0, 3, 8, 8) and adversarial.dtype == torch.float32
+    assert pgd(small_network(), torch.zeros(0, 3, 8, 8), [], seed=0, index=index).shape == (0, 3, 8, 8)
+
+
+def test_numbers_and_keys_of_numpy_and_torch_are_those_of_python():
+    images, labels = images_and_labels()
+    expected = pgd(small_network(), images, labels, 0.01, 3, 0.005, seed=5, index=INDEX)
+    budget = np.float64(0.01), np.int64(3), torch.tensor(0.005, dtype=torch.float64)
+    for seed, index in ((np.int64(5), INDEX.tolist()), (torch.tensor(5), torch.from_numpy(INDEX))):
+        found = pgd(small_network(), images, labels.to(torch.int16), *budget, seed=seed, index=index)
+        assert torch.equal(found, expected)
+
+
 def test_a_call_without_keys_names_them():
     images, labels = images_and_labels()
     with pytest.raises(TypeError, match="'seed' and 'index'"):
@@ -192,6 +257,14 @@ def test_a_call_without_keys_names_them():
         ({"epsilon": 2}, "as 2/255"),
         ({"step_size": 0}, "fractions of the grey range"),
         ({"steps": 0}, "steps at least 1"),
+        ({"steps": True}, "steps at least 1"),
+        ({"steps": 2.5}, "steps at least 1"),
+        ({"epsilon": True}, "as 2/255"),
+        ({"index": np.arange(6) / 2}, "index must be a one-dimensional integer array"),
+        ({"labels": torch.zeros(6, dtype=torch.bool)}, "got torch.bool"),
+        ({"images": torch.zeros(6, 3, 8, 8).to_sparse()}, "sparse"),
+        ({"images": torch.zeros(6, 3, 8, 8, device="meta")}, "meta device"),
+        ({"labels": torch.zeros(6, dtype=torch.int64, device="meta")}, "meta device"),
         ({"center": "noise"}, "did you mean 'noisy'"),
     ],
 )

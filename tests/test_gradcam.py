@@ -109,6 +109,73 @@ def test_frozen_network_gives_the_same_map_even_without_grad():
         assert torch.equal(gradcam(model, images(2, 32), 1, last_conv_layer(model)), expected)
 
 
+@pytest.mark.parametrize(
+    "context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_the_callers_mode_of_torch_changes_nothing(context):
+    model = build_model("wrn-10-1", n_classes=10)
+    expected = gradcam(model, images(2, 32), torch.tensor([1, 2]), last_conv_layer(model))
+    with context():
+        assert torch.equal(gradcam(model, images(2, 32), torch.tensor([1, 2]), last_conv_layer(model)), expected)
+
+
+def test_a_model_whose_weights_were_made_in_inference_mode_is_named():
+    with torch.inference_mode():
+        model = pooled()
+    with pytest.raises(ValueError, match=r"made under torch\.inference_mode\(\), .*make or load it outside"):
+        gradcam(model, images(1), 0, model[0])
+
+
+def test_no_image_has_no_map():
+    model = pooled()
+    assert gradcam(model, images(0), 0, model[0]).shape == gradcam(model, images(0), [], model[0]).shape == (0, 6, 6)
+
+
+def test_arrays_are_taken_as_tensors_are():
+    model = pooled()
+    expected = gradcam(model, images(2), torch.tensor([1, 0]), model[0])
+    assert torch.equal(gradcam(model, images(2).numpy(), np.array([1, 0], np.uint8), model[0]), expected)
+    assert torch.equal(gradcam(model, images(2).double(), [1, 0], model[0]), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_of_another_float_type_has_a_map(dtype):
+    model = pooled().to(dtype)
+    found = gradcam(model, images(3), 1, model[0])
+    assert found.dtype == torch.float32
+    # each of the three products and their sum is rounded to the model's type, of at most 3 + 1, and divided by the peak
+    peak = (images(3) * WEIGHTS[1].view(1, 3, 1, 1)).sum(1).relu().amax((1, 2)).min()
+    assert (found - hand_made(images(3), 1)).abs().max() < 2 * 7 * 4 * torch.finfo(max_eps(dtype)).eps / peak
+
+
+def max_eps(dtype):
+    """The coarser of a type and float32, in which maps are made."""
+    return max(dtype, torch.float32, key=lambda one: torch.finfo(one).eps)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (torch.zeros(1, 3, 6, 6, dtype=torch.int64), "got dtype torch.int64"),
+        (torch.full((1, 3, 6, 6), 255.0), "got values from 255 to 255"),
+        (torch.zeros(1, 5, 6, 6), r"got \(1, 5, 6, 6\)"),
+        (torch.zeros(1, 3, 6, 6).to_sparse(), "sparse"),
+        (torch.zeros(1, 3, 6, 6, device="meta"), "meta device"),
+    ],
+)
+def test_images_of_another_kind_are_refused(given, words):
+    model = pooled()
+    with pytest.raises(ValueError, match=words):
+        gradcam(model, given, 0, model[0])
+
+
+def test_a_diverged_network_is_named_and_has_no_blank_map():
+    model = pooled()
+    model[3].bias.data[0] = float("nan")
+    with pytest.raises(ValueError, match="NaN: the network diverged"):
+        gradcam(model, images(1), 0, model[0])
+
+
 def test_layer_followed_by_an_in_place_operation_works():
     model = pooled()
     in_place = nn.Sequential(model[0], nn.ReLU(inplace=True), *model[1:])
@@ -132,9 +199,9 @@ def test_gradients_modes_and_hooks_are_left_as_found():
 
 def test_hooks_and_modes_are_restored_after_a_failure():
     model = build_model("wrn-10-1", n_classes=10).train()
-    layer = last_conv_layer(model)
+    layer, model.network.linear = last_conv_layer(model), nn.Linear(5, 10)  # of another size: fails in its pass
     with pytest.raises(RuntimeError):
-        gradcam(model, torch.rand(2, 5, 32, 32), 0, layer)
+        gradcam(model, images(2, 32), 0, layer)
     assert not layer._forward_hooks and all(module.training for module in model.modules())
 
 
@@ -163,11 +230,17 @@ def test_layer_that_is_not_run_is_refused():
         gradcam(model, images(1), 0, model[1].unused)
 
 
-@pytest.mark.parametrize("class_index", [3, -1, 0.5])
+@pytest.mark.parametrize("class_index", [3, -1, 0.5, True, torch.tensor(3)])
 def test_class_that_is_not_there_is_refused(class_index):
     model = pooled()
     with pytest.raises(ValueError, match=r"integers in 0 \.\. 2, got"):
         gradcam(model, images(1), class_index, model[0])
+
+
+def test_classes_of_other_images_are_refused():
+    model = pooled()
+    with pytest.raises(ValueError, match=r"class_index must be one or \(2,\), got \(3,\)"):
+        gradcam(model, images(2), [0, 1, 2], model[0])
 
 
 def test_agreement_is_the_correlation_over_pixels():

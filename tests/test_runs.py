@@ -14,7 +14,8 @@ from PIL import Image
 from tiny import TINY, files_below, move
 
 from lmlib import paths, profiles, runs
-from lmlib.training import Trainer, predict
+from lmlib.prediction import predict
+from lmlib.training import Trainer
 
 PLAIN = TINY | {"method": "baseline"}
 CHECKPOINT = "checkpoint.safetensors"
@@ -158,7 +159,7 @@ def test_the_training_images_are_a_stratified_choice_without_those_held_out(root
         ({"n_train": 5000}, "cannot take 5000 of 1297 images"),
         ({"n_train": 1000, "n_validation": 1000}, "cannot take 1000 of 297 images"),
         ({"n_validation": 1297}, "leaves nothing to train on"),
-        ({"n_validation": -1}, "cannot take -1"),
+        ({"n_validation": -1}, "n_validation must be .*got -1"),
     ],
     ids=str,
 )
@@ -263,6 +264,42 @@ def test_a_model_of_a_damaged_checkpoint_is_refused_and_the_file_left_alone(own_
     with pytest.raises(ValueError, match=f"{CHECKPOINT} is damaged"):
         runs.load_model(own_run.config.name)
     assert file.stat().st_size == 1000
+
+
+def test_a_checkpoint_that_is_not_there_is_not_called_damaged(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):  # a folder is no damaged file either
+        with pytest.raises(OSError) as caught:
+            runs.load_checkpoint(str(path))
+        assert str(path) in str(caught.value) and "damaged" not in str(caught.value)
+
+
+def test_a_checkpoint_keeps_values_of_numpy_and_torch(tmp_path):
+    runs.save_checkpoint(tmp_path / "one", {}, {"epoch": np.int64(3), "loss": [np.float32(0.5), torch.tensor(2)]})
+    assert runs.load_checkpoint(tmp_path / "one")[1] == {"epoch": 3, "loss": [0.5, 2]}
+
+
+def test_numbers_of_numpy_and_torch_name_the_same_run_as_pythons(root):
+    plain = {"seed": 1, "epochs": 3, "n_train": 50, "n_validation": 10, "learning_rate": 0.25, "batch_size": 16}
+    parameters = {"magnitude": 5, "beta": 2.5, "shared": False}
+    expected = runs.check(**TINY | plain, parameters=parameters)[0]
+    for library in (np.array, torch.tensor, lambda value: np.array(value)[()]):
+        given = {name: library(value) for name, value in plain.items()}
+        found = runs.check(**TINY | given, parameters={name: library(value) for name, value in parameters.items()})[0]
+        assert found.name == expected.name
+        assert json.dumps(asdict(found), sort_keys=True) == json.dumps(asdict(expected), sort_keys=True)
+
+
+@pytest.mark.parametrize("name", ["seed", "epochs", "n_train", "n_validation", "batch_size", "learning_rate"])
+@pytest.mark.parametrize("wrong", [True, "1", [1], torch.tensor(True)], ids=repr)
+def test_a_bool_or_a_text_is_no_number_of_a_run(root, name, wrong):
+    with pytest.raises(ValueError, match=f"^{name} must"):
+        runs.check(**TINY | {name: wrong})
+
+
+@pytest.mark.parametrize(("method", "name"), [("layermix", "magnitude"), ("pixmix", "k"), ("ipmix", "t")])
+def test_a_bool_is_no_number_of_a_method(root, method, name):
+    with pytest.raises(ValueError, match=f"^{name} must .*got True"):
+        runs.check(**TINY | {"method": method}, parameters={name: True})
 
 
 def test_an_unknown_run_offers_the_nearest(own_run):

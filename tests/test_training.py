@@ -357,6 +357,49 @@ def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(
     assert torch.allclose(one, other, atol=1e-5) and one.dtype == torch.float32
 
 
+@pytest.mark.parametrize("wrapped", ["", "module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.module."])
+def test_weights_of_a_wrapped_model_are_those_of_the_model(wrapped):
+    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    training.load_weights(other, {f"model.{wrapped}{name}": value for name, value in model.state_dict().items()})
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_weights_go_into_a_wrapped_model_and_its_state_has_bare_names(wrap):
+    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    wrapped = wrap(other)
+    training.load_weights(wrapped, {f"model.{name}": value for name, value in model.state_dict().items()})
+    assert runs.models.plain(wrapped) is other and runs.models.plain(torch.nn.DataParallel(wrapped)) is other
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_part_that_was_compiled_alone_has_its_own_names():
+    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    model.network = torch.compile(model.network, backend="eager")
+    training.load_weights(other, {f"model.{name}": value for name, value in model.state_dict().items()})
+    assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: {}, r"of \d+ tensors \d+ are missing"),
+        (lambda w: {name.removeprefix("model."): value for name, value in w.items()}, r"are missing"),
+        (lambda w: w | {"model.more": torch.zeros(1)}, r"0 are missing, 0 have .*, and 1 are foreign \(more, say\)"),
+        (lambda w: w | {"model.network.linear.bias": torch.zeros(5)}, r"1 have another shape.*network\.linear\.bias"),
+    ],
+)
+def test_weights_of_another_network_are_one_sentence_and_nothing_is_loaded(change, words):
+    model = runs.models.build_model("wrn-10-1", n_classes=10)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = {f"model.{name}": value + 1 for name, value in before.items()}
+    with pytest.raises(ValueError, match=words) as caught:
+        training.load_weights(model, change(weights))
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_an_interrupted_save_leaves_no_checkpoint_in_pieces(root, monkeypatch):
     config, data, method = runs.resolve(**SMALL)
     runs.train(config, data, method)
