@@ -11,6 +11,7 @@ import torch
 from scipy.special import log_softmax
 
 from lmlib import random
+from lmlib.errors import check_dense, check_whole
 from lmlib.means import mean_over, severity_means
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS, PERTURBATIONS_SCRIPT
 
@@ -28,7 +29,7 @@ def error(logits, labels, k=1):
     logits: (N, K); labels: integers (N,) in 0 .. K - 1; k >= 1. Ties go to the lower class, as in argmax.
     """
     logits, labels = _logits_and_labels(logits, labels)
-    best = np.argsort(-logits, axis=1, kind="stable")[:, : _positive("k", k)]
+    best = np.argsort(-logits, axis=1, kind="stable")[:, : check_whole("k", k, 1)]
     return float((best != labels[:, None]).all(axis=1).mean())
 
 
@@ -163,7 +164,8 @@ def rms_calibration_error(confidence, correct, bin_size=100, last_bin=True):
     """Root mean square of (confidence - accuracy) over bins of `bin_size` samples of like confidence, in [0, 1].
 
     confidence: (N,) in [0, 1]; correct: (N,) of 0 and 1. The most confident bin takes the remainder; N < bin_size is
-    one bin. last_bin=False leaves that bin out, as the released scripts do (0 if it is the only one). Ties keep order.
+    one bin. last_bin=False leaves that bin out, as the released scripts do (0 if it is the only one). Samples of equal
+    confidence each count as right as often as they are on average, so that their order says nothing.
     """
     gaps, sizes = _bin_gaps(confidence, correct, bin_size, last_bin)
     return float(np.sqrt((sizes * gaps**2).sum() / len(_array(confidence))))
@@ -182,7 +184,7 @@ def rms_noise_floor(confidence, bin_size=100, *, seed, n_draws=100):
     right with the probability its confidence says.
     """
     confidence = np.sort(_confidence(confidence))
-    draws = random.generators("calibration noise floor", seed=seed, index=np.arange(_positive("n_draws", n_draws)))
+    draws = random.generators("calibration noise floor", seed=seed, index=np.arange(check_whole("n_draws", n_draws, 1)))
     correct = (generator.random(len(confidence)) < confidence for generator in draws)
     return float(np.mean([rms_calibration_error(confidence, drawn, bin_size) for drawn in correct]))
 
@@ -199,7 +201,7 @@ class Reliability(NamedTuple):
 def reliability(confidence, correct, n_bins=15):
     """Confidence and accuracy in `n_bins` bins of equal width, each closed above (the first below too): Reliability."""
     confidence, correct = _calibration_input(confidence, correct)
-    edges = np.linspace(0, 1, _positive("n_bins", n_bins) + 1)
+    edges = np.linspace(0, 1, check_whole("n_bins", n_bins, 1) + 1)
     bins = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
     n_samples = np.bincount(bins, minlength=n_bins)
     size = np.where(n_samples > 0, n_samples, np.nan)
@@ -214,14 +216,22 @@ def ece(confidence, correct, n_bins=15):
     return float(np.nansum(diagram.n_samples * gaps) / diagram.n_samples.sum())
 
 
+def response_rate_accuracy(confidence, correct):
+    """Accuracy of the n most confident samples for n = 1 .. N: (N,), in [0, 1].
+
+    confidence: (N,) in [0, 1]; correct: (N,) of 0 and 1. Ties as in `rms_calibration_error`: where n ends among equal
+    confidences, this is the mean over every choice among them.
+    """
+    kept = _sorted_by_confidence(confidence, correct)[1][::-1]
+    return np.cumsum(kept) / np.arange(1, len(kept) + 1)
+
+
 def aurra(confidence, correct):
     """Area under the response rate accuracy curve, in [0, 1], higher is better.
 
-    The mean, over every n, of the accuracy of the n most confident samples. Ties keep their order.
+    The mean, over every n, of the accuracy of the n most confident samples (`response_rate_accuracy`).
     """
-    confidence, correct = _calibration_input(confidence, correct)
-    kept = correct[np.argsort(-confidence, kind="stable")]
-    return float(np.mean(np.cumsum(kept) / np.arange(1, len(kept) + 1)))
+    return float(np.mean(response_rate_accuracy(confidence, correct)))
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -230,15 +240,10 @@ def aurra(confidence, correct):
 def _array(values):
     """A NumPy array of a tensor (floats widened to float64) or of anything NumPy takes."""
     if isinstance(values, torch.Tensor):
+        check_dense(values)
         values = values.detach().cpu()
         values = values.double() if values.is_floating_point() else values
     return np.asarray(values)
-
-
-def _positive(name, value):
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
-    return value
 
 
 def _logits(logits, ndim):
@@ -278,11 +283,18 @@ def _calibration_input(confidence, correct):
     return confidence, correct.astype(np.float64)
 
 
+def _sorted_by_confidence(confidence, correct):
+    """Confidence in ascending order, and how often the samples of each confidence are right, (N,) each."""
+    confidence, correct = _calibration_input(confidence, correct)
+    values, tied, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
+    return np.repeat(values, sizes), np.repeat(np.bincount(tied, weights=correct) / sizes, sizes)
+
+
 def _bin_gaps(confidence, correct, bin_size, last_bin):
     """Mean confidence minus accuracy, and size, of each bin of `bin_size` samples in ascending order of confidence."""
-    confidence, correct = _calibration_input(confidence, correct)
-    n = len(confidence)
-    starts = np.arange(max(n // _positive("bin_size", bin_size), 1)) * bin_size
+    confidence, correct = _sorted_by_confidence(confidence, correct)
+    n, bin_size = len(confidence), check_whole("bin_size", bin_size, 1)
+    starts = np.arange(max(n // bin_size, 1)) * bin_size
     sizes = np.diff(starts, append=n)
-    gaps = np.add.reduceat((confidence - correct)[np.argsort(confidence, kind="stable")], starts) / sizes
+    gaps = np.add.reduceat(confidence - correct, starts) / sizes
     return (gaps, sizes) if last_bin else (gaps[:-1], sizes[:-1])

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -278,14 +279,20 @@ def test_one_frame_has_no_distance():
 # --- calibration -----------------------------------------------------------------------------------------------------
 
 
+def without_ties(confidence, correct):
+    """(confidence, how often the samples of this confidence are right), in ascending order, with plain loops."""
+    right = {c: [bool(r) for d, r in zip(confidence, correct, strict=True) if d == c] for c in confidence}
+    return [(c, sum(right[c]) / len(right[c])) for c in sorted(confidence)]
+
+
 def slow_calibration(confidence, correct, bin_size, last_bin, power):
     """Bins as the definition says, with plain loops: sort, cut into equal counts, the last takes the remainder."""
-    pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: pair[0])
+    pairs = without_ties(confidence, correct)
     n_bins = max(len(pairs) // bin_size, 1)
     total = 0.0
     for b in range(n_bins if last_bin else n_bins - 1):
         members = pairs[b * bin_size :] if b == n_bins - 1 else pairs[b * bin_size : (b + 1) * bin_size]
-        gap = math.fsum(c for c, _ in members) / len(members) - sum(bool(r) for _, r in members) / len(members)
+        gap = math.fsum(c for c, _ in members) / len(members) - math.fsum(r for _, r in members) / len(members)
         total += len(members) / len(pairs) * abs(gap) ** power
     return total ** (1 / power)
 
@@ -316,13 +323,63 @@ def test_fewer_samples_than_two_bins_without_the_last_give_zero():
         assert metrics.rms_calibration_error(confidence[:n], correct[:n]) > 0
 
 
-def test_ties_of_confidence_keep_their_order():
-    confidence = np.ones(400)
-    correct = np.arange(400) < 100  # a sort that is not stable would mix the bins
-    assert metrics.rms_calibration_error(confidence, correct) == pytest.approx(math.sqrt(0.75), abs=1e-15)
-    assert metrics.aurra(confidence, correct) == pytest.approx(
-        (100 + sum(100 / n for n in range(101, 401))) / 400, abs=1e-12
-    )
+ORDERED = (
+    metrics.rms_calibration_error,
+    metrics.mad_calibration_error,
+    metrics.aurra,
+    lambda confidence, correct: metrics.rms_calibration_error(confidence, correct, last_bin=False),
+    lambda confidence, correct: metrics.response_rate_accuracy(confidence, correct).tolist(),
+)
+"""The measures that sort by confidence."""
+
+
+def test_equal_confidences_that_are_as_often_right_as_they_say_have_no_error():
+    confidence, correct = np.full(1000, 0.7), np.r_[np.ones(700), np.zeros(300)]
+    for shuffled in (correct, correct[::-1], np.random.default_rng(0).permutation(correct)):
+        assert metrics.rms_calibration_error(confidence, shuffled) == 0
+        assert metrics.mad_calibration_error(confidence, shuffled) == 0
+        assert metrics.aurra(confidence, shuffled) == pytest.approx(0.7, abs=1e-12)
+
+
+@pytest.mark.parametrize("correct", [[1, 1, 1, 0], [0, 1, 1, 1], [1, 0, 1, 1]])
+def test_equal_confidences_share_what_is_right_among_them_in_each_bin(correct):
+    confidence = np.full(4, 0.5)  # 3 of 4 are right in both bins, whoever stands in them
+    assert metrics.rms_calibration_error(confidence, correct, bin_size=2) == 0.25
+    assert metrics.rms_calibration_error(confidence, correct, bin_size=2, last_bin=False) == math.sqrt(0.03125)
+    assert metrics.mad_calibration_error(confidence, correct, bin_size=2) == 0.25
+
+
+def test_a_tie_across_two_bins_by_hand():
+    for right in ([0, 1, 0, 1], [0, 0, 1, 1]):
+        # 0.2 wrong and 0.6 half right: 0.15 too sure; 0.6 half right and 0.9 right: 0.1 too sure, 0.1 too little
+        error = metrics.rms_calibration_error([0.2, 0.6, 0.6, 0.9], right, bin_size=2)
+        assert error == pytest.approx(math.sqrt(0.15**2 / 2), abs=1e-15)
+        assert metrics.aurra([0.2, 0.6, 0.6, 0.9], right) == pytest.approx((1 + 1.5 / 2 + 2 / 3 + 2 / 4) / 4, abs=1e-15)
+
+
+def test_accuracy_among_equal_confidences_is_the_mean_over_every_order_of_them():
+    confidence, correct = [0.9, 0.5, 0.5, 0.5, 0.2], np.array([0, 1, 1, 0, 1])
+    orders = [np.array([0, *tied, 4]) for tied in itertools.permutations([1, 2, 3])]
+    curves = [np.cumsum(correct[order]) / np.arange(1, 6) for order in orders]
+    expected = np.mean(curves, axis=0)
+    assert metrics.response_rate_accuracy(confidence, correct) == pytest.approx(expected, abs=1e-15)
+    assert metrics.aurra(confidence, correct) == pytest.approx(expected.mean(), abs=1e-15)
+
+
+def test_the_order_of_the_images_changes_no_measure_by_a_bit():
+    confidence, correct = some_confidence(1000)
+    by_label = np.argsort(correct, kind="stable")  # as data that is sorted by class
+    half = torch.from_numpy(confidence).bfloat16()
+    for measure in ORDERED:
+        for given in (confidence, half.double().numpy()):
+            values = [measure(given[order], correct[order]) for order in (by_label, by_label[::-1], np.arange(1000))]
+            assert values[0] == values[1] == values[2]
+
+
+def test_noise_floor_of_equal_confidences_is_the_distance_of_their_mean():
+    floor = metrics.rms_noise_floor(np.full(1000, 0.7), seed=0, n_draws=400)
+    error = math.sqrt(0.7 * 0.3 / 1000)  # of the share that is right; its mean distance is sqrt(2 / pi) of it
+    assert abs(floor - error * math.sqrt(2 / math.pi)) < 4 * error * math.sqrt(1 - 2 / math.pi) / 20
 
 
 def test_a_perfect_and_sure_model_has_no_calibration_error():
@@ -383,7 +440,7 @@ def test_aurra_of_three_samples_by_hand():
 
 def test_aurra_agrees_with_a_loop():
     confidence, correct = some_confidence(300)
-    pairs = sorted(zip(confidence, correct, strict=True), key=lambda pair: -pair[0])
+    pairs = without_ties(confidence, correct)[::-1]
     curve = [sum(right for _, right in pairs[:n]) / n for n in range(1, 301)]
     assert metrics.aurra(torch.from_numpy(confidence), torch.from_numpy(correct)) == pytest.approx(
         math.fsum(curve) / 300, abs=1e-12
@@ -411,6 +468,22 @@ def test_wrong_confidence_or_correct_raise_a_sentence(confidence, correct, messa
     for measure in (metrics.rms_calibration_error, metrics.mad_calibration_error, metrics.ece, metrics.aurra):
         with pytest.raises(ValueError, match=message):
             measure(confidence, correct)
+
+
+@pytest.mark.parametrize("wrong", [True, 0.5, 100.0, "10", np.array([3])])
+def test_a_size_that_is_no_whole_number_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"bin_size must be at least 1, got .*a whole number is expected"):
+        metrics.rms_calibration_error([0.5], [1], bin_size=wrong)
+    with pytest.raises(ValueError, match="k must be at least 1, got"):
+        metrics.error(np.zeros((2, 2)), [0, 1], k=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [(torch.eye(2).to_sparse(), "sparse .*to_dense"), (torch.eye(2, device="meta"), "meta device")]
+)
+def test_a_tensor_without_values_is_refused(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        metrics.error(wrong, [0, 1])
 
 
 def test_a_bin_of_no_samples_raises():
