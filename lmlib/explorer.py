@@ -1,5 +1,6 @@
 """LayerMix under sliders: from a slider's event to a new picture without matplotlib, in a few milliseconds."""
 
+import asyncio
 import io
 
 import ipywidgets as widgets
@@ -13,6 +14,8 @@ from .augment.blend import BLENDS, PROBABILITIES
 from .augment.ops import OPS, as_tensor
 from .plots import tiles
 
+MOMENT = 0.012  # seconds without an event after which none waits: a kernel takes one in a few milliseconds
+PATIENCE = 0.2  # seconds after which a picture is due although events go on
 STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
 """What `pipeline_steps` shows, after Fig. 2 of the paper; layer 1 is its second picture, layer 2 its fourth."""
 
@@ -33,13 +36,51 @@ def sheet(images, n_columns, zoom):
     return file.getvalue()
 
 
+class Follower:
+    """What draws again when a control moves. Of events that wait for one another the newest values alone are drawn.
+
+    A kernel takes events one after the other: while a picture is made, those of a fast drag queue up. So an event only asks
+    for a drawing, which comes when the queue is empty, and what is drawn then is as the controls stand.
+    """
+
+    asked = None  # the drawing that is still to come
+    latest = 0.0  # when it comes at the latest, by the event loop's clock
+
+    def follow(self, *controls: widgets.Widget) -> None:
+        """Draw again whenever one of the controls has another value."""
+        for control in controls:
+            control.observe(self.ask, "value")
+
+    def ask(self, change: dict | None = None) -> None:
+        """Draw soon, or at once where nobody takes events (a program without an event loop)."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.update()
+            return
+        if self.asked is None:
+            self.latest = loop.time() + PATIENCE
+        else:
+            self.asked.cancel()
+        self.asked = loop.call_at(min(loop.time() + MOMENT, self.latest), self.answer)
+
+    def answer(self) -> None:
+        """Draw what was asked for."""
+        self.asked = None
+        self.update()
+
+    def update(self) -> None:
+        """Draw for the controls as they stand."""
+        raise NotImplementedError(f"{type(self).__name__} must define update")
+
+
 class Narrowed(LayerMix):
     """LayerMix with a table of operations of its own, which may hold a single one."""
 
     table = None
 
 
-class Explorer:
+class Explorer(Follower):
     """Sliders for magnitude and beta, choices of layer, operation, blend, image and seed; two pictures that follow them.
 
     images: uint8 (N, 3, H, W); mixing_set as `LayerMix` takes it. `widget` is what a notebook shows. The draws stay the same
@@ -64,8 +105,7 @@ class Explorer:
         self.ops.observe(self.list_operations, "value")
         sliders = (self.magnitude, self.beta, self.image, self.seed)
         choices = (self.ops, self.operation, self.blend, self.layer, self.shared)
-        for control in (*sliders, *choices):
-            control.observe(self.update, "value")
+        self.follow(*sliders, *choices)
         controls = widgets.HBox([widgets.VBox(sliders), widgets.VBox(choices)])
         self.widget = widgets.VBox([controls, self.caption, self.steps, self.samples])
         self.update()
@@ -89,7 +129,7 @@ class Explorer:
         layermix.table = every if self.operation.value == "any" else {self.operation.value: every[self.operation.value]}
         return layermix
 
-    def update(self, change=None):
+    def update(self):
         """Draw both pictures for the controls as they stand."""
         layermix, size = self.layermix(), tuple(self.images.shape[-2:])
         image = self.images[self.image.value : self.image.value + 1]
@@ -106,7 +146,7 @@ class Explorer:
         )
 
 
-class GridExplorer:
+class GridExplorer(Follower):
     """Sliders over the cells of Table 6: a cell's numbers, and what LayerMix with its magnitude and beta makes of the images.
 
     table: DataFrame of texts, indexed by (magnitude, beta), every combination, a column a measure; images: uint8 (N, 3, H, W);
@@ -120,12 +160,11 @@ class GridExplorer:
         self.magnitude = widgets.SelectionSlider(options=magnitudes, value=magnitudes[-1], description="magnitude")
         self.beta = widgets.SelectionSlider(options=betas, description="beta")
         self.numbers, self.samples = widgets.HTML(), widgets.Image(format="png")
-        for slider in (self.magnitude, self.beta):
-            slider.observe(self.update, "value")
+        self.follow(self.magnitude, self.beta)
         self.widget = widgets.VBox([self.magnitude, self.beta, self.numbers, self.samples])
         self.update()
 
-    def update(self, change=None):
+    def update(self):
         """Show the cell that the sliders stand on."""
         cell = self.magnitude.value, self.beta.value
         self.numbers.value = self.table.loc[[cell]].to_html()

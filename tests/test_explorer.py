@@ -1,8 +1,11 @@
+import asyncio
 import io
+import sys
 
 import numpy as np
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 from PIL import Image
 from reference import noise, photographs
 
@@ -125,3 +128,76 @@ def test_the_pictures_need_no_matplotlib(explorer, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("a figure was drawn"))
     monkeypatch.setattr("matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn"))
     explorer.magnitude.value = 1
+
+
+async def drag(explorer, moves, n_events=40):
+    """Move the magnitude as a kernel's events do, one after the other; returns what was drawn, after all that is drawn."""
+    drawn, update = [], explorer.update
+    explorer.update = lambda: (drawn.append(explorer.magnitude.value), update())
+    for value in np.linspace(0, 10, n_events).round(1):
+        explorer.magnitude.value = value
+        await moves()
+    while explorer.asked:
+        await asyncio.sleep(0.01)
+    return drawn
+
+
+async def none_between():
+    pass
+
+
+def test_of_events_that_wait_for_one_another_the_newest_alone_is_drawn(explorer):
+    assert asyncio.run(drag(explorer, none_between)) == [10]
+    assert shown(explorer) == shown(at_magnitude(10))
+
+
+def at_magnitude(value):
+    explorer = Explorer(IMAGES, FRACTALS)
+    explorer.magnitude.value = value
+    return explorer
+
+
+def test_a_drag_that_goes_on_is_followed_before_it_ends(explorer, monkeypatch):
+    monkeypatch.setattr("lmlib.explorer.MOMENT", 3600)  # so that no pause is long enough
+    drawn = asyncio.run(drag(explorer, lambda: asyncio.sleep(0.05)))
+    assert 1 < len(drawn) < 40 and drawn[0] < drawn[-1] == 10
+
+
+def test_an_event_that_comes_alone_is_drawn(explorer):
+    assert asyncio.run(drag(explorer, none_between, n_events=1)) == [0]
+
+
+SLOW = f"""
+import sys, time
+sys.path[:0] = {sys.path!r}
+import numpy as np
+from lmlib.explorer import Explorer
+explorer, drawn = Explorer(np.zeros((2, 3, 32, 32), np.uint8), np.zeros((2, 1, 36, 36), np.uint8)), []
+def update():
+    time.sleep(1)
+    drawn.append(explorer.magnitude.value)
+explorer.update = update
+print(explorer.magnitude.comm.comm_id)"""
+
+
+def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
+    """The messages of a front end, without one: 40 values come while the first picture takes a second."""
+    manager, client = start_new_kernel(kernel_name="python3")
+
+    def printed(code):
+        said = []
+        client.execute_interactive(code, timeout=120, output_hook=lambda message: said.append(message["content"]))
+        return "".join(content.get("text", "") for content in said).strip()
+
+    try:
+        comm = printed(SLOW)
+        values = np.linspace(0, 10, 41).round(2).tolist()
+        for value in values:
+            state = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+            client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": comm, "data": state}))
+        waiting = "import asyncio\nwhile explorer.asked: await asyncio.sleep(0.05)\nprint(*drawn)"
+        drawn = [float(value) for value in printed(waiting).split()]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert drawn[-1] == 10 and len(drawn) < len(values) / 2

@@ -1,3 +1,4 @@
+import asyncio
 import io
 
 import numpy as np
@@ -47,6 +48,20 @@ def test_the_first_row_is_the_images_and_the_others_are_layermix_of_the_cell(exp
     for epoch in (0, 1):
         expected = LayerMix(MIXING_SET, 5, 3)(torch.from_numpy(IMAGES), seed=0, epoch=epoch, index=np.arange(4))
         assert np.abs(rows[1 + epoch] - np.asarray(expected).astype(int)).max() <= 1
+
+
+def test_of_events_that_wait_for_one_another_the_newest_cell_alone_is_drawn(explorer):
+    drawn, update = [], explorer.update
+    explorer.update = lambda: (drawn.append((explorer.magnitude.value, explorer.beta.value)), update())
+
+    async def drag():
+        for cell in ((5, 3), (8, 5), (5, 3), (8, 5), (5, 5)):
+            explorer.magnitude.value, explorer.beta.value = cell
+        while explorer.asked:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(drag())
+    assert drawn == [(5, 5)] and "55.0 (n=1)" in explorer.numbers.value
 
 
 def test_each_slider_changes_the_pictures_and_back_is_as_before(explorer):
