@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from rounding import assert_same_bytes
 from scipy import ndimage, stats
 from skimage import color, data, filters
 
@@ -23,11 +24,6 @@ def each(name):
     assert frames.shape == (2, N_FRAMES[name], 3, 32, 32) and frames.dtype == np.uint8
     for i in range(2):
         yield PICTURES[i], {key: array[i] for key, array in draws.items()}, frames[i].transpose(0, 2, 3, 1)
-
-
-def assert_same_bytes(result, expected, share=0.001):
-    difference = np.abs(np.int64(result) - np.int64(expected))
-    assert difference.max() <= 1 and (difference > 0).mean() <= share
 
 
 def truncated(values):
@@ -82,21 +78,21 @@ def test_gaussian_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("gaussian_noise"):
         x = np.float32(picture) / np.float32(255)
         expected = [picture, *(truncated(x + np.float32(0.02) * hwc(noise)) for noise in d["normal"])]
-        assert_same_bytes(frames, expected, share=0)
+        assert_same_bytes(frames, expected, roundings=0)
 
 
 def test_shot_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("shot_noise"):
         counts = [stats.poisson.ppf(hwc(u), 700 * (picture / 255)) for u in d["uniform"][:6]]
         assert_same_bytes(
-            frames[:7], [picture, *(truncated(np.where(picture == 0, 0, k) / 700) for k in counts)], share=0
+            frames[:7], [picture, *(truncated(np.where(picture == 0, 0, k) / 700) for k in counts)], roundings=0
         )
 
 
 def test_speckle_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("speckle_noise"):
         x = picture / 255
-        assert_same_bytes(frames, [picture, *(truncated(x + x * (0.05 * hwc(z))) for z in d["normal"])], share=0)
+        assert_same_bytes(frames, [picture, *(truncated(x + x * (0.05 * hwc(z))) for z in d["normal"])], roundings=0)
 
 
 def test_motion_blur_turns_by_nine_degrees_a_frame():
@@ -111,7 +107,7 @@ def test_zoom_blur_is_the_running_mean_of_the_zooms_so_far():
         for i in range(1, 13):
             total = total + np.float32(slow_warp(picture, np.diag([1 + 0.004 * i, 1 + 0.004 * i, 1]))) / 255
             if i in (1, 5, 12):
-                assert_same_bytes(frames[i], np.uint8(total / (i + 1) * 255), share=0.01)
+                assert_same_bytes(frames[i], np.uint8(total / (i + 1) * 255), ties=0.01)  # of the zooms
 
 
 def test_snow_moves_one_layer():
@@ -131,7 +127,7 @@ def test_brightness_moves_the_value_both_ways():
         for i in range(31):
             hsv = color.rgb2hsv(picture / 255)
             hsv[..., 2] = np.clip(hsv[..., 2] + (i - 15) * 1.5 / 100, 0, 1)
-            assert_same_bytes(frames[i], truncated(color.hsv2rgb(hsv)), share=0)
+            assert_same_bytes(frames[i], truncated(color.hsv2rgb(hsv)), roundings=0)
 
 
 def test_translate_moves_whole_pixels_and_leaves_black():
@@ -155,7 +151,7 @@ def test_translate_moves_whole_pixels_and_leaves_black():
 def test_geometry_is_a_bilinear_map_about_the_centre_of_2018(name, forward):
     for picture, _, frames in each(name):
         for i in (0, 7, 15, 22, 30):
-            assert_same_bytes(frames[i], slow_warp(picture, forward(i)), share=0.02)  # ties at exact grey levels
+            assert_same_bytes(frames[i], slow_warp(picture, forward(i)), ties=0.02)  # at exact grey levels
 
 
 def test_the_centre_is_sixteen_and_a_half():

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 from reference import noise, photographs
+from rounding import gamma
 
 from lmlib import moments
 from lmlib.augment import METHODS, build_method
@@ -44,7 +45,9 @@ def test_the_moments_are_numpys_image_by_image():
             other.mean() / 255,
             other.std() / 255,
         )
-        assert row[1:] == pytest.approx(expected, abs=1e-6)
+        # sums of 3,072 levels are whole numbers below 2**24, exact in float32 in whatever order; torch adds up a spread in
+        # float64: what is rounded is the quotient, the root and the division by 255
+        assert row[1:] == pytest.approx(expected, rel=gamma(4), abs=0)
 
 
 def test_single_values_have_the_usual_standard_error():
@@ -100,7 +103,7 @@ def test_pieces_change_nothing(monkeypatch):
     whole = sample_moments("layermix", IMAGES, SETS, n_samples=10, seed=0)
     monkeypatch.setattr(moments, "PIECE", 3)
     pieces = sample_moments("layermix", IMAGES, SETS, n_samples=10, seed=0)
-    pd.testing.assert_frame_equal(whole, pieces, rtol=1e-5)
+    pd.testing.assert_frame_equal(whole, pieces, rtol=2 * gamma(4), atol=0)
 
 
 @pytest.mark.parametrize("name", METHODS)
