@@ -16,7 +16,7 @@ while [ -L "$script" ]; do # macOS had no `readlink -f` before 12.3
 done
 CDPATH='' cd "$(dirname "$script")"
 
-# The bench times training steps as the study takes them: see KEEPS_MEMORY in lmlib/notebooks.py.
+# The bench times training steps as the study takes them: see KEEPS_MEMORY in lmlib/study/notebooks.py.
 [ "${1:-}" != bench ] || export MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=1073741824
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 [ -t 2 ] || export TQDM_MININTERVAL=10 # in a log a line now and then

@@ -15,8 +15,8 @@ from functools import partial
 from itertools import product
 
 from . import paths
-from .errors import check_name
-from .profiles import PROFILES, STUDY, run_settings, study_settings
+from .checks import check_name
+from .study.profiles import PROFILES, STUDY, run_settings, study_settings
 
 COMMANDS = ("test", "bench", "clean", "readme")
 NOTEBOOKS = tuple(sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")))
@@ -83,8 +83,9 @@ def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
     check_notebooks()
-    from . import grid, notebooks, raw, results, runs  # heavy: after the words were checked
     from .corruptions.files import SUFFIXES, official
+    from .study import grid, notebooks, raw, runs  # heavy: after the words were checked
+    from .study import rows as results
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
@@ -109,7 +110,7 @@ def study(profile, jobs):
         inputs = results.row_files(profile) if name in STUDY or name == "05-evaluate" else []
         finish = None
         if name == "16-report":  # it shows what the others made, and cannot export itself
-            from . import report  # 35 MB that would lie beside the trainings
+            from .report import page as report  # 35 MB that would lie beside the trainings
 
             finish = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
             inputs += [file for other in NOTEBOOKS if other < name for file in notebooks.made_by(other, profile)]
@@ -122,7 +123,7 @@ def study(profile, jobs):
 
 def print_summary(profile, times, total):
     """What was made, and how long each notebook took."""
-    from . import notebooks
+    from .study import notebooks
 
     print(f"\nFigures and tables of {profile}, the paper's in one page in figures/{profile}/16-report.html:")
     for name in NOTEBOOKS:
@@ -171,13 +172,13 @@ def main(words=None):
         if command == "test":
             return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.SOURCE)
         if command == "bench":
-            from . import bench
+            from .report import bench
 
             bench.main()
         elif command == "clean":
             clean()
         elif command == "readme":
-            from . import readme
+            from .report import readme
 
             readme.update()
         else:

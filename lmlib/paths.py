@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import as_json
+from .checks import as_json
 
 SOURCE = Path(__file__).resolve().parent.parent
 NOTEBOOKS = SOURCE / "notebooks"

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lmlib.archives import open_file
+from .archives import open_file
 
 VERSION = 1  # raised by hand when the pixels change that a picture gives
 FORMATS = "AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"

@@ -7,8 +7,9 @@ import pytest
 import torch
 from tiny import TINY, move
 
-from lmlib import paths, runs
+from lmlib import paths
 from lmlib.corruptions import frost
+from lmlib.study import runs
 
 
 def no_network():

@@ -18,7 +18,9 @@ import tiny_study
 import torch
 
 from lmlib import __main__ as cli
-from lmlib import grid, notebooks, paths, profiles, report, runs
+from lmlib import paths
+from lmlib.report import page as report
+from lmlib.study import grid, notebooks, profiles, runs
 
 ABOUT = """n = {n} damages, one each (seed {seed}): {good} recovered, {said} gave a sentence.
 

@@ -28,21 +28,15 @@ from PIL import Image
 from reference import noise, photographs
 from tiny import TINY, move
 
-from lmlib import (
-    augment,
-    corruptions,
-    datasets,
-    evaluation,
-    flames,
-    fractals,
-    measures,
-    models,
-    paths,
-    runs,
-    training,
-)
+from lmlib import augment, corruptions, paths
 from lmlib.augment import METHODS, build_method
 from lmlib.corruptions import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
+from lmlib.datasets import load as datasets
+from lmlib.fractals import flames
+from lmlib.fractals import mixing_sets as fractals
+from lmlib.models import networks as models
+from lmlib.models import training
+from lmlib.study import evaluation, measures, runs
 
 FILE = Path(__file__).with_name("golden.json")
 KEYS = {"seed": 7, "epoch": 3}

@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from lmlib import paths, runs, training
+from lmlib import paths
+from lmlib.models import training
+from lmlib.study import runs
 
 
 def die():

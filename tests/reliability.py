@@ -21,7 +21,7 @@ from tiny_study import contents, kill, prepare, processes, start, wait
 
 from lmlib import paths
 from lmlib.augment import METHODS
-from lmlib.errors import check_name
+from lmlib.checks import check_name
 
 PAGE = Path(__file__).with_suffix(".md")
 N_KILLS, SEED = 20, 20261122

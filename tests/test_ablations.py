@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from lmlib import grid, profiles, results
-from lmlib.ablations import ABLATIONS, Ablation
 from lmlib.augment import build_method
+from lmlib.study import grid, profiles
+from lmlib.study import rows as results
+from lmlib.study.ablations import ABLATIONS, Ablation
 
 TWO = Ablation("two", {"a": {"method": "layermix"}, "b": {"method": "baseline"}}, (("b", "a"),))
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from lmlib.attacks import pgd
+from lmlib.models.attacks import pgd
 
 EPSILON = 2 / 255
 INDEX = np.arange(6)

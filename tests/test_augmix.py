@@ -8,7 +8,7 @@ from scipy.stats import dirichlet, kstest
 
 from lmlib.augment import AugMix
 from lmlib.augment.augmix import draw_convex
-from lmlib.augment.peers_ops import NINE
+from lmlib.augment.pillow_ops import NINE
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000

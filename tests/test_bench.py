@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from reference import noise, photographs
 
-from lmlib import bench
+from lmlib.report import bench
 
 
 def test_the_loop_that_is_the_reference_for_speed_gives_images():

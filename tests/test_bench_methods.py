@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmlib import bench_methods
 from lmlib.augment import METHODS
+from lmlib.report import bench_methods
 
 
 @pytest.fixture(scope="module")

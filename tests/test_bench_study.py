@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmlib import bench_study
 from lmlib.augment import METHODS
-from lmlib.corruptions.bench import REFERENCE
+from lmlib.report import bench_study
+from lmlib.report.bench_corruptions import REFERENCE
 
 
 def test_steps_are_timed_bare_and_augmented_for_both_losses_beside_the_bare_one(root):

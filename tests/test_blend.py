@@ -9,7 +9,7 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import kstest
 
 from lmlib.augment.blend import BLENDS, PROBABILITIES, apply_blends, blend, draw_weights, hash_mask
-from lmlib.random import uniforms, words
+from lmlib.draws import uniforms, words
 
 N = 50_000  # draws behind every statement on a distribution
 KEYS = torch.from_numpy(words("masks", 400, seed=0, index=[0])[0].astype(np.int64))

@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lmlib import datasets, evaluation, outcomes, paths
+from lmlib import paths
 from lmlib.corruptions import corrupt, files, frost
-from lmlib.datasets import Dataset, Split, fingerprint
-from lmlib.flames import generate
-from lmlib.fractals import mixing_set
+from lmlib.datasets import load as datasets
+from lmlib.datasets.load import Dataset, Split, fingerprint
+from lmlib.fractals.flames import generate
+from lmlib.fractals.mixing_sets import mixing_set
+from lmlib.study import evaluation, outcomes
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
 SPLIT = Split(IMAGES, np.array([0, 1, 2, 0, 1, 2]))

@@ -14,8 +14,10 @@ import torch
 from tiny import files_below
 
 from lmlib import __main__ as cli
-from lmlib import install, paths, profiles, results
-from lmlib.profiles import PROFILES
+from lmlib import install, paths
+from lmlib.study import profiles
+from lmlib.study import rows as results
+from lmlib.study.profiles import PROFILES
 
 HEAVY = ("torch", "numpy", "pandas", "matplotlib", "papermill", "sklearn")
 LOADED = "import sys; from lmlib.__main__ import main; code = main(sys.argv[1:]); print('loaded', *sys.modules); sys.exit(code)"
@@ -130,7 +132,7 @@ def test_a_disk_that_is_nearly_full_is_said_at_the_start(root, monkeypatch, caps
 
 
 def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it_took(root, monkeypatch, capsys):
-    from lmlib import grid, notebooks
+    from lmlib.study import grid, notebooks
 
     calls = []
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from lmlib import paths
 from lmlib.corruptions import NAMES, archives, corrupt, files, frost, perturb
-from lmlib.corruptions.bench import REFERENCE, bench
 from lmlib.corruptions.files import open_benchmark, write
-from lmlib.datasets import Dataset, Split
+from lmlib.datasets.load import Dataset, Split
+from lmlib.report.bench_corruptions import REFERENCE, bench
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)

@@ -5,9 +5,7 @@ import torch
 from rounding import gamma
 
 from lmlib import LayerMix
-from lmlib.augment.blend import draw_weights
-from lmlib.augment.ops import OPS, PAPER, Operation
-from lmlib.covariance import (
+from lmlib.analysis.covariance import (
     change_by_operation,
     covariance_with_error,
     decompose,
@@ -21,6 +19,8 @@ from lmlib.covariance import (
     stage_outputs,
     weight_covariance,
 )
+from lmlib.augment.blend import draw_weights
+from lmlib.augment.ops import OPS, PAPER, Operation
 
 WEIGHTS = np.array([0.5, 0.5])
 MEANS = np.array([[0.0, 0.0], [2.0, 4.0]])

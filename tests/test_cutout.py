@@ -7,7 +7,7 @@ from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as tv
 
 from lmlib.augment import Cutout, RandomErasing
-from lmlib.random import integers, uniforms
+from lmlib.draws import integers, uniforms
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lmlib import paths, sources
-from lmlib.datasets import Split, load_dataset, stratified_subset, validation_split
-from lmlib.fetch import fetch_dataset
+from lmlib import paths
+from lmlib.datasets import cifar as sources
+from lmlib.datasets.fetch import fetch_dataset
+from lmlib.datasets.load import Split, load_dataset, stratified_subset, validation_split
 
 # --- digits
 

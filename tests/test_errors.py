@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmlib.errors import as_json, check_range, check_whole
+from lmlib.checks import as_json, check_range, check_whole
 
 ONES = [1, np.int64(1), np.uint8(1), np.array(1), torch.tensor(1), torch.tensor(1, dtype=torch.int16)]
 BOOLS = [True, False, np.True_, np.array(True), torch.tensor(True)]

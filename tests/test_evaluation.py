@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lmlib import evaluation, metrics, outcomes, paths, profiles, results
-from lmlib.datasets import Dataset, Split, fingerprint
-from lmlib.evaluation import BENCHMARKS, evaluate, is_complete
+from lmlib import metrics, paths
+from lmlib.datasets.load import Dataset, Split, fingerprint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
+from lmlib.study import evaluation, outcomes, profiles
+from lmlib.study import rows as results
+from lmlib.study.evaluation import BENCHMARKS, evaluate, is_complete
 
 SMALL = {"subset": 20, "sequences": 5, "attacked": 10}
 pytestmark = pytest.mark.filterwarnings("ignore:.*frost is left out")

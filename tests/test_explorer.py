@@ -12,7 +12,7 @@ from reference import noise, photographs
 from lmlib import LayerMix
 from lmlib.augment.blend import BLENDS
 from lmlib.augment.ops import OPS
-from lmlib.explorer import STEPS, Explorer, pipeline_steps
+from lmlib.report.explorer import STEPS, Explorer, pipeline_steps
 
 IMAGES, FRACTALS = photographs((32, 32), 8), noise((36, 36), 5, n_channels=1)
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")

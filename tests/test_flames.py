@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from skimage.measure import shannon_entropy
 
-from lmlib import flames, ifs
+from lmlib.fractals import flames, ifs
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmlib import fractal_statistics as statistics
+from lmlib.analysis import textures as statistics
 
 
 def coloured_noise(slope, seed, side=128):

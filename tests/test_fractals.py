@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from lmlib import fractals, paths
-from lmlib.fractals import import_images, mixing_set, prepare
+from lmlib import paths
+from lmlib.fractals import mixing_sets as fractals
+from lmlib.fractals.mixing_sets import import_images, mixing_set, prepare
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from PIL import Image
 from reference import noise, photographs
 
 from lmlib.augment import METHODS, build_method
-from lmlib.gallery import Gallery, draw
+from lmlib.report.gallery import Gallery, draw
 
 IMAGES = photographs((32, 32), 8)
 SETS = {kind: noise((36, 36), 5, n_channels=n) for kind, n in (("grey", 1), ("colour", 3))}

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from rounding import gamma, map_bound
 from torch import nn
 
-from lmlib.gradcam import agreement, gradcam, overlay
-from lmlib.models import build_model, last_conv_layer
+from lmlib.models.gradcam import agreement, gradcam, overlay
+from lmlib.models.networks import build_model, last_conv_layer
 
 WEIGHTS = torch.tensor([[2.0, -1.0, 0.0], [-1.0, 3.0, 0.0], [-1.0, -1.0, -1.0]])
 

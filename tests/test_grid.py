@@ -10,10 +10,12 @@ import pytest
 import torch
 from tiny import TINY
 
-from lmlib import estimate, evaluation, grid, notebooks, paths, profiles, results, runs
-from lmlib.datasets import load_dataset
-from lmlib.fractals import MixingSet
-from lmlib.published import published
+from lmlib import paths
+from lmlib.datasets.load import load_dataset
+from lmlib.fractals.mixing_sets import MixingSet
+from lmlib.report.published import published
+from lmlib.study import estimate, evaluation, grid, notebooks, profiles, runs
+from lmlib.study import rows as results
 
 SETTINGS = [
     profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lmlib import LayerMix
-from lmlib.explorer import GridExplorer
+from lmlib.report.explorer import GridExplorer
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), np.uint8)
 MIXING_SET = np.random.default_rng(1).integers(0, 256, (5, 1, 36, 36), np.uint8)

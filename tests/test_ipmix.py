@@ -7,7 +7,7 @@ from reference import blend, mask, mixing_image, noise, photographs
 from lmlib.augment import IPMix
 from lmlib.augment.blend import BLENDS
 from lmlib.augment.ipmix import through_bytes
-from lmlib.augment.peers_ops import TEN
+from lmlib.augment.pillow_ops import TEN
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000

@@ -9,19 +9,23 @@ import torch
 from layouts import arrays, check, tensors
 from reference import noise, photographs
 
-from lmlib import fractal_statistics as fractal
-from lmlib import metrics, moments, plots, random, statistics
-from lmlib.attacks import pgd
+from lmlib import draws as random
+from lmlib import metrics
+from lmlib.analysis import moments
+from lmlib.analysis import textures as fractal
+from lmlib.analysis.covariance import decompose, pipeline_covariance
 from lmlib.augment import METHODS, FlipCrop, LayerMix, build_method
 from lmlib.augment.base import MixingImages
 from lmlib.augment.ops import as_tensor
 from lmlib.corruptions import NAMES, corrupt, draw, perturb, weather
-from lmlib.covariance import decompose, pipeline_covariance
-from lmlib.gallery import draw as draw_method
-from lmlib.gradcam import agreement, gradcam, overlay
-from lmlib.losses import cross_entropy, jsd_consistency, outlier_exposure_loss
-from lmlib.models import build_model, last_conv_layer
-from lmlib.training import predict
+from lmlib.metrics import intervals as statistics
+from lmlib.models.attacks import pgd
+from lmlib.models.gradcam import agreement, gradcam, overlay
+from lmlib.models.losses import cross_entropy, jsd_consistency, outlier_exposure_loss
+from lmlib.models.networks import build_model, last_conv_layer
+from lmlib.models.training import predict
+from lmlib.report import plots
+from lmlib.report.gallery import draw as draw_method
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 6
@@ -210,7 +214,7 @@ SETS = {"grey": noise((40, 52), 4, n_channels=1), "colour": COLOUR}
 
 
 def test_a_picture_is_prepared_the_same():
-    from lmlib.fractals import prepare
+    from lmlib.fractals.mixing_sets import prepare
 
     picture = np.ascontiguousarray(COLOUR[0].permute(1, 2, 0).numpy())
     check(lambda array: prepare(PIL.Image.fromarray(np.asarray(array)), colour=True), picture, [arrays])

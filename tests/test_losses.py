@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rounding import gamma
 from scipy.special import log_softmax, softmax
 
-from lmlib.losses import LOSSES, check_loss, cross_entropy, jsd_consistency, jsd_loss, outlier_exposure_loss
+from lmlib.models.losses import LOSSES, check_loss, cross_entropy, jsd_consistency, jsd_loss, outlier_exposure_loss
 
 LABELS = torch.tensor([0, 3, 2, 2, 1])
 

@@ -9,8 +9,8 @@ import torch
 from reference import noise, photographs
 
 from lmlib.augment import METHODS, build_method
-from lmlib.augment.peers_ops import OVERLAPS
-from lmlib.losses import LOSSES
+from lmlib.augment.pillow_ops import OVERLAPS
+from lmlib.models.losses import LOSSES
 
 KEYS = {"seed": 1, "epoch": 2}
 SIZES = [(32, 32), (224, 224)]

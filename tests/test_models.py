@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
-from lmlib.models import NETWORKS, build_model, check_network, initialise, last_conv_layer, n_parameters, plain
+from lmlib.models.networks import NETWORKS, build_model, check_network, initialise, last_conv_layer, n_parameters, plain
 
 SAME = 1e-9  # float64: ten million roundings, of which a chain of 20 layers with 5,000 products each has a hundredth
 SMALL = dict(n_classes=10, image_size=32, seed=0)

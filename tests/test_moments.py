@@ -5,9 +5,9 @@ import torch
 from reference import noise, photographs
 from rounding import gamma
 
-from lmlib import moments
+from lmlib.analysis import moments
+from lmlib.analysis.moments import MOMENTS, cluster_mean, moments_table, sample_moments
 from lmlib.augment import METHODS, build_method
-from lmlib.moments import MOMENTS, cluster_mean, moments_table, sample_moments
 
 GREY, COLOUR = (noise((36, 36), 6, seed=c, n_channels=c) for c in (1, 3))
 SETS = {"grey": GREY, "colour": COLOUR}

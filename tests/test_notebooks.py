@@ -21,12 +21,14 @@ import torch
 from PIL import Image
 from tiny import move
 
-from lmlib import evaluation, grid, notebooks, outcomes, paths, profiles, results, runs
+from lmlib import paths
 from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
-from lmlib.checkpoints import load_checkpoint, save_checkpoint
+from lmlib.models.checkpoints import load_checkpoint, save_checkpoint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
-from lmlib.notebooks import (
+from lmlib.study import evaluation, grid, notebooks, outcomes, profiles, runs
+from lmlib.study import rows as results
+from lmlib.study.notebooks import (
     KEEPS_MEMORY,
     NotebookFailed,
     check_parameters,
@@ -35,7 +37,7 @@ from lmlib.notebooks import (
     modules_used,
     refresh,
 )
-from lmlib.profiles import run_settings
+from lmlib.study.profiles import run_settings
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 METHOD_ORDER = profiles.EVERY_METHOD
@@ -536,7 +538,7 @@ def test_a_kernel_that_is_killed_is_a_failed_notebook(own_notebooks, root):
 @pytest.fixture
 def counted(own_notebooks, monkeypatch):
     """A notebook `20-counted` that writes a figure, and the list of its executions."""
-    own_notebooks("20-counted", "from lmlib import statistics")
+    own_notebooks("20-counted", "from lmlib.metrics import intervals")
     calls = []
 
     def execute(name, output, parameters, log):
@@ -609,7 +611,7 @@ def test_other_parameters_cells_or_rows_execute_it_again(counted, own_notebooks,
     assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
     rows.write_text("2")
     assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
-    own_notebooks("20-counted", "from lmlib import statistics, names")
+    own_notebooks("20-counted", "from lmlib import names\nfrom lmlib.metrics import intervals")
     assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
     assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is False
 
@@ -627,17 +629,17 @@ def test_a_failed_execution_is_repeated(counted, monkeypatch):
 def package(tmp_path, monkeypatch):
     """A copy of the package that may be changed; `modules_used` looks into it."""
     copy = tmp_path / "copy" / "lmlib"
-    shutil.copytree(Path(notebooks.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(notebooks, "__file__", str(copy / "notebooks.py"))
+    shutil.copytree(Path(notebooks.__file__).parent.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(notebooks, "__file__", str(copy / "study" / "notebooks.py"))
     return copy
 
 
 @pytest.mark.parametrize(
     "changed, matters",
-    [("statistics.py", True), ("random.py", True), ("explorer.py", False), ("gradcam.py", False)],
+    [("metrics/intervals.py", True), ("draws.py", True), ("report/explorer.py", False), ("models/gradcam.py", False)],
 )
 def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(own_notebooks, package, changed, matters):
-    own_notebooks("20-counted", "from lmlib import statistics")
+    own_notebooks("20-counted", "from lmlib.metrics import intervals")
     before = fingerprint("20-counted", {})
     assert fingerprint("20-counted", {}) == before
     file = package / changed
@@ -646,7 +648,8 @@ def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(own_noteboo
 
 
 def test_every_file_of_the_package_that_an_import_loads_is_among_those_used():
-    source = "from lmlib import gradcam, grid, LayerMix\nfrom lmlib.explorer import Explorer\nimport lmlib.bench as b"
+    source = "from lmlib import LayerMix\nfrom lmlib.models import gradcam\nfrom lmlib.study import grid\n"
+    source += "from lmlib.report.explorer import Explorer\nimport lmlib.report.bench as b"
     program = (
         f"{source}\nimport sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lmlib'))"
     )
@@ -672,12 +675,12 @@ def test_the_fractals_that_a_user_brings_changes_or_takes_away_execute_a_noteboo
 
 
 def test_a_notebook_that_does_not_mix_is_left_alone_when_a_user_brings_fractals(own_notebooks):
-    own_notebooks("20-counted", "from lmlib import statistics")
+    own_notebooks("20-counted", "from lmlib.metrics import intervals")
     before = fingerprint("20-counted", {})
     own_pictures(paths.RAW / "fractals", 1)
     assert fingerprint("20-counted", {}) == before
 
 
 def test_lines_for_the_shell_do_not_hinder_the_fingerprint(own_notebooks):
-    own_notebooks("20-counted", "%matplotlib inline\n!ls\nfrom lmlib import random")
+    own_notebooks("20-counted", "%matplotlib inline\n!ls\nfrom lmlib import draws")
     assert len(fingerprint("20-counted", {})) == 64

@@ -6,7 +6,7 @@ from reference import SIZES, TORCHVISION, exact, noise, photographs
 from torchvision.transforms.v2 import functional as tv
 
 from lmlib.augment.ops import OPS, PAPER, RELEASED, apply_operations, draw_levels, put, take
-from lmlib.random import uniforms
+from lmlib.draws import uniforms
 
 N = 40_000  # draws behind every statement on a distribution
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from lmlib import paired
-from lmlib.results import COLUMNS
-from lmlib.tables import CLEAN, MCE, Column
+from lmlib.report import differences as paired
+from lmlib.report.tables import CLEAN, MCE, Column
+from lmlib.study.rows import COLUMNS
 
 MT5D = Column("P mT5D", "p", "mt5d")
 

@@ -7,7 +7,7 @@ from reference import photographs
 
 from lmlib.augment.base import as_float, from_float
 from lmlib.augment.ops import draw_levels
-from lmlib.augment.peers_ops import NINE, OPS, OVERLAPS, TEN, affine, chain, identity
+from lmlib.augment.pillow_ops import NINE, OPS, OVERLAPS, TEN, affine, chain, identity
 
 N = 20_000
 UNIFORM = np.random.default_rng(0).random(N)

@@ -14,10 +14,10 @@ from torchvision.datasets import ImageFolder
 
 from lmlib import paths
 from lmlib.corruptions import frost
-from lmlib.datasets import load_dataset
-from lmlib.fractals import import_images, prepare
+from lmlib.datasets.load import load_dataset
+from lmlib.fractals.mixing_sets import import_images, prepare
+from lmlib.models.pretrained import photograph
 from lmlib.pictures import NoPictureError, read_picture, rgb
-from lmlib.pretrained import photograph
 
 SIZE = 200  # every reader takes a square of it; frost keeps every fifth pixel
 UPRIGHT = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)

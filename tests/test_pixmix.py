@@ -6,7 +6,7 @@ from reference import blend, mixing_image, noise, photographs
 
 from lmlib.augment import METHODS, PixMix, build_method
 from lmlib.augment.ops import RELEASED
-from lmlib.augment.peers_ops import NINE, OVERLAPS
+from lmlib.augment.pillow_ops import NINE, OVERLAPS
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lmlib import paths, plots
+from lmlib import paths
+from lmlib.report import plots
 
 
 def drawn():

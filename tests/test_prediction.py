@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from lmlib.models import build_model
-from lmlib.prediction import eval_mode, predict
+from lmlib.models.networks import build_model
+from lmlib.models.prediction import eval_mode, predict
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), np.uint8)
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from rounding import map_bound
 
-from lmlib.gradcam import gradcam
-from lmlib.pretrained import CATEGORIES, PHOTOGRAPHS, imagenet_network, photograph, read_weights
+from lmlib.models.gradcam import gradcam
+from lmlib.models.pretrained import CATEGORIES, PHOTOGRAPHS, imagenet_network, photograph, read_weights
 
 
 @pytest.fixture(scope="module")

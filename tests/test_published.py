@@ -2,7 +2,7 @@ import pytest
 from scipy import stats
 
 from lmlib import paths
-from lmlib.published import TABLES, claims, published
+from lmlib.report.published import TABLES, claims, published
 
 COLUMNS = (
     "table", "dataset", "network", "method", "label", "jsd", "fractals", "epochs", "magnitude", "beta", "column", "measure",

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from lmlib.random import beta_small, generators, integers, permutation, philox, uniforms, words, words_of
+from lmlib.draws import beta_small, generators, integers, permutation, philox, uniforms, words, words_of
 
 KEY = dict(seed=1, epoch=2, index=[3, 4, 5], view=1)
 N = 200_000

@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 
 from lmlib import __main__ as cli
-from lmlib import evaluation, fractals, grid, paths, raw, runs, sources
+from lmlib import paths
 from lmlib.corruptions import NAMES, files
 from lmlib.corruptions.files import open_benchmark
-from lmlib.datasets import Dataset, Split
+from lmlib.datasets import cifar as sources
+from lmlib.datasets.load import Dataset, Split
+from lmlib.fractals import mixing_sets as fractals
 from lmlib.names import C_CORRUPTIONS
+from lmlib.study import evaluation, grid, raw, runs
 
 pytestmark = pytest.mark.usefixtures("root")
 LABELS = np.array([3, 0, 1, 1, 2, 0])

@@ -2,9 +2,11 @@ import pandas as pd
 import pytest
 from test_tables import row
 
-from lmlib import paths, readme, results
-from lmlib.readme import BEGIN, END, deviations
-from lmlib.tables import CLEAN, MCE
+from lmlib import paths
+from lmlib.report import readme
+from lmlib.report.readme import BEGIN, END, deviations
+from lmlib.report.tables import CLEAN, MCE
+from lmlib.study import rows as results
 
 PROVENANCE = {"threads": 1, "commit": "abcdef0123", "device": "d", "machine": "m", "torch": "t"}
 RUN = PROVENANCE | {

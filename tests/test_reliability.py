@@ -6,9 +6,13 @@ from anything import augmentations, check_augmentation, check_corruption, corrup
 from hypothesis import given, settings
 from PIL import Image
 
-from lmlib import datasets, fractals, outcomes, paths, sources
+from lmlib import paths
 from lmlib.corruptions import files
-from lmlib.datasets import Dataset, Split
+from lmlib.datasets import cifar as sources
+from lmlib.datasets import load as datasets
+from lmlib.datasets.load import Dataset, Split
+from lmlib.fractals import mixing_sets as fractals
+from lmlib.study import outcomes
 
 A_THOUSAND = settings(max_examples=1000, deadline=None)
 

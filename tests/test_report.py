@@ -9,9 +9,22 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_tables import frame, seeds
 
-from lmlib import paths, results, runs, tables
-from lmlib.published import published
-from lmlib.report import EXHIBITS, contents, export, figures_of, markdown, markdown_table, read_cells, spent, status_of
+from lmlib import paths
+from lmlib.report import tables
+from lmlib.report.page import (
+    EXHIBITS,
+    contents,
+    export,
+    figures_of,
+    markdown,
+    markdown_table,
+    read_cells,
+    spent,
+    status_of,
+)
+from lmlib.report.published import published
+from lmlib.study import rows as results
+from lmlib.study import runs
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 PIXEL = base64.b64encode(

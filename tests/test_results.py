@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmlib import evaluation, paths, results
-from lmlib.measures import row
-from lmlib.results import COLUMNS, read_rows, rows_file, save_table, write_rows
+from lmlib import paths
+from lmlib.study import evaluation
+from lmlib.study import rows as results
+from lmlib.study.measures import row
+from lmlib.study.rows import COLUMNS, read_rows, rows_file, save_table, write_rows
 
 FINISHED = {
     "commit": "0123456789abcdef",

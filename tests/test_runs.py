@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from tiny import TINY, files_below, move
 
-from lmlib import paths, profiles, runs
-from lmlib.prediction import predict
-from lmlib.training import Trainer
+from lmlib import paths
+from lmlib.models.prediction import predict
+from lmlib.models.training import Trainer
+from lmlib.study import profiles, runs
 
 PLAIN = TINY | {"method": "baseline"}
 CHECKPOINT = "checkpoint.safetensors"

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lmlib.published import published
-from lmlib.statistics import bootstrap_interval, holm, paired_difference, summary, variance_shares
+from lmlib.metrics.intervals import bootstrap_interval, holm, paired_difference, summary, variance_shares
+from lmlib.report.published import published
 
 
 def test_summary_uses_the_sample_standard_deviation():

@@ -3,11 +3,12 @@ import math
 import pandas as pd
 import pytest
 
-from lmlib import corruptions, measures
-from lmlib.honesty import trains_on_brightness
-from lmlib.published import published
-from lmlib.results import COLUMNS
-from lmlib.tables import CLEAN, MCE, PGD, PGD_PUBLISHED, Column, cells, described, marks, show, title, wide
+from lmlib import corruptions
+from lmlib.report.deviations import trains_on_brightness
+from lmlib.report.published import published
+from lmlib.report.tables import CLEAN, MCE, PGD, PGD_PUBLISHED, Column, cells, described, marks, show, title, wide
+from lmlib.study import measures
+from lmlib.study.rows import COLUMNS
 
 OF_14 = Column("C mCE of 14", "c", "mce_without_brightness")
 MT5D = Column("P mT5D", "p", "mt5d")

@@ -13,11 +13,13 @@ import torch
 from rounding import gamma
 from tiny import TINY
 
-from lmlib import paths, profiles, runs, training
+from lmlib import paths
 from lmlib.augment import METHODS, Baseline, build_method
 from lmlib.augment.base import as_float
-from lmlib.datasets import Split, load_dataset
-from lmlib.training import BLOCK, Batches, Trainer, learning_rate
+from lmlib.datasets.load import Split, load_dataset
+from lmlib.models import training
+from lmlib.models.training import BLOCK, Batches, Trainer, learning_rate
+from lmlib.study import profiles, runs
 
 SMALL = TINY | {"method": "baseline"}
 KEYS = {"seed": 3, "epoch": 1}

@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmlib import corruptions, measures
-from lmlib.claims import Comparison, comparisons, labels_of, side
-from lmlib.published import claims
-from lmlib.results import COLUMNS
-from lmlib.tables import MCE, Column
-from lmlib.verdicts import is_near, judge, layers_seen, summarise, verdict, wide
+from lmlib import corruptions
+from lmlib.report.claims import Comparison, comparisons, labels_of, side
+from lmlib.report.published import claims
+from lmlib.report.tables import MCE, Column
+from lmlib.report.verdicts import is_near, judge, layers_seen, summarise, verdict, wide
+from lmlib.study import measures
+from lmlib.study.rows import COLUMNS
 
 OURS, THEIRS = side("paper", "layermix_released"), side("paper", "pixmix")
 LEADS = Comparison("C1", "Table 4", True, MCE, OURS, THEIRS, -1, (0.303, 0.355))

@@ -19,7 +19,7 @@ NOTEBOOKS = ("04-train", "06-comparison", "16-report")
 
 def shrink():
     """Make `quick` the small study in this process, and note the process in the study's folder."""
-    from lmlib import profiles
+    from lmlib.study import profiles
 
     settings = profiles.run_settings
     profiles.run_settings = lambda profile, **changes: settings(profile, n_train=150, **changes)
@@ -95,7 +95,7 @@ def without_times(file):
 
 def trained(file):
     """The tensors and history of a checkpoint, without the seconds of its epochs, as a checksum."""
-    from lmlib.checkpoints import digest_of, load_checkpoint
+    from lmlib.models.checkpoints import digest_of, load_checkpoint
 
     tensors, values = load_checkpoint(file)
     values["history"] = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in values["history"]]

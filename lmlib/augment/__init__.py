@@ -7,14 +7,14 @@ images = method(images, seed=0, epoch=0, index=index)
 import inspect
 from dataclasses import dataclass, field
 
-from ..errors import check_name
+from ..checks import check_name
 from .augmix import AugMix
 from .base import Augmentation, Baseline, FlipCrop
-from .cutout import Cutout, RandomErasing
-from .exposure import OutlierExposure
+from .erasing import Cutout, RandomErasing
 from .ipmix import IPMix
 from .layermix import LayerMix
 from .mixup import CutMix, Mixup
+from .outlier_exposure import OutlierExposure
 from .pixmix import PixMix
 from .policies import AutoAugment, RandAugment, TrivialAugment
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..random import integers, uniforms
+from ..draws import integers, uniforms
 from .base import Augmentation, Params, check_range
 from .ops import per_image, to_device
-from .peers_ops import NINE, chain, draw_operations
+from .pillow_ops import NINE, chain, draw_operations
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..errors import check_dense, check_range, check_whole  # noqa: F401  (the methods take the last two from here)
-from ..random import check_key, integers, uniforms
+from ..checks import check_dense, check_range, check_whole  # noqa: F401  (the methods take the last two from here)
+from ..draws import check_key, integers, uniforms
 from .ops import BITS, as_tensor, put, take, to_device
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
-from ..random import beta_small
+from ..draws import beta_small
 from .ops import by_kind, per_image
 
 SMALLEST = 1e-37  # as in PixMix: keeps the geometric mean finite where the other image is black

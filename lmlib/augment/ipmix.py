@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..random import integers, uniforms, words
+from ..draws import integers, uniforms, words
 from .augmix import draw_convex, mix_chains, run_chains
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
 from .blend import BLENDS, apply_blends, draw_weights
-from .cutout import Box, check_patch
+from .erasing import Box, check_patch
 from .ops import BITS, to_device
-from .peers_ops import TEN, draw_operations
+from .pillow_ops import TEN, draw_operations
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from ..errors import check_name
-from ..random import integers, words_of
+from ..checks import check_name
+from ..draws import integers, words_of
 from .base import Augmentation, MixingImages, Params, Window, check_range
 from .blend import BLENDS, PROBABILITIES, apply_blends, blend, draw_weights
 from .ops import OPS, apply_operations, draw_levels, to_device

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..random import generators, integers, uniforms
+from ..draws import generators, integers, uniforms
 from .base import (
     Augmentation,
     Params,
@@ -18,7 +18,7 @@ from .base import (
     from_float,
     outside_graphs,
 )
-from .cutout import Box, centred_box
+from .erasing import Box, centred_box
 from .ops import per_image, to_device
 
 

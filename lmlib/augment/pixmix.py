@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import check_name
-from ..random import integers, uniforms
+from ..checks import check_name
+from ..draws import integers, uniforms
 from .base import Augmentation, MixingImages, Params, Window, check_range, check_whole
 from .blend import apply_blends, draw_weights
 from .ops import apply_operations
-from .peers_ops import OPS, draw_operations
+from .pillow_ops import OPS, draw_operations
 
 
 @dataclass(frozen=True)

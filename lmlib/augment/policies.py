@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import check_name
-from ..random import integers, uniforms
+from ..checks import check_name
+from ..draws import integers, uniforms
 from .base import Augmentation, Params, check_range, check_whole
 from .ops import BITS, Operation, autocontrast, draw_levels, equalize, posterize, signed, solarize, unused
-from .peers_ops import NINE, OVERLAPS, chain, identity, invert
+from .pillow_ops import NINE, OVERLAPS, chain, identity, invert
 
 POLICIES = "cifar10", "imagenet"
 STRONGEST = 10  # levels below are for a position u in [0, 1] in their range; `signed` counts in tenths

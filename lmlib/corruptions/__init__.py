@@ -12,16 +12,16 @@ What is drawn for an image depends on (seed, benchmark, corruption, severity, in
 import numpy as np
 import torch
 
-from lmlib.augment.base import outside_graphs
-from lmlib.corruptions.blur import BLUR
-from lmlib.corruptions.c_bar import C_BAR
-from lmlib.corruptions.cifar_p import SEQUENCES
-from lmlib.corruptions.digital import DIGITAL
-from lmlib.corruptions.noise import NOISE
-from lmlib.corruptions.recipe import SIZE
-from lmlib.corruptions.weather import WEATHER
-from lmlib.errors import check_name, check_whole
-from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
+from ..augment.base import outside_graphs
+from ..checks import check_name, check_whole
+from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
+from .blur import BLUR
+from .c_bar import C_BAR
+from .cifar_p import SEQUENCES
+from .digital import DIGITAL
+from .noise import NOISE
+from .recipe import SIZE
+from .weather import WEATHER
 
 VERSION = 1
 """Raised by hand when a recipe changes its bytes."""

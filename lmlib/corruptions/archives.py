@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from lmlib import paths
-from lmlib.checksums import verify
+from .. import paths
+from ..checksums import verify
 
 ARCHIVES = {  # name: bytes, MD5
     "CIFAR-10-C.tar": (2_918_471_680, "56bf5dcef84df0e2308c6dcbcbbd8499"),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from lmlib.corruptions.recipe import SIZE, Recipe, integer, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, integer, to_bytes, to_float, uniform
 
 BYTE_TO_16_BIT = 257
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.special import cosdg, sindg
 from skimage.draw import line_aa
 
-from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, integer, normal, order, to_float, uniform
+from .recipe import SIZE, Recipe, bilinear, integer, normal, order, to_float, uniform
 
 ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]
 TURN = 2 * np.pi

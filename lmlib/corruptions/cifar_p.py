@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from lmlib.corruptions import digital, weather
-from lmlib.corruptions.blur import moved, smooth
-from lmlib.corruptions.digital import by_picture
-from lmlib.corruptions.noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
-from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
-from lmlib.corruptions.weather import add_water, drops
+from . import digital, weather
+from .blur import moved, smooth
+from .digital import by_picture
+from .noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
+from .recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+from .weather import add_water, drops
 
 N_FRAMES = 31
 CENTRE = SIZE * 0.5 + 0.5  # torchvision of 2018; today it is 16

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from skimage.color import hsv2rgb, rgb2hsv
 
-from lmlib.corruptions.blur import smooth
-from lmlib.corruptions.recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
+from .blur import smooth
+from .recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
 
 ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 

@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from lmlib import paths
-from lmlib.corruptions import LEVELS, NAMES, VERSION, frost, make, recipe
-from lmlib.corruptions.archives import unpack
-from lmlib.corruptions.recipe import SIZE
-from lmlib.errors import check_name
+from .. import paths
+from ..checks import check_name
+from . import LEVELS, NAMES, VERSION, frost, make, recipe
+from .archives import unpack
+from .recipe import SIZE
 
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}

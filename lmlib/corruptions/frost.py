@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lmlib import paths
-from lmlib.checksums import verify
-from lmlib.pictures import read_picture
+from .. import paths
+from ..checksums import verify
+from ..pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"

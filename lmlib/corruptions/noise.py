@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import pdtr
 
-from lmlib.corruptions.recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
 
 IMAGE = 3, SIZE, SIZE
 

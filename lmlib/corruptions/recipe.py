@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmlib import random
+from .. import draws as random
 
 SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
 SMALL_FIELD = 64  # values an image up to which Philox draws a batch at once; above, a generator an image is faster

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from lmlib.corruptions.blur import motion_blur, smooth, zoom_matrix
-from lmlib.corruptions.frost import textures
-from lmlib.corruptions.recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
+from .blur import motion_blur, smooth, zoom_matrix
+from .frost import textures
+from .recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
 
 WATER = np.float32([175, 238, 238]) / np.float32(255)  # pale turquoise
 MUD = np.float32([63, 42, 20]) / np.float32(255)

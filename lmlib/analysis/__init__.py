@@ -1,0 +1,1 @@
+"""What the notebooks measure of the method itself: covariance, changes of an image, textures."""
