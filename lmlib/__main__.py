@@ -45,7 +45,10 @@ def parse(words):
     )
     parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs trained side by side (default: cores / threads of a run)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs trained side by side (default: cores / threads of a run)",
     )
     options, further = parser.parse_known_args(words)
     check_name("profile or command", options.command, [*PROFILES, *COMMANDS])
@@ -67,16 +70,22 @@ def check_room():
             )
     free = shutil.disk_usage(paths.DATA).free / 1e9
     if free < 1:
-        raise ValueError(f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1 GB")
+        raise ValueError(
+            f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1 GB"
+        )
 
 
 def check_notebooks():
     """Raise ValueError unless the study's notebooks are there, one a number: a copy would draw over the figures."""
     numbers = [name[:2] for name in NOTEBOOKS]
     if doubled := [name for name in NOTEBOOKS if numbers.count(name[:2]) > 1]:
-        raise ValueError(f"{paths.NOTEBOOKS} holds {' and '.join(doubled)}: one notebook a number, move copies away")
+        raise ValueError(
+            f"{paths.NOTEBOOKS} holds {' and '.join(doubled)}: one notebook a number, move copies away"
+        )
     if absent := [name for name in STUDY if not (paths.NOTEBOOKS / f"{name}.ipynb").exists()]:
-        raise ValueError(f"{paths.NOTEBOOKS} lacks {', '.join(absent)}: `git checkout notebooks` brings them back")
+        raise ValueError(
+            f"{paths.NOTEBOOKS} lacks {', '.join(absent)}: `git checkout notebooks` brings them back"
+        )
 
 
 def study(profile, jobs):
@@ -113,10 +122,17 @@ def study(profile, jobs):
             from .report import page as report  # 35 MB that would lie beside the trainings
 
             finish = partial(report.export, path=paths.FIGURES / profile / "16-report.html")
-            inputs += [file for other in NOTEBOOKS if other < name for file in notebooks.made_by(other, profile)]
+            inputs += [
+                file
+                for other in NOTEBOOKS
+                if other < name
+                for file in notebooks.made_by(other, profile)
+            ]
             inputs += paths.PUBLISHED.iterdir()
         print(f"{name} ...", end=" ", flush=True)
-        times[name] = notebooks.refresh(name, {"profile": profile} | own.get(name, {}), inputs, finish)
+        times[name] = notebooks.refresh(
+            name, {"profile": profile} | own.get(name, {}), inputs, finish
+        )
         print(f"{times[name][0]:.0f} s" if times[name][1] else "unchanged", flush=True)
     print_summary(profile, times, time.time() - start)
 
@@ -125,7 +141,9 @@ def print_summary(profile, times, total):
     """What was made, and how long each notebook took."""
     from .study import notebooks
 
-    print(f"\nFigures and tables of {profile}, the paper's in one page in figures/{profile}/16-report.html:")
+    print(
+        f"\nFigures and tables of {profile}, the paper's in one page in figures/{profile}/16-report.html:"
+    )
     for name in NOTEBOOKS:
         for file in notebooks.made_by(name, profile):
             print(f"  {file.relative_to(paths.ROOT)}")
@@ -137,7 +155,12 @@ def print_summary(profile, times, total):
 
 def clean():
     """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
-    kept = {file.stem for name in PROFILES if name != "quick" for file in (paths.RESULTS / name / "runs").glob("*.csv")}
+    kept = {
+        file.stem
+        for name in PROFILES
+        if name != "quick"
+        for file in (paths.RESULTS / name / "runs").glob("*.csv")
+    }
     folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
     runs = [folder for folder in sorted(paths.RUNS.glob("*/")) if ".set-aside-" not in folder.name]
     folders += [folder for folder in runs if trained_by_quick(folder) and folder.name not in kept]
@@ -184,7 +207,10 @@ def main(words=None):
         else:
             study(command, jobs)
     except KeyboardInterrupt:
-        print("\ninterrupted: what was finished stays; the same command goes on from there", file=sys.stderr)
+        print(
+            "\ninterrupted: what was finished stays; the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
     except (ValueError, RuntimeError, OSError) as error:
         print(f"\nerror: {error}", file=sys.stderr)

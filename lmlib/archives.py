@@ -15,10 +15,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 N_BYTES_MAX = 64 * 2**20  # of one file, unpacked
-RATIO_MAX = 100  # unpacked to packed size of one file in a zip, and of a whole tar; pictures hardly shrink
+RATIO_MAX = (
+    100  # unpacked to packed size of one file in a zip, and of a whole tar; pictures hardly shrink
+)
 
 ENDINGS = ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"  # as an archive is named
-TAR_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
+TAR_OPENERS = {
+    b"\x1f\x8b": gzip.open,
+    b"BZ": bz2.open,
+    b"\xfd7": lzma.open,
+}  # by the first two bytes
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
@@ -75,16 +81,24 @@ def _members(path):
     elif path.is_file():
         with path.open("rb") as packed:
             magic = packed.read(2)
-        yield from _zip_members(path) if magic == b"PK" else _tar_members(path, TAR_OPENERS.get(magic, open))
+        yield from (
+            _zip_members(path)
+            if magic == b"PK"
+            else _tar_members(path, TAR_OPENERS.get(magic, open))
+        )
     else:
-        raise ValueError(f"expected the path of a folder, zip or tar of images, got '{path}', which is not there")
+        raise ValueError(
+            f"expected the path of a folder, zip or tar of images, got '{path}', which is not there"
+        )
 
 
 def _zip_members(path):
     try:
         archive = zipfile.ZipFile(path)
     except BROKEN as error:
-        raise ValueError(f"expected a whole zip, got '{path}', which is cut short or broken ({error})") from error
+        raise ValueError(
+            f"expected a whole zip, got '{path}', which is cut short or broken ({error})"
+        ) from error
     with archive:
         for info in archive.infolist():
             if not info.is_dir():
@@ -94,7 +108,9 @@ def _zip_members(path):
 def _from_zip(archive, info):
     _check_size(info.file_size)
     if info.file_size > RATIO_MAX * max(info.compress_size, 1):
-        raise ValueError(f"{info.compress_size:,} bytes unpack to {info.file_size:,}, more than {RATIO_MAX} times")
+        raise ValueError(
+            f"{info.compress_size:,} bytes unpack to {info.file_size:,}, more than {RATIO_MAX} times"
+        )
     return io.BytesIO(archive.read(info))  # reads no more than `file_size`, and checks the CRC
 
 
@@ -104,7 +120,9 @@ def _tar_members(path, opener):
         try:
             archive = tarfile.open(fileobj=limited, mode="r|")  # noqa: SIM115  (closed with `stream`)
         except BROKEN as error:
-            raise ValueError(f"expected a folder, zip or tar of images, got '{path}' ({error})") from error
+            raise ValueError(
+                f"expected a folder, zip or tar of images, got '{path}' ({error})"
+            ) from error
         try:
             for info in archive:
                 if not info.isdir():

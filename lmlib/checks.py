@@ -40,7 +40,9 @@ def check_whole(name: str, value: Any, low: float, high: float = math.inf) -> in
     return int(whole)
 
 
-def check_range(name: str, value: Any, low: float, high: float, low_open: bool = False) -> int | float:
+def check_range(
+    name: str, value: Any, low: float, high: float, low_open: bool = False
+) -> int | float:
     """Return `value` as an int or float if low <= value <= high (low < value where `low_open`); else raise ValueError.
 
     Numbers are those of `check_whole`, and any real one.
@@ -48,7 +50,9 @@ def check_range(name: str, value: Any, low: float, high: float, low_open: bool =
     number = as_json(value)
     real = isinstance(number, Real) and not isinstance(number, bool)
     if not (real and (low < number if low_open else low <= number) and number <= high):
-        raise ValueError(f"{name} must lie in {'(' if low_open else '['}{low}, {high}], got {value}")
+        raise ValueError(
+            f"{name} must lie in {'(' if low_open else '['}{low}, {high}], got {value}"
+        )
     return int(number) if isinstance(number, Integral) else float(number)
 
 
@@ -65,5 +69,8 @@ def check_dense(tensor: Any) -> None:
             tensor.data_ptr()
             return
         except RuntimeError:
-            kind, remedy = "inside a transform as torch.func.vmap", "call on the whole batch outside of it"
+            kind, remedy = (
+                "inside a transform as torch.func.vmap",
+                "call on the whole batch outside of it",
+            )
     raise ValueError(f"expected a tensor that holds its values, got one that is {kind}: {remedy}")

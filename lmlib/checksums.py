@@ -11,7 +11,9 @@ def verify(path, algorithm, expected, n_bytes=None):
     """
     path = Path(path)
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        found = hashlib.file_digest(
+            file, lambda: hashlib.new(algorithm, usedforsecurity=False)
+        ).hexdigest()
     if found != expected:
         size = f" and {n_bytes:,} bytes" if n_bytes else ""
         raise ValueError(

@@ -54,12 +54,21 @@ def words_of(sizes, *, seed, epoch=0, index, view=0):
     seed, epoch, index, view = check_key(seed, epoch, index, view)
     # The counter holds (index, epoch, view and block, purpose): two names never meet in one counter, up to CRC-32 of the purpose.
     n_blocks = [-(-n // 4) for n in sizes.values()]
-    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(view << 16)
-    crc = np.repeat(np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks)
+    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(
+        view << 16
+    )
+    crc = np.repeat(
+        np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks
+    )
     counter = index.astype(np.uint64)[:, None], np.uint64(epoch), block, crc
-    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(index.size, 4 * len(block))
+    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(
+        index.size, 4 * len(block)
+    )
     starts = 4 * (np.cumsum(n_blocks) - n_blocks)
-    return {purpose: drawn[:, start : start + n] for (purpose, n), start in zip(sizes.items(), starts, strict=True)}
+    return {
+        purpose: drawn[:, start : start + n]
+        for (purpose, n), start in zip(sizes.items(), starts, strict=True)
+    }
 
 
 def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> tuple[int, int, np.ndarray, int]:
@@ -71,7 +80,9 @@ def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> tuple[int, in
     if index.shape == (0,):
         index = index.astype(np.int64)  # NumPy takes an empty list for floats
     if index.ndim != 1 or index.dtype.kind not in "iu":
-        raise ValueError(f"index must be a one-dimensional integer array, got shape {index.shape}, dtype {index.dtype}")
+        raise ValueError(
+            f"index must be a one-dimensional integer array, got shape {index.shape}, dtype {index.dtype}"
+        )
     if index.size and not (index.min() >= 0 and index.max() < 2**32):
         raise ValueError("index must lie in 0 .. 2**32 - 1")
     numbers = [as_json(number) for number in (seed, epoch, view)]

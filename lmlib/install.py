@@ -21,7 +21,15 @@ def pip(python, *words, **how):
 
 def missing():
     """The first thing that requirements.txt asks for and this Python does not have, in pip's words; empty where it has all."""
-    words = ["--isolated", "--dry-run", "--no-index", "--no-deps", "-q", "-r", ROOT / "requirements.txt"]
+    words = [
+        "--isolated",
+        "--dry-run",
+        "--no-index",
+        "--no-deps",
+        "-q",
+        "-r",
+        ROOT / "requirements.txt",
+    ]
     result = pip(sys.executable, *words, capture_output=True, text=True)
     return result.stderr.strip().rpartition("\n")[2] if result.returncode else ""
 
@@ -29,7 +37,9 @@ def missing():
 def installed_here():
     """Whether `import lmlib` means this checkout, from any folder."""
     code = "import lmlib; print(lmlib.__file__)"
-    result = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False
+    )
     return result.stdout.strip() == str(ROOT / "lmlib" / "__init__.py")
 
 
@@ -56,10 +66,14 @@ def make():
             return
         download, disk = DOWNLOAD.get(platform.system(), DOWNLOAD["Linux"])
         free = shutil.disk_usage(ROOT).free / 1e9
-        room = f"about {download} GB to download, {disk} GB on disk; {free:.0f} GB are free at {ROOT}"
+        room = (
+            f"about {download} GB to download, {disk} GB on disk; {free:.0f} GB are free at {ROOT}"
+        )
         print(f"Making .venv: {room}.", flush=True)
         if free < disk + 1:
-            sys.exit("error: that is too little: free some space, or activate an environment that has the packages")
+            sys.exit(
+                "error: that is too little: free some space, or activate an environment that has the packages"
+            )
         bar = "on" if sys.stdout.isatty() else "off"
         made = (
             subprocess.run([sys.executable, "-m", "venv", target], check=False).returncode == 0
@@ -67,7 +81,9 @@ def make():
             and pip(python, *CHECKOUT).returncode == 0
         )
         if not made:
-            sys.exit("error: the environment could not be made (see above); ./run_all.sh goes on where it stopped")
+            sys.exit(
+                "error: the environment could not be made (see above); ./run_all.sh goes on where it stopped"
+            )
 
 
 def words():

@@ -14,11 +14,15 @@ from .checks import as_json
 
 SOURCE = Path(__file__).resolve().parent.parent
 NOTEBOOKS = SOURCE / "notebooks"
-PUBLISHED = SOURCE / "data" / "published"  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
+PUBLISHED = (
+    SOURCE / "data" / "published"
+)  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
 
 
 if _moved := os.environ.get("LMLIB_ROOT"):
-    _moved = os.environ["LMLIB_ROOT"] = str(Path(_moved).expanduser().resolve())  # children stand in other folders
+    _moved = os.environ["LMLIB_ROOT"] = str(
+        Path(_moved).expanduser().resolve()
+    )  # children stand in other folders
 ROOT = Path(_moved or (SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
 """The study's folder: `LMLIB_ROOT` (of the tests, or a user with a larger disk), this checkout, or a cache of the bare package."""
 DATA = ROOT / "data"

@@ -23,7 +23,11 @@ def pictures(kinds, shape, seed):
     for kind in kinds:
         image = np.zeros((3, *shape), np.uint8)
         if kind in ("white", "flat", "noise"):
-            image[:] = {"white": 255, "flat": draws.integers(256), "noise": draws.integers(256, size=image.shape)}[kind]
+            image[:] = {
+                "white": 255,
+                "flat": draws.integers(256),
+                "noise": draws.integers(256, size=image.shape),
+            }[kind]
         elif kind == "one pixel":
             image[:, draws.integers(shape[0]), draws.integers(shape[1])] = draws.integers(1, 256)
         elif kind == "ramp":
@@ -34,7 +38,9 @@ def pictures(kinds, shape, seed):
     return np.stack(made)
 
 
-MIXING = np.concatenate([pictures(("black", "white", "one pixel"), (64, 70), 0), pictures(["noise"] * 3, (64, 70), 1)])
+MIXING = np.concatenate(
+    [pictures(("black", "white", "one pixel"), (64, 70), 0), pictures(["noise"] * 3, (64, 70), 1)]
+)
 
 
 def pairs(low, high):
@@ -43,7 +49,11 @@ def pairs(low, high):
 
 def probabilities(n):
     """n shares that sum to 1, some of them 0."""
-    return st.lists(st.integers(0, 9), min_size=n, max_size=n).filter(any).map(lambda w: [k / sum(w) for k in w])
+    return (
+        st.lists(st.integers(0, 9), min_size=n, max_size=n)
+        .filter(any)
+        .map(lambda w: [k / sum(w) for k in w])
+    )
 
 
 def settings_of(name, side):
@@ -58,7 +68,12 @@ def settings_of(name, side):
     }
     ranges = {
         "Cutout": {"length": st.integers(1, side), "fill": SHARES},
-        "RandomErasing": {"probability": SHARES, "area": pairs(0, 1), "aspect": pairs(0.01, 100), "fill": SHARES},
+        "RandomErasing": {
+            "probability": SHARES,
+            "area": pairs(0, 1),
+            "aspect": pairs(0.01, 100),
+            "fill": SHARES,
+        },
         "Mixup": {"alpha": BETAS},
         "CutMix": {"alpha": BETAS},
         "AutoAugment": {"policy": st.sampled_from(sorted(POLICIES))},
@@ -69,7 +84,8 @@ def settings_of(name, side):
         "IPMix": mixer
         | {"k": st.integers(1, 4), "t": st.integers(1, 4), "wrap": st.booleans()}
         | {"patch_sizes": st.lists(st.integers(2, side), min_size=1, max_size=4)},
-        "LayerMix": layermix | {"layers": layers, "probabilities": probabilities(4), "flips": st.booleans()},
+        "LayerMix": layermix
+        | {"layers": layers, "probabilities": probabilities(4), "flips": st.booleans()},
     }
     found = ranges.get(METHODS[name].build.__name__, {})
     patches = {
@@ -82,7 +98,11 @@ def settings_of(name, side):
 def augmentations(draw):
     """A method, its parameters, a batch of 1 to 5 images of any sizes, type and content, and keys."""
     name, size = draw(st.sampled_from(sorted(METHODS))), (draw(SIDES), draw(SIDES))
-    keys = {"seed": draw(SEEDS), "epoch": draw(st.integers(0, 10**6)), "view": draw(st.integers(0, 2))}
+    keys = {
+        "seed": draw(SEEDS),
+        "epoch": draw(st.integers(0, 10**6)),
+        "view": draw(st.integers(0, 2)),
+    }
     return {
         "name": name,
         "parameters": draw(settings_of(name, min(size))),
@@ -110,14 +130,18 @@ def check_augmentation(case):
         done, share = done
         assert share.shape == (len(images),) and ((share >= 0) & (share <= 1)).all()
     assert done.shape == images.shape and done.dtype == images.dtype
-    assert ((done >= 0) & (done <= (255 if done.dtype == torch.uint8 else 1))).all()  # false for NaN
+    assert (
+        (done >= 0) & (done <= (255 if done.dtype == torch.uint8 else 1))
+    ).all()  # false for NaN
     assert torch.equal(images, before)
 
 
 @st.composite
 def corruptions(draw):
     """A corruption or sequence of any benchmark, a severity, 1 to 3 images of any content, and keys."""
-    benchmark, name = draw(st.sampled_from([(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]]))
+    benchmark, name = draw(
+        st.sampled_from([(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]])
+    )
     return {
         "benchmark": benchmark,
         "name": name,
@@ -131,12 +155,19 @@ def corruptions(draw):
 def check_corruption(case):
     """No error, no NaN on the way to bytes (NumPy would warn); shape and dtype kept, the input left alone."""
     images = pictures(case["kinds"], (32, 32), case["first"])
-    keys, before = {"seed": case["seed"], "index": case["first"] + np.arange(len(images))}, images.copy()
+    keys, before = (
+        {"seed": case["seed"], "index": case["first"] + np.arange(len(images))},
+        images.copy(),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         if case["benchmark"] == "cifar_p":
             done = perturb(images, case["name"], **keys)
         else:
-            done = corrupt(images, case["name"], severity=case["severity"], benchmark=case["benchmark"], **keys)
+            done = corrupt(
+                images, case["name"], severity=case["severity"], benchmark=case["benchmark"], **keys
+            )
     assert done.dtype == np.uint8 and (done.shape[0], *done.shape[-3:]) == images.shape
-    assert done.ndim == (5 if case["benchmark"] == "cifar_p" else 4) and np.array_equal(images, before)
+    assert done.ndim == (5 if case["benchmark"] == "cifar_p" else 4) and np.array_equal(
+        images, before
+    )

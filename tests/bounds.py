@@ -72,6 +72,8 @@ def blended(kind, x, y, a, b, error_x=0.0, error_y=0.0, clip=True) -> np.ndarray
 
     sign = 1 if b > 0 else -1
     middle = mean(0, 0)
-    moved = np.maximum(mean(error_x, sign * error_y) - middle, middle - mean(-error_x, -sign * error_y))
+    moved = np.maximum(
+        mean(error_x, sign * error_y) - middle, middle - mean(-error_x, -sign * error_y)
+    )
     terms = a * np.abs(np.log(np.maximum(x, 1e-37))) + abs(b) * np.abs(np.log(np.maximum(y, 1e-37)))
     return moved + (middle + moved) * (rounded(5) * terms + rounded(12))

@@ -38,21 +38,32 @@ KINDS = {
     "rows of a run": (ROWS, []),
     "mixing set": ("data/cache/fractals/*.npy", []),
     "manifest of it": ("data/cache/fractals/*.json", []),
-    "corrupted test images": ("data/cache/digits-C/subsets/fog-*.npz", [ROWS, f"{RUN}/evaluations/c.npz"]),
+    "corrupted test images": (
+        "data/cache/digits-C/subsets/fog-*.npz",
+        [ROWS, f"{RUN}/evaluations/c.npz"],
+    ),
     "executed notebook": ("data/cache/executed/quick/06-comparison.ipynb", []),
     "record of it": ("data/cache/executed/quick/06-comparison.json", []),
-    "executed notebook of a run": (f"{RUN}/train.ipynb", ["data/cache/executed/quick/16-report.json"]),
+    "executed notebook of a run": (
+        f"{RUN}/train.ipynb",
+        ["data/cache/executed/quick/16-report.json"],
+    ),
     "table": ("data/results/quick/tables/06-comparison.csv", []),
     "figure": ("figures/quick/06-comparison.png", []),
     "report": ("figures/quick/16-report.html", []),
 }
 """Kind -> the file, and what is taken away so that the file is read again: as if the study had been killed just before that."""
 
-REPORTED = "executed notebook of a run", "report"  # what the report reads or is; it is left out of the other studies
+REPORTED = (
+    "executed notebook of a run",
+    "report",
+)  # what the report reads or is; it is left out of the other studies
 
 DAMAGES = {
     "cut": lambda content, draws: content[: draws.integers(1, len(content))],
-    "a byte": lambda content, draws: flipped(content, draws.integers(len(content)), draws.integers(1, 256)),
+    "a byte": lambda content, draws: flipped(
+        content, draws.integers(len(content)), draws.integers(1, 256)
+    ),
     "empty": lambda content, draws: b"",
 }
 
@@ -94,7 +105,11 @@ def study(root, names=tiny_study.NOTEBOOKS):
                     setattr(paths, name, root / value.relative_to(base))
             os.environ["LMLIB_ROOT"] = str(root)
             tiny_study.shrink()
-            notebooks.execute, cli.NOTEBOOKS, cli.run_settings = execute, names, profiles.run_settings
+            notebooks.execute, cli.NOTEBOOKS, cli.run_settings = (
+                execute,
+                names,
+                profiles.run_settings,
+            )
             code = cli.main(["quick", "--jobs", "1"])
         except BaseException:
             traceback.print_exc()
@@ -109,7 +124,11 @@ def said(output, root):
     for line in re.split(r"[\r\n]", output.replace(f"{root}/", "")):
         if re.search(r"damaged|altered|was changed|other columns|another configuration", line):
             line = re.sub(r"digits-wrn-10-1-\w+-e\d-s\d-\w{8}", "RUN", line)
-            line = re.sub(r"set-aside-\d+", "set-aside-TIME", re.sub(r"^.*?(?=the cached|figures/|data/)", "", line))
+            line = re.sub(
+                r"set-aside-\d+",
+                "set-aside-TIME",
+                re.sub(r"^.*?(?=the cached|figures/|data/)", "", line),
+            )
             return re.sub(
                 r"again,.*", "again", line
             ).strip()  # what a notebook in this process prints would go on there
@@ -120,26 +139,36 @@ def one(whole, root, kind, how, draws, expected):
     """One file damaged, and the study started until it ends well: a row of the page, and whether it recovered."""
     pattern, gone = KINDS[kind]
     shutil.copytree(whole, root, copy_function=shutil.copy2)
-    run = next(path.stem for path in sorted((root / "data/results/quick/runs").glob("*layermix*-s0-*.csv")))
+    run = next(
+        path.stem for path in sorted((root / "data/results/quick/runs").glob("*layermix*-s0-*.csv"))
+    )
     (file, *_) = sorted(root.glob(pattern.format(run=run)))
     for name in gone:
         (root / name.format(run=run)).unlink()
-    others = [path for path in (root / "data/runs").rglob("*") if path.is_file() and run not in path.parts]
+    others = [
+        path for path in (root / "data/runs").rglob("*") if path.is_file() and run not in path.parts
+    ]
     before = {path: path.stat().st_mtime_ns for path in others}
     file.write_bytes(DAMAGES[how](file.read_bytes(), draws))
     sentence, trained, code, n = "nothing", False, 1, 0
     while code and n < STARTS:
-        code, output = study(root, tiny_study.NOTEBOOKS if kind in REPORTED else tiny_study.NOTEBOOKS[:2])
+        code, output = study(
+            root, tiny_study.NOTEBOOKS if kind in REPORTED else tiny_study.NOTEBOOKS[:2]
+        )
         n, trained = n + 1, trained or "trained in" in output
         sentence = said(output, root) if sentence == "nothing" else sentence
         if "move it away" in output:  # do as it says
             (root / "data/runs" / run).rename(root / "mine")
     found = tiny_study.contents(root)
     same = {kind: found[kind] == files for kind, files in expected.items()}
-    untouched = all(path.exists() and path.stat().st_mtime_ns == then for path, then in before.items())
+    untouched = all(
+        path.exists() and path.stat().st_mtime_ns == then for path, then in before.items()
+    )
     good = code == 0 and all(same.values()) and untouched
     if not good:
-        print(f"{kind}, {how}: exit code {code}, {[name for name, fine in same.items() if not fine]} differ\n{output}")
+        print(
+            f"{kind}, {how}: exit code {code}, {[name for name, fine in same.items() if not fine]} differ\n{output}"
+        )
     again = "the run, anew" if trained else "no run"
     return [kind, how, sentence, str(n), again, "yes" if good else "NO"], good
 

@@ -54,7 +54,9 @@ def sha256(value):
         for name in value:
             digest.update(f"{name} {sha256(value[name])}".encode())
     elif isinstance(value, (np.ndarray, torch.Tensor)):
-        array = value.detach().cpu().contiguous().numpy() if isinstance(value, torch.Tensor) else value
+        array = (
+            value.detach().cpu().contiguous().numpy() if isinstance(value, torch.Tensor) else value
+        )
         digest.update(f"{array.dtype.newbyteorder('<')} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     else:
@@ -111,11 +113,18 @@ def corrupted():
     """Every corruption at every severity, every sequence; frost with textures that are noise."""
     images, index = noise((32, 32), 1).numpy(), np.array([3, 0, 41])
     images = np.concatenate([photographs((32, 32), 2).numpy(), images])
-    for benchmark, names in (("cifar_c", C_CORRUPTIONS + C_EXTRA), ("cifar_c_bar", C_BAR_CORRUPTIONS)):
+    for benchmark, names in (
+        ("cifar_c", C_CORRUPTIONS + C_EXTRA),
+        ("cifar_c_bar", C_BAR_CORRUPTIONS),
+    ):
         for name in names:
             for severity in corruptions.SEVERITIES:
                 keys = {"severity": severity, "benchmark": benchmark, "seed": 5, "index": index}
-                yield f"{benchmark} {name} {severity}", corruptions.corrupt(images, name, **keys), "exact"
+                yield (
+                    f"{benchmark} {name} {severity}",
+                    corruptions.corrupt(images, name, **keys),
+                    "exact",
+                )
     for name in PERTURBATIONS:
         yield f"cifar_p {name}", corruptions.perturb(images, name, seed=5, index=index), "exact"
 
@@ -184,7 +193,9 @@ def measured():
     with tempfile.TemporaryDirectory() as folder:
         rows = evaluation.evaluate(model, dataset, folder=Path(folder), **sizes)
     for row in rows:
-        label = " ".join(str(row[key]) for key in ("benchmark", "corruption", "severity", "measure"))
+        label = " ".join(
+            str(row[key]) for key in ("benchmark", "corruption", "severity", "measure")
+        )
         yield f"row {label}", {"value": row["value"], "n": row["n"]}, (row["value"], 1.5 / row["n"])
 
 
@@ -211,7 +222,11 @@ def values_of(value):
 def witness(section):
     """The entries of a section on this platform: {name: (kind, checksum, number, tolerance)}; folders of its own."""
     threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         move(patch, Path(folder))
         write_textures()
@@ -255,7 +270,9 @@ def main(names):
     for section in names or SECTIONS:
         version = SECTIONS[section][0].VERSION
         known[section] = section_of(witness(section), version, known.get(section, {}))
-        print(f"{section}: {len(known[section]['exact'])} exact, {len(known[section]['processor'])} by processor")
+        print(
+            f"{section}: {len(known[section]['exact'])} exact, {len(known[section]['processor'])} by processor"
+        )
     FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 

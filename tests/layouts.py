@@ -52,7 +52,11 @@ def tensors(array: np.ndarray) -> Iterator[Laid]:
 def orders(n_axes: int) -> dict[str, list[int]]:
     """The orders of axes in memory."""
     axes = list(range(n_axes))
-    return {"contiguous": axes, "transposed": [0, *axes[2:], *axes[1:2]], "Fortran-ordered": axes[::-1]}
+    return {
+        "contiguous": axes,
+        "transposed": [0, *axes[2:], *axes[1:2]],
+        "Fortran-ordered": axes[::-1],
+    }
 
 
 def places(n_axes: int) -> dict[str, Callable]:

@@ -16,24 +16,35 @@ def photographs(size, n=6, seed=0):
     """Windows of a real photograph: uint8 (n, 3, *size)."""
     photo = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1)
     random = np.random.default_rng(seed)
-    corners = random.integers(0, (photo.shape[1] - size[0] + 1, photo.shape[2] - size[1] + 1), (n, 2))
+    corners = random.integers(
+        0, (photo.shape[1] - size[0] + 1, photo.shape[2] - size[1] + 1), (n, 2)
+    )
     return torch.stack([photo[:, y : y + size[0], x : x + size[1]] for y, x in corners])
 
 
 def noise(size, n=6, seed=0, n_channels=3):
     """uint8 (n, n_channels, *size) with every value as likely."""
-    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, n_channels, *size), dtype=np.uint8))
+    return torch.from_numpy(
+        np.random.default_rng(seed).integers(0, 256, (n, n_channels, *size), dtype=np.uint8)
+    )
 
 
 def affine(image, angle=0.0, translate=(0, 0), shear=(0.0, 0.0)):
     return tv.affine(
-        image, angle, list(translate), 1.0, [math.degrees(math.atan(s)) for s in shear], InterpolationMode.BILINEAR
+        image,
+        angle,
+        list(translate),
+        1.0,
+        [math.degrees(math.atan(s)) for s in shear],
+        InterpolationMode.BILINEAR,
     )
 
 
 def on_bytes(functional):
     """A functional that is defined on 8-bit values, for a float image."""
-    return lambda image, level: functional((image * 255).round().to(torch.uint8), level).to(image.dtype) / 255
+    return lambda image, level: (
+        functional((image * 255).round().to(torch.uint8), level).to(image.dtype) / 255
+    )
 
 
 TORCHVISION = {  # name -> (float image (3, H, W), level) -> image
@@ -60,7 +71,9 @@ def exact(name, image, level):
 
 def mask(key, keep, shape):
     """The documented hash in unsigned arithmetic: lowbias32 of key xor a Weyl sequence of the place; 1 where below keep."""
-    h = np.uint32(key) ^ (np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * 0x9E3779B9).astype(np.uint32)
+    h = np.uint32(key) ^ (np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * 0x9E3779B9).astype(
+        np.uint32
+    )
     h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
     h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
     h = h ^ (h >> np.uint32(16))
@@ -83,6 +96,8 @@ def blend(kind, x, y, a, b, keep, key):
 
 def mixing_image(pictures, picture, window, size):
     """One crop of one picture with its flips, float32 in [0, 1]: slices, as one would write it for one image."""
-    cut = pictures[picture][:, window.top : window.top + size[0], window.left : window.left + size[1]]
+    cut = pictures[picture][
+        :, window.top : window.top + size[0], window.left : window.left + size[1]
+    ]
     cut = cut[:, ::-1] if window.flip_y else cut
     return (cut[:, :, ::-1] if window.flip_x else cut) / np.float32(255)

@@ -77,17 +77,24 @@ def compared(found, expected):
     """A line in words for each kind of file: how many are the same, and which are not; and whether all are."""
     lines, same = [], True
     for kind, files in expected.items():
-        others = [name for name in {**files, **found[kind]} if files.get(name) != found[kind].get(name)]
+        others = [
+            name for name in {**files, **found[kind]} if files.get(name) != found[kind].get(name)
+        ]
         same = same and not others
         lines.append(
-            f"{kind} {len(files) - len(others)} of {len(files)}" + "".join(f" (not {one})" for one in others[:1])
+            f"{kind} {len(files) - len(others)} of {len(files)}"
+            + "".join(f" (not {one})" for one in others[:1])
         )
     return ", ".join(lines), same
 
 
 def notebooks_running(root):
     """The notebooks that are being executed, in words, in the order of the study."""
-    found = {word for line in processes(root).values() for word in re.findall(r"notebooks/(\d\d-\w+)", line)}
+    found = {
+        word
+        for line in processes(root).values()
+        for word in re.findall(r"notebooks/(\d\d-\w+)", line)
+    }
     return " and ".join(sorted(found)) or "none"
 
 
@@ -126,7 +133,9 @@ def together(folder):
     root = new_root(folder, "together")
     both = [start(root), start(root)]
     codes = [wait(process, root) for process in both]
-    started = [line for line in (root / "processes").read_text().splitlines() if " papermill " in line]
+    started = [
+        line for line in (root / "processes").read_text().splitlines() if " papermill " in line
+    ]
     trained = sum("/data/runs/" in line for line in started)
     line, same = compared(contents(root), expected)
     good = codes == [0, 0] and same and trained == 4 and len(started) == 7
@@ -135,20 +144,36 @@ def together(folder):
 
 def random(folder):
     """The tests on random parameters, which are a thousand each."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_reliability.py", "--hypothesis-seed", str(SEED)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/test_reliability.py",
+        "--hypothesis-seed",
+        str(SEED),
+    ]
     done = subprocess.run(command, cwd=paths.SOURCE, capture_output=True, text=True)
-    return RANDOM.format(seed=SEED, code=done.returncode, methods=len(METHODS)), done.returncode == 0
+    return RANDOM.format(
+        seed=SEED, code=done.returncode, methods=len(METHODS)
+    ), done.returncode == 0
 
 
 def write(trial, text, good, seconds):
     """Put a trial's section into the page, the others left as they are."""
-    commit = subprocess.run(["git", "-C", paths.SOURCE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    commit = subprocess.run(
+        ["git", "-C", paths.SOURCE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     when = f"{time.strftime('%Y-%m-%d')}, commit {commit.stdout.strip() or 'unknown'}, {machine}, {seconds:.0f} s"
     old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     sections = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", old, re.M | re.S))
     sections[TITLES[trial]] = f"{'Held' if good else '**Did not hold**'} ({when}).\n\n{text}"
-    page = [f"## {title}\n\n{sections[title].strip()}\n" for title in TITLES.values() if title in sections]
+    page = [
+        f"## {title}\n\n{sections[title].strip()}\n"
+        for title in TITLES.values()
+        if title in sections
+    ]
     paths.write_text(PAGE, "\n".join([ABOUT, *page]))
 
 

@@ -23,7 +23,15 @@ def fractals():
 
 
 def test_a_profile_without_ablations_trains_their_methods_once_and_the_paper_every_variant():
-    methods = ["baseline", "layermix", "layermix_iid", "layermix_released", "pixmix", "pixmix_k3", "pixmix_released"]
+    methods = [
+        "baseline",
+        "layermix",
+        "layermix_iid",
+        "layermix_released",
+        "pixmix",
+        "pixmix_k3",
+        "pixmix_released",
+    ]
     assert [one["method"] for one in profiles.ablations("quick")] == methods
     assert not any("parameters" in one for one in profiles.ablations("quick"))
     n_variants = 1 + sum(len(ablation.variants) for ablation in ABLATIONS.values())
@@ -34,11 +42,14 @@ def test_a_variant_has_a_run_for_each_seed_of_the_profile():
     settings = profiles.variants_of(ABLATIONS["fractals"], "quick")["colour, no flips"]
     assert [s["seed"] for s in settings] == [0, 1, 2]
     assert all(
-        (s["fractals"], s["parameters"], s["profile"]) == ("colour", {"flips": False}, "quick") for s in settings
+        (s["fractals"], s["parameters"], s["profile"]) == ("colour", {"flips": False}, "quick")
+        for s in settings
     )
 
 
-def test_rows_of_a_variant_are_those_of_its_runs_and_absent_ones_are_left_out(tmp_path, monkeypatch):
+def test_rows_of_a_variant_are_those_of_its_runs_and_absent_ones_are_left_out(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(results.paths, "RESULTS", tmp_path)
 
     class Config:
@@ -47,7 +58,14 @@ def test_rows_of_a_variant_are_those_of_its_runs_and_absent_ones_are_left_out(tm
 
     monkeypatch.setattr(grid.runs, "resolve", lambda **setting: (Config(**setting), None, None))
     assert grid.variant_rows(profiles.variants_of(TWO, "quick"), "quick").empty
-    known = {"dataset": "digits", "mixing": "none", "precision": "fp32", "threads": 1, "commit": "c", "device": "d"}
+    known = {
+        "dataset": "digits",
+        "mixing": "none",
+        "precision": "fp32",
+        "threads": 1,
+        "commit": "c",
+        "device": "d",
+    }
     known |= {"machine": "m", "torch": "t", "finished": "f", "parameters": "{}", "version": 1}
     for seed in (0, 2):
         results.write_rows("quick", f"layermix-{seed}", [known | {"seed": seed, "value": 0.1}])

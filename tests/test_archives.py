@@ -64,7 +64,11 @@ def test_names_that_point_outside_write_nothing(tmp_path, write):
 
 def test_links_and_devices_in_a_tar_are_named_and_not_followed(tmp_path):
     with tarfile.open(tmp_path / "set.tar", "w") as archive:
-        for name, kind in (("link.png", tarfile.SYMTYPE), ("hard.png", tarfile.LNKTYPE), ("null.png", tarfile.CHRTYPE)):
+        for name, kind in (
+            ("link.png", tarfile.SYMTYPE),
+            ("hard.png", tarfile.LNKTYPE),
+            ("null.png", tarfile.CHRTYPE),
+        ):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/hostname"
             archive.addfile(info)
@@ -72,7 +76,9 @@ def test_links_and_devices_in_a_tar_are_named_and_not_followed(tmp_path):
 
 
 def test_a_zip_bomb_is_refused_by_its_ratio_and_its_neighbour_is_read(tmp_path):
-    path = write_zip(tmp_path / "bomb.zip", {"bomb.png": bytes(10**6), "good.png": b"good"}, zipfile.ZIP_DEFLATED)
+    path = write_zip(
+        tmp_path / "bomb.zip", {"bomb.png": bytes(10**6), "good.png": b"good"}, zipfile.ZIP_DEFLATED
+    )
     found = read(path)
     assert found["good.png"] == b"good" and "more than 100 times" in found["bomb.png"]
 
@@ -89,11 +95,16 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
 def test_a_tar_bomb_stops_and_the_rest_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "N_BYTES_MAX", 20_000)
     path = write_tar(
-        tmp_path / "bomb.tar.gz", {"good.png": b"good", "bomb.png": bytes(10**7), "late.png": b"late"}, "w:gz"
+        tmp_path / "bomb.tar.gz",
+        {"good.png": b"good", "bomb.png": bytes(10**7), "late.png": b"late"},
+        "w:gz",
     )
     found = read(path)
     assert found["good.png"] == b"good" and "more than 20,000" in found["bomb.png"]
-    assert "more than 100 times its size" in found["the rest of bomb.tar.gz"] and "late.png" not in found
+    assert (
+        "more than 100 times its size" in found["the rest of bomb.tar.gz"]
+        and "late.png" not in found
+    )
 
 
 def test_a_tar_whose_header_claims_a_huge_name_stops_too(tmp_path, monkeypatch):
@@ -107,13 +118,17 @@ def test_a_tar_whose_header_claims_a_huge_name_stops_too(tmp_path, monkeypatch):
 
 
 def test_a_tar_cut_short_gives_what_came_before(tmp_path):
-    path = write_tar(tmp_path / "set.tar.gz", {"a.png": b"one", "b.png": bytes(range(256)) * 400}, "w:gz")
+    path = write_tar(
+        tmp_path / "set.tar.gz", {"a.png": b"one", "b.png": bytes(range(256)) * 400}, "w:gz"
+    )
     path.write_bytes(path.read_bytes()[:-200])
     found = read(path)
     assert found["a.png"] == b"one" and any("the rest of set.tar.gz" in name for name in found)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"\x1f\x8b no gzip", b"plain text" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 cut short", b"\x1f\x8b no gzip", b"plain text" * 100]
+)
 def test_what_is_no_archive_is_refused_in_a_sentence(tmp_path, content):
     path = tmp_path / "set.zip"
     path.write_bytes(content)

@@ -61,7 +61,9 @@ def test_weights_are_uniform_on_the_simplex_and_m_on_the_unit_interval():
 
 
 def test_convex_weights_are_the_gaps_between_sorted_draws():
-    np.testing.assert_allclose(draw_convex(np.array([[0.7, 0.2]])), [[0.2, 0.5, 0.3]], rtol=0, atol=bounds.rounded(1))
+    np.testing.assert_allclose(
+        draw_convex(np.array([[0.7, 0.2]])), [[0.2, 0.5, 0.3]], rtol=0, atol=bounds.rounded(1)
+    )
     assert draw_convex(np.zeros((4, 0))).tolist() == [[1]] * 4  # one chain has all the weight
 
 

@@ -17,7 +17,12 @@ def test_the_table_of_speed_has_a_row_for_each_program_and_ratios_to_the_loop():
     threads, generator = torch.get_num_threads(), torch.get_rng_state()
     table = bench.bench_augmentation(n_repeats=2, size=16, batch=4)
     assert table["program"].iloc[0] == "loop over torchvision"
-    assert set(table["program"]) == {"loop over torchvision", "torchvision AugMix", "LayerMix", "LayerMix on uint8"}
+    assert set(table["program"]) == {
+        "loop over torchvision",
+        "torchvision AugMix",
+        "LayerMix",
+        "LayerMix on uint8",
+    }
     assert table["ratio"].tolist() == (table["median"] / table["median"][0]).tolist()
     assert (table["best"] >= table["median"]).all()
     assert torch.get_num_threads() == threads
@@ -27,7 +32,10 @@ def test_the_table_of_speed_has_a_row_for_each_program_and_ratios_to_the_loop():
 def test_a_goal_says_what_was_reached_and_whether_that_is_enough():
     assert bench.goal("times the loop", 3.96, 4) == "MISSED  times the loop: 4.0 (goal: 4 or more)"
     assert bench.goal("times the loop", 4, 4).startswith("met ")
-    assert bench.goal("a JSD step", 3.2, 3.2, at_most=True, digits=2) == "met     a JSD step: 3.20 (goal: 3.2 or less)"
+    assert (
+        bench.goal("a JSD step", 3.2, 3.2, at_most=True, digits=2)
+        == "met     a JSD step: 3.20 (goal: 3.2 or less)"
+    )
     assert bench.goal("a JSD step", 3.21, 3.2, at_most=True).startswith("MISSED")
 
 

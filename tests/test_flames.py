@@ -52,7 +52,9 @@ def test_the_grey_set_is_pillows_l_of_the_coloured_one(pictures):
     coloured = flames.generate(4, size=36, seed=7, colour=True)
     assert coloured.shape == (4, 3, 36, 36) and coloured.dtype == np.uint8
     for grey, picture in zip(pictures, coloured, strict=False):
-        assert np.array_equal(grey[0], np.asarray(Image.fromarray(picture.transpose(1, 2, 0)).convert("L")))
+        assert np.array_equal(
+            grey[0], np.asarray(Image.fromarray(picture.transpose(1, 2, 0)).convert("L"))
+        )
 
 
 def test_a_fractal_shows_the_same_scene_at_every_size(pictures):
@@ -76,7 +78,11 @@ def test_singular_values_are_ordered_contractive_and_use_the_whole_sigma_factor(
         total = rng(seed).uniform(5 + n_maps, 6 + n_maps) / 2
         values = ifs.singular_values(rng(seed), n_maps, total)
         first, second = values.T
-        assert (first <= 1 + 1e-12).all() and (second <= first + 1e-12).all() and (second >= -1e-12).all()
+        assert (
+            (first <= 1 + 1e-12).all()
+            and (second <= first + 1e-12).all()
+            and (second >= -1e-12).all()
+        )
         assert np.isclose((first + 2 * second).sum(), total)
 
 
@@ -115,7 +121,11 @@ def test_the_sierpinski_triangle_is_accepted():
         (rng().random((2, 4096)), "nearly uniform"),
         (np.where(rng().random((2, 4096)) < 0.1, np.nan, 1.0), "diverges"),
         (
-            np.where(rng().random(4096) < 0.6, 0.31 + 1e-3 * rng(1).random((2, 4096)), rng(2).random((2, 4096))),
+            np.where(
+                rng().random(4096) < 0.6,
+                0.31 + 1e-3 * rng(1).random((2, 4096)),
+                rng(2).random((2, 4096)),
+            ),
             "four cells",
         ),
     ],
@@ -140,7 +150,9 @@ def test_a_bare_frame_is_drawn_again():
 
 def test_density_counts_each_point_of_the_frame_once():
     view = np.array([0.25, 0.25]), 2.0, np.eye(2)  # the frame holds the whole triangle
-    counts, colours = flames.density(SIERPINSKI, settle(SIERPINSKI), view, rng(), 40, 30_000, n_fold=1)
+    counts, colours = flames.density(
+        SIERPINSKI, settle(SIERPINSKI), view, rng(), 40, 30_000, n_fold=1
+    )
     assert counts.sum() % (2 * 4096) == 0 and counts.sum() >= 30_000 and np.all(colours == 0)
 
 
@@ -150,7 +162,9 @@ def test_smoothing_keeps_a_constant_and_blurs_only_where_points_are_few():
     for weight, kept in ((1e6, 0.9), (1, 0.1)):
         field = np.zeros((2, 32, 32))
         field[0, 16, 16] = weight
-        peak = flames.smooth(field, (0.6, 2, 4))[0, 16, 16] / flames.smooth(field, (0.6,))[0, 16, 16]
+        peak = (
+            flames.smooth(field, (0.6, 2, 4))[0, 16, 16] / flames.smooth(field, (0.6,))[0, 16, 16]
+        )
         assert (peak > kept) == (weight > 1)
 
 

@@ -39,7 +39,9 @@ def folder(tmp_path):
     (path / "cut.png").write_bytes(png(picture())[:3000])
     (path / "notes.txt").write_text("not an image")
     (path / "page.png").write_text("<html>")
-    (path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n")
+    (path / "program.eps").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n"
+    )
     Image.fromarray(np.zeros((1, 500), np.uint8)).save(path / "strip.png")
     return path
 
@@ -82,7 +84,11 @@ def test_a_picture_with_too_many_pixels_is_refused_by_its_header(tmp_path):
     (tmp_path / "art" / "bomb.png").write_bytes(bomb)
     picture().save(tmp_path / "art" / "good.png")
     images, skipped = import_images(tmp_path / "art")
-    assert len(images) == 1 and "144000000 pixels" in skipped["bomb.png"] and "exceeds limit" in skipped["bomb.png"]
+    assert (
+        len(images) == 1
+        and "144000000 pixels" in skipped["bomb.png"]
+        and "exceeds limit" in skipped["bomb.png"]
+    )
 
 
 def test_a_picture_of_16_bits_is_named_rather_than_clipped(tmp_path):
@@ -121,10 +127,16 @@ def test_a_generated_set_says_what_it_is(cache):
     assert expected.items() <= manifest.items() and "centre square" in manifest["preparation"]
 
 
-def test_an_imported_set_is_cached_warns_of_what_it_skipped_and_is_no_substitute(folder, monkeypatch):
+def test_an_imported_set_is_cached_warns_of_what_it_skipped_and_is_no_substitute(
+    folder, monkeypatch
+):
     with pytest.warns(UserWarning, match=r"skipped 5 files .*'cut.png'"):
         made = mixing_set(folder, colour=True)
-    assert not made.is_substitute and made.label == "3 images imported from art, colour" and made.images.shape[1] == 3
+    assert (
+        not made.is_substitute
+        and made.label == "3 images imported from art, colour"
+        and made.images.shape[1] == 3
+    )
     monkeypatch.setattr(fractals, "import_images", lambda *a, **k: pytest.fail("read again"))
     assert np.array_equal(mixing_set(folder, colour=True).images, made.images)
 

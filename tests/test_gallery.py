@@ -7,7 +7,8 @@ from PIL import Image
 from reference import noise, photographs
 
 from lmlib.augment import METHODS, build_method
-from lmlib.report.gallery import Gallery, draw
+from lmlib.augment.by_name import draw
+from lmlib.report.gallery import Gallery
 
 IMAGES = photographs((32, 32), 8)
 SETS = {kind: noise((36, 36), 5, n_channels=n) for kind, n in (("grey", 1), ("colour", 3))}
@@ -28,7 +29,9 @@ def rows(gallery):
 
 
 @every_method
-def test_what_is_drawn_is_the_method_with_its_defaults_and_the_mixing_set_of_its_published_rows(name):
+def test_what_is_drawn_is_the_method_with_its_defaults_and_the_mixing_set_of_its_published_rows(
+    name,
+):
     drawn = draw(name, IMAGES, IMAGES, SETS, **KEYS)
     method = build_method(name, mixing_set=SETS[METHODS[name].fractals])
     if method.mixes_labels:
@@ -45,7 +48,9 @@ def test_what_is_drawn_is_the_method_with_its_defaults_and_the_mixing_set_of_its
 def test_every_method_mixes_with_the_same_fractal_under_equal_keys_but_for_flips_and_grey(size):
     images, sets = photographs(size, 2), {"colour": noise((230, 240), 3)}
     sets["grey"] = sets["colour"][:, :1]
-    others = {name: draw(name, images, images, sets, seed=0, index=[0, 1]).other[:, 0] for name in MIXING}
+    others = {
+        name: draw(name, images, images, sets, seed=0, index=[0, 1]).other[:, 0] for name in MIXING
+    }
     for other in others.values():
         flips = [other.flip(axes) if axes else other for axes in ((), (1,), (2,), (1, 2))]
         assert any(torch.equal(flipped[0], others["pixmix"][0]) for flipped in flips)
@@ -63,10 +68,16 @@ def test_the_rows_are_the_images_what_they_mix_with_and_the_results(gallery):
         gallery.method.value, gallery.seed.value = name, 7
         drawn = draw(name, IMAGES[:6], IMAGES, SETS, seed=7, index=np.arange(6))
         shown = rows(gallery)
-        assert np.array_equal(shown[0], IMAGES[:6].numpy()) and np.array_equal(shown[-1], drawn.images.numpy())
+        assert np.array_equal(shown[0], IMAGES[:6].numpy()) and np.array_equal(
+            shown[-1], drawn.images.numpy()
+        )
         assert len(shown) == (2 if drawn.other is None else 3)
         if drawn.other is not None:
-            other = drawn.other if drawn.other.dtype == torch.uint8 else (drawn.other * 255).round().byte()
+            other = (
+                drawn.other
+                if drawn.other.dtype == torch.uint8
+                else (drawn.other * 255).round().byte()
+            )
             assert np.array_equal(shown[1], other.numpy())
 
 
@@ -93,6 +104,10 @@ def test_another_seed_changes_the_picture_and_back_is_as_before(gallery):
 
 
 def test_the_picture_needs_no_matplotlib(gallery, monkeypatch):
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("a figure was drawn"))
-    monkeypatch.setattr("matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn"))
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("a figure was drawn")
+    )
+    monkeypatch.setattr(
+        "matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn")
+    )
     gallery.method.value = "pixmix"

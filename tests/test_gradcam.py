@@ -34,7 +34,10 @@ def hand_made(images, class_index):
 @pytest.mark.parametrize("class_index", [0, 1])
 def test_map_of_a_linear_network_is_its_weighted_channels(class_index):
     model = pooled()
-    found, bound = gradcam(model, images(4), class_index, model[0]), map_bound(WEIGHTS[class_index], images(4))
+    found, bound = (
+        gradcam(model, images(4), class_index, model[0]),
+        map_bound(WEIGHTS[class_index], images(4)),
+    )
     assert (found - hand_made(images(4), class_index)).abs().max() < bound
 
 
@@ -52,7 +55,9 @@ def test_each_image_may_have_its_own_class():
     model = pooled()
     maps = gradcam(model, images(2), torch.tensor([1, 0]), model[0])
     for n, k in enumerate((1, 0)):
-        assert (maps[n] - hand_made(images(2), k)[n]).abs().max() < map_bound(WEIGHTS[k], images(2)[[n]])
+        assert (maps[n] - hand_made(images(2), k)[n]).abs().max() < map_bound(
+            WEIGHTS[k], images(2)[[n]]
+        )
 
 
 def test_map_without_evidence_is_zero():
@@ -64,23 +69,31 @@ def test_map_of_a_coarse_layer_is_resized_bilinearly():
     coarse = nn.Sequential(nn.AvgPool2d(3), *pooled())
     means = F.avg_pool2d(images(2), 3)
     expected = F.interpolate(
-        (means * WEIGHTS[0].view(1, 3, 1, 1)).sum(1, keepdim=True).relu(), size=(6, 6), mode="bilinear"
+        (means * WEIGHTS[0].view(1, 3, 1, 1)).sum(1, keepdim=True).relu(),
+        size=(6, 6),
+        mode="bilinear",
     )[:, 0]
     found = gradcam(coarse, images(2), 0, coarse[1])
-    assert (found - expected / expected.amax((1, 2), keepdim=True)).abs().max() < map_bound(WEIGHTS[0], means)
+    assert (found - expected / expected.amax((1, 2), keepdim=True)).abs().max() < map_bound(
+        WEIGHTS[0], means
+    )
 
 
 def test_gradient_is_that_of_the_logit_through_later_layers():
     model = build_model("wrn-10-1", n_classes=4, seed=1).double().eval()
     layer = model.network.features[1]
     kept = []
-    hook = layer.register_forward_hook(lambda module, given, output: kept.append(output) or output.retain_grad())
+    hook = layer.register_forward_hook(
+        lambda module, given, output: kept.append(output) or output.retain_grad()
+    )
     model(images(3, 32).double())[:, 2].sum().backward()
     hook.remove()
     weighted = (kept[0].grad.mean((2, 3), keepdim=True) * kept[0]).sum(1).relu().detach()
     expected = weighted / weighted.amax((1, 2), keepdim=True)
     differences = (gradcam(model, images(3, 32), 2, layer) - expected).abs().amax((1, 2))
-    for difference, gradient, output in zip(differences, kept[0].grad, kept[0].detach(), strict=True):
+    for difference, gradient, output in zip(
+        differences, kept[0].grad, kept[0].detach(), strict=True
+    ):
         assert difference < map_bound(gradient.mean((1, 2)), output[None])
 
 
@@ -107,7 +120,9 @@ def test_uint8_images_give_the_map_of_their_floats():
     model = build_model("wrn-10-1", n_classes=10)
     pixels = (images(2, 32) * 255).to(torch.uint8)
     layer = last_conv_layer(model)
-    assert torch.equal(gradcam(model, pixels, 0, layer), gradcam(model, pixels.float() / 255, 0, layer))
+    assert torch.equal(
+        gradcam(model, pixels, 0, layer), gradcam(model, pixels.float() / 255, 0, layer)
+    )
 
 
 def test_frozen_network_gives_the_same_map_even_without_grad():
@@ -125,25 +140,35 @@ def test_the_callers_mode_of_torch_changes_nothing(context):
     model = build_model("wrn-10-1", n_classes=10)
     expected = gradcam(model, images(2, 32), torch.tensor([1, 2]), last_conv_layer(model))
     with context():
-        assert torch.equal(gradcam(model, images(2, 32), torch.tensor([1, 2]), last_conv_layer(model)), expected)
+        assert torch.equal(
+            gradcam(model, images(2, 32), torch.tensor([1, 2]), last_conv_layer(model)), expected
+        )
 
 
 def test_a_model_whose_weights_were_made_in_inference_mode_is_named():
     with torch.inference_mode():
         model = pooled()
-    with pytest.raises(ValueError, match=r"made under torch\.inference_mode\(\), .*make or load it outside"):
+    with pytest.raises(
+        ValueError, match=r"made under torch\.inference_mode\(\), .*make or load it outside"
+    ):
         gradcam(model, images(1), 0, model[0])
 
 
 def test_no_image_has_no_map():
     model = pooled()
-    assert gradcam(model, images(0), 0, model[0]).shape == gradcam(model, images(0), [], model[0]).shape == (0, 6, 6)
+    assert (
+        gradcam(model, images(0), 0, model[0]).shape
+        == gradcam(model, images(0), [], model[0]).shape
+        == (0, 6, 6)
+    )
 
 
 def test_arrays_are_taken_as_tensors_are():
     model = pooled()
     expected = gradcam(model, images(2), torch.tensor([1, 0]), model[0])
-    assert torch.equal(gradcam(model, images(2).numpy(), np.array([1, 0], np.uint8), model[0]), expected)
+    assert torch.equal(
+        gradcam(model, images(2).numpy(), np.array([1, 0], np.uint8), model[0]), expected
+    )
     assert torch.equal(gradcam(model, images(2).double(), [1, 0], model[0]), expected)
 
 
@@ -201,14 +226,19 @@ def test_gradients_modes_and_hooks_are_left_as_found():
     layer = last_conv_layer(model)
     gradcam(model, images(2, 32), 0, layer)
     assert [module.training for module in model.modules()] == modes
-    assert all(torch.equal(p.grad, grad) for p, grad in zip(model.parameters(), before, strict=True))
+    assert all(
+        torch.equal(p.grad, grad) for p, grad in zip(model.parameters(), before, strict=True)
+    )
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert not layer._forward_hooks
 
 
 def test_hooks_and_modes_are_restored_after_a_failure():
     model = build_model("wrn-10-1", n_classes=10).train()
-    layer, model.network.linear = last_conv_layer(model), nn.Linear(5, 10)  # of another size: fails in its pass
+    layer, model.network.linear = (
+        last_conv_layer(model),
+        nn.Linear(5, 10),
+    )  # of another size: fails in its pass
     with pytest.raises(RuntimeError):
         gradcam(model, images(2, 32), 0, layer)
     assert not layer._forward_hooks and all(module.training for module in model.modules())
@@ -218,7 +248,9 @@ def test_compiled_network_gives_the_same_map():
     model = build_model("wrn-10-1", n_classes=10)
     compiled = torch.compile(model, backend="eager")
     layer = last_conv_layer(compiled)
-    assert torch.equal(gradcam(compiled, images(2, 32), 0, layer), gradcam(model, images(2, 32), 0, layer))
+    assert torch.equal(
+        gradcam(compiled, images(2, 32), 0, layer), gradcam(model, images(2, 32), 0, layer)
+    )
 
 
 def test_layer_of_another_network_is_refused():
@@ -257,8 +289,13 @@ def test_agreement_is_the_correlation_over_pixels():
         torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(0)),
         images(3, 4)[:, 0].repeat(1, 2, 1)[:, :5],
     )
-    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(maps.numpy(), others.numpy(), strict=True)]
-    np.testing.assert_allclose(agreement(maps, others), expected, atol=gamma(200, torch.float64))  # 20 pixels
+    expected = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1]
+        for a, b in zip(maps.numpy(), others.numpy(), strict=True)
+    ]
+    np.testing.assert_allclose(
+        agreement(maps, others), expected, atol=gamma(200, torch.float64)
+    )  # 20 pixels
 
 
 def test_maps_agree_with_themselves_and_disagree_with_their_negative():
@@ -269,7 +306,12 @@ def test_maps_agree_with_themselves_and_disagree_with_their_negative():
 
 def test_map_without_evidence_agrees_with_nothing():
     maps, blank = images(1)[:, 0], torch.zeros(1, 6, 6)
-    assert agreement(maps, blank) == agreement(blank, blank) == agreement(maps, torch.full((1, 6, 6), 0.1)) == 0
+    assert (
+        agreement(maps, blank)
+        == agreement(blank, blank)
+        == agreement(maps, torch.full((1, 6, 6), 0.1))
+        == 0
+    )
 
 
 def test_overlay_is_the_dim_image_without_evidence_and_the_colour_with_it():
@@ -281,4 +323,6 @@ def test_overlay_is_the_dim_image_without_evidence_and_the_colour_with_it():
         drawn[0, :, 0, 0], torch.full((3,), 0.7).double(), atol=gamma(6), rtol=0
     )  # grey is float32
     bright = torch.tensor(matplotlib.colormaps["inferno"](1.0)[:3])
-    torch.testing.assert_close(drawn[0, :, 0, 1], 0.2 * 0.7 + 0.8 * bright.double(), atol=gamma(6), rtol=0)
+    torch.testing.assert_close(
+        drawn[0, :, 0, 1], 0.2 * 0.7 + 0.8 * bright.double(), atol=gamma(6), rtol=0
+    )

@@ -18,7 +18,9 @@ from lmlib.study import estimate, evaluation, grid, notebooks, profiles, runs
 from lmlib.study import rows as results
 
 SETTINGS = [
-    profiles.run_settings("quick", method=method, seed=seed) for method in ("baseline", "cutout") for seed in (0, 1)
+    profiles.run_settings("quick", method=method, seed=seed)
+    for method in ("baseline", "cutout")
+    for seed in (0, 1)
 ]
 
 OF_TWO = MixingSet(
@@ -31,7 +33,9 @@ def rows_of(run, profile="quick"):
     one = dict.fromkeys(results.COLUMNS, 0) | {"run": run, "version": evaluation.VERSION}
     one["recipes"] = evaluation.RECIPES_VERSION
     sizes = evaluation.subset_sizes(**evaluation.profile_sizes(profile))
-    return [one | {"benchmark": benchmark, "n": min(n or 500, 500)} for benchmark, n in sizes.items()]
+    return [
+        one | {"benchmark": benchmark, "n": min(n or 500, 500)} for benchmark, n in sizes.items()
+    ]
 
 
 class Executed:
@@ -50,9 +54,13 @@ class Executed:
         with self.lock:
             self.running -= 1
         if (parameters["method"], parameters["seed"]) in self.fails:
-            raise notebooks.NotebookFailed(f"04-train failed in code cell 4: ValueError: broken; log: {log}")
+            raise notebooks.NotebookFailed(
+                f"04-train failed in code cell 4: ValueError: broken; log: {log}"
+            )
         results.write_rows(
-            parameters["profile"], output.parent.name, rows_of(output.parent.name, parameters["profile"])
+            parameters["profile"],
+            output.parent.name,
+            rows_of(output.parent.name, parameters["profile"]),
         )
 
 
@@ -70,7 +78,9 @@ def name_of(setting):
 def test_what_is_missing_is_trained_once_and_named_in_order(executed, capsys):
     names = grid.ensure(SETTINGS, jobs=1)
     assert names == [name_of(setting) for setting in SETTINGS]
-    assert executed.calls == [("04-train", setting["method"], setting["seed"]) for setting in SETTINGS]
+    assert executed.calls == [
+        ("04-train", setting["method"], setting["seed"]) for setting in SETTINGS
+    ]
     assert "4 runs in" in capsys.readouterr().out
 
 
@@ -102,10 +112,17 @@ def test_a_failed_run_is_named_with_its_cell_and_log_and_does_not_stop_the_other
         grid.ensure(SETTINGS, jobs=1)
     message = str(caught.value)
     assert (
-        name_of(SETTINGS[1]) in message and "in code cell 4: ValueError: broken" in message and "train.log" in message
+        name_of(SETTINGS[1]) in message
+        and "in code cell 4: ValueError: broken" in message
+        and "train.log" in message
     )
     assert len(executed.calls) == 4
-    assert [evaluation.is_complete("quick", name_of(setting)) for setting in SETTINGS] == [True, False, True, True]
+    assert [evaluation.is_complete("quick", name_of(setting)) for setting in SETTINGS] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_next_call_repeats_only_the_failed_run(executed):
@@ -119,14 +136,19 @@ def test_the_next_call_repeats_only_the_failed_run(executed):
 
 def test_a_notebook_that_ends_without_rows_is_a_failed_run(executed, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_: None)
-    with pytest.raises(RuntimeError, match="04-train ended without rows for digits-wrn-10-1-baseline"):
+    with pytest.raises(
+        RuntimeError, match="04-train ended without rows for digits-wrn-10-1-baseline"
+    ):
         grid.ensure(SETTINGS[:1], jobs=1)
 
 
 def test_two_grids_at_once_train_each_run_once(executed):
     executed.seconds = 0.2
     done = []
-    threads = [threading.Thread(target=lambda: done.append(grid.ensure(SETTINGS, jobs=2))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: done.append(grid.ensure(SETTINGS, jobs=2)))
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,7 +179,11 @@ def test_the_hours_are_estimated_before_a_mixing_set_is_made(executed, monkeypat
 
     monkeypatch.setattr(runs, "mixing_set_of", mixing_set_of)
     monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
-    monkeypatch.setitem(profiles.PROFILES, "cifar-cpu", replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)))
+    monkeypatch.setitem(
+        profiles.PROFILES,
+        "cifar-cpu",
+        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
+    )
     settings = [profiles.run_settings("cifar-cpu", epochs=100, seed=seed) for seed in (0, 1)]
     for wanted, n in ((settings, 2), ([*settings, settings[0] | {"seed": 2}], 1)):
         said.clear()
@@ -172,7 +198,11 @@ def test_the_hours_are_estimated_before_a_mixing_set_is_made(executed, monkeypat
 
 def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
-    monkeypatch.setitem(profiles.PROFILES, "cifar-cpu", replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)))
+    monkeypatch.setitem(
+        profiles.PROFILES,
+        "cifar-cpu",
+        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
+    )
     for mixing in (OF_TWO, replace(OF_TWO, manifest=OF_TWO.manifest | {"sha256": "another"})):
         monkeypatch.setattr(runs, "mixing_set_of", lambda *_, mixing=mixing: mixing)
         grid.ensure([profiles.run_settings("cifar-cpu")], jobs=1)
@@ -182,7 +212,10 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
 def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
-    settings = [profiles.run_settings("cifar-cpu", method="baseline", dataset=name) for name in ("cifar10", "cifar100")]
+    settings = [
+        profiles.run_settings("cifar-cpu", method="baseline", dataset=name)
+        for name in ("cifar10", "cifar100")
+    ]
     names = grid.ensure(settings)
     assert [name.partition("-")[0] for name in names] == ["cifar10", "cifar100"]
     assert set(results.read_rows("cifar-cpu", names)["method"]) == {"baseline"}
@@ -206,9 +239,15 @@ def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
         "a GPU's first, which compiles, then three in 18 s",
     ],
 )
-def test_the_first_step_counts_only_where_it_takes_a_cpus_whole_budget(device, moments, found, monkeypatch):
+def test_the_first_step_counts_only_where_it_takes_a_cpus_whole_budget(
+    device, moments, found, monkeypatch
+):
     clock, batches = iter(moments), SimpleNamespace(epoch=lambda number: repeat(()))
-    parts = {"device": torch.device(device), "model": SimpleNamespace(train=lambda: None), "batches": batches}
+    parts = {
+        "device": torch.device(device),
+        "model": SimpleNamespace(train=lambda: None),
+        "batches": batches,
+    }
     trainer = SimpleNamespace(**parts, step=lambda step: torch.zeros(()))
     monkeypatch.setattr(estimate, "Trainer", lambda config, dataset, method, device: trainer)
     monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
@@ -229,7 +268,9 @@ def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     monkeypatch.setattr(runs, "default_device", lambda: torch.device("cpu"))
     for threads, jobs in ((1, 7), (2, 3), (4, 1), (16, 1)):
-        monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=threads))
+        monkeypatch.setitem(
+            profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=threads)
+        )
         assert grid.default_jobs("quick") == jobs
     monkeypatch.setattr(runs, "default_device", lambda: torch.device("cuda"))
     monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=1))
@@ -237,7 +278,9 @@ def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
 
 
 def test_a_profile_whose_table_6_has_a_single_row_is_refused():
-    with pytest.raises(ValueError, match="profile quick: Table 6 compares at least two magnitudes and two betas"):
+    with pytest.raises(
+        ValueError, match="profile quick: Table 6 compares at least two magnitudes and two betas"
+    ):
         replace(profiles.PROFILES["quick"], betas=(3,))
 
 

@@ -29,7 +29,10 @@ def picture(explorer):
 
 
 def test_it_opens_at_the_largest_magnitude_and_the_smallest_beta(explorer):
-    assert (explorer.magnitude.value, explorer.beta.value) == (8, 3) and "83.0 (n=1)" in explorer.numbers.value
+    assert (explorer.magnitude.value, explorer.beta.value) == (
+        8,
+        3,
+    ) and "83.0 (n=1)" in explorer.numbers.value
 
 
 def test_sliders_stand_on_the_cells_of_the_table_alone(explorer):
@@ -46,13 +49,18 @@ def test_the_first_row_is_the_images_and_the_others_are_layermix_of_the_cell(exp
     rows = picture(explorer).reshape(3, 34, 4, 34, 3)[:, 1:-1, :, 1:-1].transpose(0, 2, 4, 1, 3)
     assert (rows[0] == IMAGES).all()
     for epoch in (0, 1):
-        expected = LayerMix(MIXING_SET, 5, 3)(torch.from_numpy(IMAGES), seed=0, epoch=epoch, index=np.arange(4))
+        expected = LayerMix(MIXING_SET, 5, 3)(
+            torch.from_numpy(IMAGES), seed=0, epoch=epoch, index=np.arange(4)
+        )
         assert np.abs(rows[1 + epoch] - np.asarray(expected).astype(int)).max() <= 1
 
 
 def test_of_events_that_wait_for_one_another_the_newest_cell_alone_is_drawn(explorer):
     drawn, update = [], explorer.update
-    explorer.update = lambda: (drawn.append((explorer.magnitude.value, explorer.beta.value)), update())
+    explorer.update = lambda: (
+        drawn.append((explorer.magnitude.value, explorer.beta.value)),
+        update(),
+    )
 
     async def drag():
         for cell in ((5, 3), (8, 5), (5, 3), (8, 5), (5, 5)):

@@ -103,7 +103,9 @@ def test_bytes_survive_the_way_there_and_back():
 
 def test_wrapping_changes_patches_and_clipping_does_not():
     images, index = photographs((32, 32), 100).float() / 255, np.arange(100)
-    clipped, wrapped = (IPMix(COLOUR, wrap=wrap)(images, **KEYS, index=index) for wrap in (False, True))
+    clipped, wrapped = (
+        IPMix(COLOUR, wrap=wrap)(images, **KEYS, index=index) for wrap in (False, True)
+    )
     assert 0.02 < ((clipped - wrapped).abs() > 0.02).float().mean() < 0.5
 
 
@@ -145,7 +147,9 @@ def test_chains_and_steps_can_be_set(k, t):
 
 
 def test_a_patch_larger_than_the_image_is_refused_before_any_image_is_touched():
-    with pytest.raises(ValueError, match="a patch of 32 pixels does not fit into images of 28 x 28: choose 1 to 28"):
+    with pytest.raises(
+        ValueError, match="a patch of 32 pixels does not fit into images of 28 x 28: choose 1 to 28"
+    ):
         IPMix(GREY).sample((28, 28), **KEYS, index=np.arange(0))
     IPMix(GREY, patch_sizes=(4, 28)).sample((28, 28), **KEYS, index=np.arange(0))
 

@@ -34,7 +34,9 @@ def drawn(n=N, **options):
 
 def share(condition, expected):
     """Assert that a condition holds in the expected share of samples, within four standard errors."""
-    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(expected * (1 - expected) / len(condition))
+    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(
+        expected * (1 - expected) / len(condition)
+    )
 
 
 # The pipeline against Code Block 1, image by image and step by step
@@ -77,13 +79,18 @@ def check_against_code_block_1(method, pictures, images, index):
         assert np.all(np.abs(put_out - expected) <= bounds.blended(kind, x, y, a, b))
 
     for k, image in enumerate(images):
-        drawn, (first, second, mixed, again, end) = params[k], (step[k].double().numpy() for step in done)
+        drawn, (first, second, mixed, again, end) = (
+            params[k],
+            (step[k].double().numpy() for step in done),
+        )
         aug_fn(image, first, drawn, 0)
         aug_fn(image, second, drawn, 1)
         blending(first, second, mixed, drawn, 0)
         blending(mixed, mixing_image(pictures, drawn.picture, drawn.window, size), again, drawn, 1)
         aug_fn(done[3][k], end, drawn, 2)
-    chosen = torch.stack([done[{1: 0, 2: 2, 3: 4}[layer]][k] for k, layer in enumerate(params.layer)])
+    chosen = torch.stack(
+        [done[{1: 0, 2: 2, 3: 4}[layer]][k] for k, layer in enumerate(params.layer)]
+    )
     assert torch.equal(method.apply(images, params), chosen)
 
 
@@ -194,7 +201,11 @@ def test_mixing_images_are_flipped_in_both_directions_or_not_at_all():
 
 def test_every_picture_and_every_place_of_the_window_is_drawn():
     params = drawn()
-    for values, n in ((params.picture, 20), (params.window.top, 40 - 32 + 1), (params.window.left, 52 - 32 + 1)):
+    for values, n in (
+        (params.picture, 20),
+        (params.window.top, 40 - 32 + 1),
+        (params.window.left, 52 - 32 + 1),
+    ):
         for each in range(n):
             share(values == each, 1 / n)
 
@@ -213,15 +224,21 @@ def test_the_mixing_image_depends_on_neither_the_view_nor_the_method():
 def test_another_seed_epoch_or_view_gives_other_draws(change):
     images, index = batch()
     method = LayerMix(GREY)
-    assert not torch.equal(method(images, **KEYS, index=index), method(images, **{**KEYS, **change}, index=index))
+    assert not torch.equal(
+        method(images, **KEYS, index=index), method(images, **{**KEYS, **change}, index=index)
+    )
     params = method.sample((32, 32), **{**KEYS, **change}, index=np.arange(100))
-    assert np.all(np.any(params.level != drawn(100).level, axis=1) | np.isin(params.op[:, 0], (0, 1, 2, 4)))
+    assert np.all(
+        np.any(params.level != drawn(100).level, axis=1) | np.isin(params.op[:, 0], (0, 1, 2, 4))
+    )
 
 
 def test_another_index_gives_other_draws():
     images = batch()[0][5:6].expand(100, -1, -1, -1)
     done = LayerMix(GREY)(images, **KEYS, index=np.arange(100))
-    assert len(done.flatten(1).unique(dim=0)) > 90  # equalize, grayscale and autocontrast have no level
+    assert (
+        len(done.flatten(1).unique(dim=0)) > 90
+    )  # equalize, grayscale and autocontrast have no level
 
 
 # Byte-identical
@@ -249,7 +266,8 @@ def test_same_keys_same_bytes_in_a_batch_larger_than_what_is_worked_on_at_once()
     method = LayerMix(GREY)
     together = method(images, **KEYS, index=index)
     assert torch.equal(
-        torch.cat([method(images[k::2], **KEYS, index=index[k::2]) for k in (0, 1)]), together[np.r_[0:300:2, 1:300:2]]
+        torch.cat([method(images[k::2], **KEYS, index=index[k::2]) for k in (0, 1)]),
+        together[np.r_[0:300:2, 1:300:2]],
     )
 
 
@@ -271,8 +289,12 @@ def test_the_layout_of_the_images_in_memory_does_not_matter():
     images, index = batch()
     images, method = images.float() / 255, LayerMix(GREY)
     expected = method(images, **KEYS, index=index)
-    assert torch.equal(method(images.to(memory_format=torch.channels_last), **KEYS, index=index), expected)
-    assert torch.equal(method(images.flip(3).flip(3)[:, :, ::1], **KEYS, index=torch.from_numpy(index)), expected)
+    assert torch.equal(
+        method(images.to(memory_format=torch.channels_last), **KEYS, index=index), expected
+    )
+    assert torch.equal(
+        method(images.flip(3).flip(3)[:, :, ::1], **KEYS, index=torch.from_numpy(index)), expected
+    )
 
 
 def test_a_call_is_sample_and_apply():
@@ -326,7 +348,9 @@ def test_the_input_is_never_written_to(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    "method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__
+)
 def test_an_empty_batch_stays_one(method, dtype):
     done = method(torch.zeros(0, 3, 32, 32, dtype=dtype), **KEYS, index=np.zeros(0, np.int64))
     assert done.shape == (0, 3, 32, 32)
@@ -345,12 +369,20 @@ def test_an_empty_batch_stays_one(method, dtype):
 @example(
     seed=27463319, magnitude=0.0, beta=0.015625, ops="paper", shared=False, side=1
 )  # autocontrast of 1e-38: was NaN
-@example(seed=2**46 - 1, magnitude=0.5354100002321772, beta=1.0, ops="paper", shared=False, side=15)  # was 1 + 1e-7
-def test_black_white_and_flat_images_give_finite_values_between_0_and_1(seed, magnitude, beta, ops, shared, side):
+@example(
+    seed=2**46 - 1, magnitude=0.5354100002321772, beta=1.0, ops="paper", shared=False, side=15
+)  # was 1 + 1e-7
+def test_black_white_and_flat_images_give_finite_values_between_0_and_1(
+    seed, magnitude, beta, ops, shared, side
+):
     values = torch.tensor([0, 1, 0.5, 1e-30, 1 - 1e-7, 1 / 255])
     images = values[:, None, None, None].expand(-1, 3, side, 40 - side + 1)
-    pictures = torch.tensor([0, 255, 1], dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 40, 40)
-    done = LayerMix(pictures, magnitude, beta, ops=ops, shared=shared)(images, seed=seed, epoch=0, index=np.arange(6))
+    pictures = torch.tensor([0, 255, 1], dtype=torch.uint8)[:, None, None, None].expand(
+        -1, 1, 40, 40
+    )
+    done = LayerMix(pictures, magnitude, beta, ops=ops, shared=shared)(
+        images, seed=seed, epoch=0, index=np.arange(6)
+    )
     assert torch.all((done >= 0) & (done <= 1))  # false for NaN
 
 
@@ -400,12 +432,15 @@ def test_a_mixing_set_of_the_wrong_kind_is_refused(mixing_set, came):
 @pytest.mark.parametrize("size", [(41, 40), (32, 53), (224, 224)])
 def test_a_mixing_set_smaller_than_the_images_is_refused(size):
     with pytest.raises(
-        ValueError, match=rf"mixing set of 40 x 52 pixels is smaller than the images of {size[0]} x {size[1]}"
+        ValueError,
+        match=rf"mixing set of 40 x 52 pixels is smaller than the images of {size[0]} x {size[1]}",
     ):
         LayerMix(GREY)(torch.zeros(1, 3, *size), **KEYS, index=[0])
 
 
-@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    "method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__
+)
 @pytest.mark.parametrize(
     "images, came",
     [
@@ -443,14 +478,18 @@ def test_the_ends_of_the_range_and_a_negative_zero_are_taken(dtype):
     assert torch.isfinite(LayerMix(GREY)(images, **KEYS, index=[0, 1])).all()
 
 
-@pytest.mark.parametrize("method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    "method", [LayerMix(GREY), FlipCrop(), Baseline()], ids=lambda method: type(method).__name__
+)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_what_a_rounding_took_out_of_the_range_is_clamped(dtype, method):
     inside = batch(6)[0].to(dtype) / 255
     inside[2], inside[3, 0] = 0, 1
     outside = inside.clone()
     outside[2], outside[3, 0] = -1e-7, 1 + max(1e-5, torch.finfo(dtype).eps)
-    assert torch.equal(method(outside, **KEYS, index=np.arange(6)), method(inside, **KEYS, index=np.arange(6)))
+    assert torch.equal(
+        method(outside, **KEYS, index=np.arange(6)), method(inside, **KEYS, index=np.arange(6))
+    )
     assert outside.amin() < 0  # and the input stays
     assert outside.amax() > 1
 
@@ -471,10 +510,17 @@ def test_values_out_of_the_range_are_told_with_the_digits_that_show_it(images, c
 def test_a_sharp_edge_that_a_bicubic_resize_took_out_is_told_with_what_to_do():
     edge = torch.zeros(3, 64, 64, dtype=torch.uint8)
     edge[:, :, 32:] = 255
-    resized = [transforms.ToDtype(torch.float32, scale=True), transforms.Resize(32, InterpolationMode.BICUBIC)]
-    with pytest.raises(ValueError, match=r"got values from -0\.\d+ to 1\.\d+: clamp\(0, 1\) what a resize took out"):
+    resized = [
+        transforms.ToDtype(torch.float32, scale=True),
+        transforms.Resize(32, InterpolationMode.BICUBIC),
+    ]
+    with pytest.raises(
+        ValueError, match=r"got values from -0\.\d+ to 1\.\d+: clamp\(0, 1\) what a resize took out"
+    ):
         transforms.Compose([*resized, LayerMix(GREY).as_transform()])(edge)
-    clamped = transforms.Compose([*resized, lambda image: image.clamp(0, 1), LayerMix(GREY).as_transform()])(edge)
+    clamped = transforms.Compose(
+        [*resized, lambda image: image.clamp(0, 1), LayerMix(GREY).as_transform()]
+    )(edge)
     assert clamped.shape == (3, 32, 32)
 
 
@@ -487,7 +533,8 @@ def test_a_call_without_keys_says_which_and_why(missing):
 
 
 @pytest.mark.parametrize(
-    "index, sentence", [([0], "shape"), ([[0, 1]], "shape"), ([0.5, 1], "integer"), ([-1, 0], "0 ..")]
+    "index, sentence",
+    [([0], "shape"), ([[0, 1]], "shape"), ([0.5, 1], "integer"), ([-1, 0], "0 ..")],
 )
 def test_an_index_that_does_not_fit_is_refused(index, sentence):
     with pytest.raises(ValueError, match=f"index.*{sentence}"):
@@ -531,7 +578,9 @@ def test_flip_and_crop_agree_with_a_loop_that_pads_cuts_and_flips(size, pad):
     done = method(images, **KEYS, index=index).numpy()
     for k, image in enumerate(images.numpy()):
         padded = np.pad(image, ((0, 0), (pad, pad), (pad, pad)))
-        expected = padded[:, window.top[k] : window.top[k] + size[0], window.left[k] : window.left[k] + size[1]]
+        expected = padded[
+            :, window.top[k] : window.top[k] + size[0], window.left[k] : window.left[k] + size[1]
+        ]
         assert np.array_equal(done[k], expected[:, :, ::-1] if window.flip_x[k] else expected)
 
 

@@ -16,6 +16,7 @@ from lmlib.analysis import textures as fractal
 from lmlib.analysis.covariance import decompose, pipeline_covariance
 from lmlib.augment import METHODS, FlipCrop, LayerMix, build_method
 from lmlib.augment.base import MixingImages
+from lmlib.augment.by_name import draw as draw_method
 from lmlib.augment.ops import as_tensor
 from lmlib.corruptions import NAMES, corrupt, draw, perturb, weather
 from lmlib.metrics import intervals as statistics
@@ -25,7 +26,6 @@ from lmlib.models.losses import cross_entropy, jsd_consistency, outlier_exposure
 from lmlib.models.networks import build_model, last_conv_layer
 from lmlib.models.training import predict
 from lmlib.report import plots
-from lmlib.report.gallery import draw as draw_method
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 6
@@ -35,7 +35,9 @@ INDEX, LABELS = np.arange(N) * 7 + 3, np.arange(N) % 3
 COLOUR = noise((40, 52), 20)
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(N, 3)).astype(np.float32)
-CORRUPTIONS = [(benchmark, name) for benchmark in ("cifar_c", "cifar_c_bar") for name in NAMES[benchmark]]
+CORRUPTIONS = [
+    (benchmark, name) for benchmark in ("cifar_c", "cifar_c_bar") for name in NAMES[benchmark]
+]
 
 pytestmark = pytest.mark.filterwarnings("error:The given NumPy array is not writable")
 
@@ -43,7 +45,9 @@ pytestmark = pytest.mark.filterwarnings("error:The given NumPy array is not writ
 @pytest.fixture(autouse=True)
 def textures(monkeypatch):
     """Invented frost photographs."""
-    monkeypatch.setattr(weather, "textures", lambda: [noise((40, 50), 1, seed=k)[0].numpy() for k in range(5)])
+    monkeypatch.setattr(
+        weather, "textures", lambda: [noise((40, 50), 1, seed=k)[0].numpy() for k in range(5)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,11 @@ def test_a_method_makes_the_same_images(name, images):
     if method.mixes_labels:
         partners = torch.from_numpy(images[::-1].copy())
         check(lambda images: method(images, partners, **KEYS, index=INDEX), images, [tensors])
-        check(lambda partners: method(torch.from_numpy(images), partners, **KEYS, index=INDEX), images, [tensors])
+        check(
+            lambda partners: method(torch.from_numpy(images), partners, **KEYS, index=INDEX),
+            images,
+            [tensors],
+        )
     else:
         check(lambda images: method(images, **KEYS, index=INDEX), images, [tensors])
 
@@ -131,7 +139,9 @@ def test_flat_images_in_torchvisions_layout_stay_as_they_are():
     key = {"benchmark": "cifar_c_bar", "seed": 0, "index": [0, 1]}
     corrupt(photos.transpose(0, 3, 1, 2), "lines", severity=3, **key)
     assert (photos == 200).all()
-    zoomed = corrupt(photos.transpose(0, 3, 1, 2), "transverse_chromatic_abberation", severity=1, **key)
+    zoomed = corrupt(
+        photos.transpose(0, 3, 1, 2), "transverse_chromatic_abberation", severity=1, **key
+    )
     assert zoomed.std() == 0
 
 
@@ -153,7 +163,11 @@ def test_attacks_and_maps_are_the_same(model):
     check(lambda labels: pgd(model, FLOATS, labels, steps=2, seed=0, index=INDEX), LABELS)
     check(lambda images: gradcam(model, images, 1, layer), FLOATS, [tensors])
     check(lambda classes: gradcam(model, torch.from_numpy(FLOATS), classes, layer), LABELS)
-    check(lambda maps: agreement(maps, torch.from_numpy(FLOATS[::-1, 0].copy())), FLOATS[:, 0], [tensors])
+    check(
+        lambda maps: agreement(maps, torch.from_numpy(FLOATS[::-1, 0].copy())),
+        FLOATS[:, 0],
+        [tensors],
+    )
     check(lambda images: overlay(images, torch.from_numpy(FLOATS[:, 0].copy())), FLOATS, [tensors])
 
 
@@ -184,27 +198,55 @@ def test_measures_of_sequences_and_means_are_the_same():
     sequences = RANDOM.normal(size=(N, 7, 10))
     check(lambda logits: metrics.top5_distance(logits, noise=True), sequences)
     check(metrics.flips, sequences.argmax(2))
-    check(lambda confidence: metrics.rms_noise_floor(confidence, seed=0, n_draws=3), RANDOM.random(250))
-    check(lambda values: statistics.bootstrap_interval(values, seed=0, n_resamples=20), sequences, [arrays])
+    check(
+        lambda confidence: metrics.rms_noise_floor(confidence, seed=0, n_draws=3),
+        RANDOM.random(250),
+    )
+    check(
+        lambda values: statistics.bootstrap_interval(values, seed=0, n_resamples=20),
+        sequences,
+        [arrays],
+    )
     check(statistics.summary, sequences[0, 0], [arrays])
     check(statistics.holm, RANDOM.random(8), [arrays])
-    check(lambda drawn: decompose([drawn, drawn + 1]), RANDOM.normal(size=(2, N, 3, 40)).astype(np.float32), [arrays])
+    check(
+        lambda drawn: decompose([drawn, drawn + 1]),
+        RANDOM.normal(size=(2, N, 3, 40)).astype(np.float32),
+        [arrays],
+    )
 
 
 def test_losses_are_the_same():
     others = torch.from_numpy(LOGITS[::-1].copy())
     check(lambda logits: cross_entropy(logits, torch.from_numpy(LABELS)), LOGITS, [tensors])
     check(lambda logits: jsd_consistency(logits, others, others), LOGITS, [tensors])
-    check(lambda logits: outlier_exposure_loss(logits, torch.from_numpy(LABELS), others), LOGITS, [tensors])
+    check(
+        lambda logits: outlier_exposure_loss(logits, torch.from_numpy(LABELS), others),
+        LOGITS,
+        [tensors],
+    )
 
 
 def test_what_is_said_and_shown_of_images_is_the_same():
     changed = torch.from_numpy(BYTES[::-1].copy())
     check(lambda images: moments.moments(images, changed).to_numpy(), BYTES, [tensors])
-    check(lambda images: moments.sample_moments("cutout", images, SETS, n_samples=9, seed=0).to_numpy(), BYTES)
-    check(lambda images: draw_method("layermix", images, images, SETS, seed=0, index=INDEX).images, BYTES, [tensors])
+    check(
+        lambda images: moments.sample_moments(
+            "cutout", images, SETS, n_samples=9, seed=0
+        ).to_numpy(),
+        BYTES,
+    )
+    check(
+        lambda images: draw_method("layermix", images, images, SETS, seed=0, index=INDEX).images,
+        BYTES,
+        [tensors],
+    )
     check(lambda images: plots.tiles(images, 3), BYTES)
-    check(lambda images: pipeline_covariance(LayerMix(COLOUR), images, n_draws=2, seed=0), FLOATS[:2], [tensors])
+    check(
+        lambda images: pipeline_covariance(LayerMix(COLOUR), images, n_draws=2, seed=0),
+        FLOATS[:2],
+        [tensors],
+    )
     for function in (fractal.radial_power_spectrum, fractal.spectrum_slope, fractal.contour):
         check(function, BYTES[0, 0], [arrays])
     check(fractal.box_counting_dimension, BYTES[0, 0] > 128, [arrays])
@@ -217,7 +259,11 @@ def test_a_picture_is_prepared_the_same():
     from lmlib.fractals.mixing_sets import prepare
 
     picture = np.ascontiguousarray(COLOUR[0].permute(1, 2, 0).numpy())
-    check(lambda array: prepare(PIL.Image.fromarray(np.asarray(array)), colour=True), picture, [arrays])
+    check(
+        lambda array: prepare(PIL.Image.fromarray(np.asarray(array)), colour=True),
+        picture,
+        [arrays],
+    )
 
 
 def test_a_tensor_shares_the_memory_of_an_array_where_it_can():

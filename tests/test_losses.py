@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from rounding import gamma
 from scipy.special import log_softmax, softmax
 
-from lmlib.models.losses import LOSSES, check_loss, cross_entropy, jsd_consistency, jsd_loss, outlier_exposure_loss
+from lmlib.models.losses import (
+    LOSSES,
+    check_loss,
+    cross_entropy,
+    jsd_consistency,
+    jsd_loss,
+    outlier_exposure_loss,
+)
 
 LABELS = torch.tensor([0, 3, 2, 2, 1])
 
@@ -47,26 +54,41 @@ def numpy_jsd(*three):
 
 def test_cross_entropy_of_hard_labels_agrees_with_the_formula():
     given_logits = logits(5, 4)
-    expected = -log_softmax(given_logits.double().numpy(), axis=1)[np.arange(5), LABELS.numpy()].mean()
-    assert cross_entropy(given_logits, LABELS).item() == pytest.approx(expected, abs=log_softmax_bound(given_logits))
+    expected = -log_softmax(given_logits.double().numpy(), axis=1)[
+        np.arange(5), LABELS.numpy()
+    ].mean()
+    assert cross_entropy(given_logits, LABELS).item() == pytest.approx(
+        expected, abs=log_softmax_bound(given_logits)
+    )
 
 
 def test_cross_entropy_of_soft_labels_agrees_with_the_formula():
     given_logits, soft = logits(5, 4), logits(5, 4, seed=1).softmax(dim=1)
-    expected = -(soft.double().numpy() * log_softmax(given_logits.double().numpy(), axis=1)).sum(axis=1).mean()
-    bound = log_softmax_bound(given_logits) + gamma(8) * expected  # times a label, a sum over classes
+    expected = (
+        -(soft.double().numpy() * log_softmax(given_logits.double().numpy(), axis=1))
+        .sum(axis=1)
+        .mean()
+    )
+    bound = (
+        log_softmax_bound(given_logits) + gamma(8) * expected
+    )  # times a label, a sum over classes
     assert cross_entropy(given_logits, soft).item() == pytest.approx(expected, abs=bound)
 
 
 def test_one_hot_labels_cost_what_hard_labels_cost():
     one_hot = torch.nn.functional.one_hot(LABELS, 4).double()
-    hard, bound = cross_entropy(logits(5, 4), LABELS), gamma(8)  # products with 0 and 1, a sum over classes, a mean
+    hard, bound = (
+        cross_entropy(logits(5, 4), LABELS),
+        gamma(8),
+    )  # products with 0 and 1, a sum over classes, a mean
     torch.testing.assert_close(cross_entropy(logits(5, 4), one_hot), hard, atol=0, rtol=bound)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_consistency_agrees_with_the_formula(seed):
-    assert jsd_consistency(*views(seed)).item() == pytest.approx(numpy_jsd(*views(seed)), abs=jsd_bound(*views(seed)))
+    assert jsd_consistency(*views(seed)).item() == pytest.approx(
+        numpy_jsd(*views(seed)), abs=jsd_bound(*views(seed))
+    )
 
 
 def test_consistency_of_identical_views_is_zero():
@@ -82,13 +104,17 @@ def test_consistency_does_not_depend_on_the_order_of_the_views():
 
 def test_consistency_of_three_certain_and_different_views_is_log_3():
     certain = [100 * torch.eye(3)[[view]] for view in range(3)]
-    assert jsd_consistency(*certain).item() == pytest.approx(math.log(3), rel=gamma(12))  # a third, log, sums
+    assert jsd_consistency(*certain).item() == pytest.approx(
+        math.log(3), rel=gamma(12)
+    )  # a third, log, sums
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.01, 1000))
 def test_consistency_lies_between_zero_and_log_3(seed, scale):
-    bound = gamma(38) * 2 * (math.log(3) + math.log(4))  # as in jsd_bound, p |log p| and p |log m| summed at their most
+    bound = (
+        gamma(38) * 2 * (math.log(3) + math.log(4))
+    )  # as in jsd_bound, p |log p| and p |log m| summed at their most
     assert -bound <= jsd_consistency(*views(seed, scale)).item() <= math.log(3) + bound
 
 
@@ -138,7 +164,9 @@ def test_outlier_exposure_agrees_with_the_formula(weight):
     array = outliers.double().numpy()
     to_uniform = -(array.mean(axis=1) - np.log(np.exp(array).sum(axis=1))).mean()
     expected = cross_entropy(logits(5, 4), LABELS).item() + weight * to_uniform
-    assert outlier_exposure_loss(logits(5, 4), LABELS, outliers, weight=weight).item() == pytest.approx(
+    assert outlier_exposure_loss(
+        logits(5, 4), LABELS, outliers, weight=weight
+    ).item() == pytest.approx(
         expected, abs=weight * log_softmax_bound(outliers) + gamma(2) * expected
     )
 
@@ -204,7 +232,9 @@ def test_jsd_gradient_agrees_with_finite_differences():
 
     flat, step = three.numpy().ravel(), 1e-5
     shifts = step * np.eye(flat.size)
-    differences = [(reference(flat + shift) - reference(flat - shift)) / (2 * step) for shift in shifts]
+    differences = [
+        (reference(flat + shift) - reference(flat - shift)) / (2 * step) for shift in shifts
+    ]
     # the loss computes in float32: a gradient is p times logarithms and p again, twice jsd_bound's roundings
     bound = 2 * (weight * jsd_bound(*three.chunk(3)) + log_softmax_bound(three[:2]))
     np.testing.assert_allclose(gradient.numpy().ravel(), differences, atol=bound + step**2, rtol=0)

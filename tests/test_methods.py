@@ -120,7 +120,9 @@ def test_an_empty_batch_may_have_an_empty_list_for_its_index(name):
 
 @every_method
 @pytest.mark.parametrize(
-    "wrong", [{"seed": True}, {"seed": 0.5}, {"epoch": torch.tensor(0.5)}, {"index": [True]}], ids=str
+    "wrong",
+    [{"seed": True}, {"seed": 0.5}, {"epoch": torch.tensor(0.5)}, {"index": [True]}],
+    ids=str,
 )
 def test_a_key_of_another_type_is_refused_by_each_method(name, wrong):
     images, method = torch.zeros(1, 3, 32, 32), build(name)
@@ -155,7 +157,9 @@ def test_a_magnitude_that_is_no_number_is_refused(wrong):
 def test_another_seed_epoch_index_or_view_gives_other_images(name):
     image = batch()[0][5:6].expand(60, -1, -1, -1)
     method, index = build(name), np.arange(60)
-    others = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).expand(60, -1, -1, -1)
+    others = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).expand(
+        60, -1, -1, -1
+    )
     arguments = (image, others) if method.mixes_labels else (image,)
 
     def call(**keys):
@@ -181,10 +185,14 @@ def test_two_views_and_all_methods_mix_with_the_same_picture(name):
 def test_a_method_can_be_pickled_for_workers(name):
     images, index = batch(8)
     method = build(name)
-    assert torch.equal(run(pickle.loads(pickle.dumps(method)), images, index), run(method, images, index))
+    assert torch.equal(
+        run(pickle.loads(pickle.dumps(method)), images, index), run(method, images, index)
+    )
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.build.mixes_labels])
+@pytest.mark.parametrize(
+    "name", [name for name, method in METHODS.items() if not method.build.mixes_labels]
+)
 def test_a_method_is_a_transform_of_one_image(name):
     done = build(name).as_transform()(batch()[0][5])
     assert done.shape == (3, 32, 32)
@@ -203,17 +211,26 @@ def test_parameters_are_named_and_have_defaults_and_the_losses_exist(name):
 
 @pytest.mark.parametrize("name", [*MIXING, "oe"])
 def test_a_method_that_mixes_says_when_it_has_no_pictures_or_too_small_ones(name):
-    with pytest.raises(ValueError, match=f"{name} mixes with pictures and got none: pass mixing_set"):
+    with pytest.raises(
+        ValueError, match=f"{name} mixes with pictures and got none: pass mixing_set"
+    ):
         build_method(name)
     method = build_method(name, mixing_set=noise((16, 16), 2))
-    with pytest.raises(ValueError, match="mixing set of 16 x 16 pixels is smaller than the images of 32 x 32"):
+    with pytest.raises(
+        ValueError, match="mixing set of 16 x 16 pixels is smaller than the images of 32 x 32"
+    ):
         method.sample((32, 32), **KEYS, index=np.arange(0))
 
 
 def test_the_rows_of_the_papers_tables_are_there():
     table_4 = "baseline cutout mixup cutmix autoaugment augmix oe pixmix ipmix layermix"
     named_as_ancestors = "random_erasing randaugment trivialaugment"
-    assert set(METHODS) > {*table_4.split(), *named_as_ancestors.split(), "pixmix_k3", "pixmix_released"}
+    assert set(METHODS) > {
+        *table_4.split(),
+        *named_as_ancestors.split(),
+        "pixmix_k3",
+        "pixmix_released",
+    }
 
 
 def test_default_losses_are_jsd_for_augmix_oe_for_outlier_exposure_and_ce_elsewhere():
@@ -224,7 +241,9 @@ def test_default_losses_are_jsd_for_augmix_oe_for_outlier_exposure_and_ce_elsewh
 
 
 def test_methods_that_train_on_operations_of_the_test_are_known_by_their_tables():
-    overlapping = {name for name in METHODS if set(getattr(build(name), "table", ())) & set(OVERLAPS)}
+    overlapping = {
+        name for name in METHODS if set(getattr(build(name), "table", ())) & set(OVERLAPS)
+    }
     assert overlapping == {
         "autoaugment",
         "randaugment",
@@ -248,9 +267,14 @@ def test_outliers_are_keyed_crops_of_the_mixing_set(pictures, size):
     picture, window = method.mixing.sample(size, **KEYS, index=index)
     for k in range(12):
         cut = pictures[
-            picture[k], :, window.top[k] : window.top[k] + size[0], window.left[k] : window.left[k] + size[1]
+            picture[k],
+            :,
+            window.top[k] : window.top[k] + size[0],
+            window.left[k] : window.left[k] + size[1],
         ]
-        cut = cut.flip([axis for axis, flip in ((1, window.flip_y[k]), (2, window.flip_x[k])) if flip])
+        cut = cut.flip(
+            [axis for axis, flip in ((1, window.flip_y[k]), (2, window.flip_x[k])) if flip]
+        )
         assert torch.equal(outliers[k], (cut.float() / 255).expand(3, -1, -1))
     assert torch.equal(method.outliers(size, **KEYS, index=index[5:7]), outliers[5:7])
 
@@ -260,7 +284,9 @@ def test_the_images_of_outlier_exposure_are_the_baselines():
     assert torch.equal(build("oe")(images, **KEYS, index=index), images)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.build.mixes_labels])
+@pytest.mark.parametrize(
+    "name", [name for name, method in METHODS.items() if not method.build.mixes_labels]
+)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_makes_the_images_of_a_cpu(name):
     images, index = batch(40)

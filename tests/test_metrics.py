@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from lmlib import metrics
-from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
+from lmlib.names import (
+    C_BAR_CORRUPTIONS,
+    C_CORRUPTIONS,
+    C_EXTRA,
+    PERTURBATIONS_PAPER,
+    PERTURBATIONS_SCRIPT,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -46,7 +52,9 @@ def test_nll_and_brier_of_a_hand_made_example():
     logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
     labels = np.array([0, 1])
     assert metrics.nll(logits, labels) == pytest.approx((math.log(2) + math.log(5)) / 2, abs=1e-12)
-    assert metrics.brier(logits, labels) == pytest.approx((0.25 + 2 / 16 + 0.01 + 0.64 + 0.49) / 2, abs=1e-12)
+    assert metrics.brier(logits, labels) == pytest.approx(
+        (0.25 + 2 / 16 + 0.01 + 0.64 + 0.49) / 2, abs=1e-12
+    )
 
 
 def test_nll_and_brier_agree_with_loops():
@@ -119,7 +127,10 @@ def test_k_below_one_raises():
 
 
 def test_mce_is_the_plain_mean_of_fifteen_means_and_leaves_the_extra_out():
-    errors = {name: np.full(5, i / 100) + np.arange(-2, 3) / 100 for i, name in enumerate(C_CORRUPTIONS, 10)}
+    errors = {
+        name: np.full(5, i / 100) + np.arange(-2, 3) / 100
+        for i, name in enumerate(C_CORRUPTIONS, 10)
+    }
     errors |= dict.fromkeys(C_EXTRA, np.ones(5))
     assert metrics.mce(errors) == pytest.approx(0.17, abs=1e-15)
     assert metrics.mce(errors).n == 15 and not metrics.mce(errors).missing
@@ -128,7 +139,9 @@ def test_mce_is_the_plain_mean_of_fifteen_means_and_leaves_the_extra_out():
 
 def test_severities_and_their_mean_give_the_same_mce():
     errors = {name: RNG.random(5) for name in C_CORRUPTIONS}
-    assert metrics.mce(errors) == pytest.approx(metrics.mce({k: v.mean() for k, v in errors.items()}), abs=1e-15)
+    assert metrics.mce(errors) == pytest.approx(
+        metrics.mce({k: v.mean() for k, v in errors.items()}), abs=1e-15
+    )
 
 
 def test_a_missing_corruption_is_named_and_the_mean_says_over_how_many():
@@ -152,7 +165,10 @@ def test_alexnet_itself_scores_one_and_half_its_error_one_half():
 
 
 def test_alexnet_errors_stand_beside_their_corruptions():
-    assert metrics.ALEXNET_ERRORS["brightness"] == 0.564592 and metrics.ALEXNET_ERRORS["jpeg_compression"] == 0.6065
+    assert (
+        metrics.ALEXNET_ERRORS["brightness"] == 0.564592
+        and metrics.ALEXNET_ERRORS["jpeg_compression"] == 0.6065
+    )
     assert list(metrics.ALEXNET_ERRORS) == list(C_CORRUPTIONS)
 
 
@@ -193,7 +209,10 @@ def test_mfp_counts_spatter_by_default_and_snow_on_demand():
     values = dict.fromkeys(PERTURBATIONS_SCRIPT, 0.1) | {"snow": 0.6, "shear": 0.9}
     assert metrics.mfp(values) == pytest.approx(0.1, abs=1e-15)
     assert metrics.mfp(values, PERTURBATIONS_PAPER) == pytest.approx(0.15, abs=1e-15)
-    assert set(PERTURBATIONS_SCRIPT) ^ set(PERTURBATIONS_PAPER) == {"spatter", "snow"} and metrics.mfp(values).n == 10
+    assert (
+        set(PERTURBATIONS_SCRIPT) ^ set(PERTURBATIONS_PAPER) == {"spatter", "snow"}
+        and metrics.mfp(values).n == 10
+    )
 
 
 def test_mt5d_reaches_eighteen_and_no_more():
@@ -217,7 +236,9 @@ def test_flip_probability_of_two_hand_made_sequences():
 @pytest.mark.parametrize("noise", [False, True])
 def test_flip_probability_agrees_with_a_loop(noise):
     predictions = RNG.integers(0, 3, (30, 21))
-    rates = [np.mean([row[t] != row[0 if noise else t - 1] for t in range(1, 21)]) for row in predictions]
+    rates = [
+        np.mean([row[t] != row[0 if noise else t - 1] for t in range(1, 21)]) for row in predictions
+    ]
     assert metrics.flip_probability(predictions, noise) == pytest.approx(np.mean(rates), abs=1e-12)
 
 
@@ -247,8 +268,12 @@ def test_top5_distance_of_rankings_known_by_hand():
     assert distance(start, [1, 0, *range(2, 10)]) == 2  # the first two swapped
     assert distance(start, [0, 1, 2, 3, 4, 9, 8, 7, 6, 5]) == 0  # only ranks below five differ
     assert distance(start, [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]) == 1  # the fifth leaves
-    assert distance(start, [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]) == 15  # all five leave: 5 + 4 + 3 + 2 + 1
-    assert distance(start, [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]) == 18  # the greatest: the fifth first, the others gone
+    assert (
+        distance(start, [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]) == 15
+    )  # all five leave: 5 + 4 + 3 + 2 + 1
+    assert (
+        distance(start, [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]) == 18
+    )  # the greatest: the fifth first, the others gone
 
 
 def double_sum(reference, frame):
@@ -267,8 +292,12 @@ def double_sum(reference, frame):
 def test_top5_distance_agrees_with_the_double_sum_ties_included(n_classes, noise):
     logits = RNG.integers(-4, 5, (12, 7, n_classes)).astype(np.float32)
     frames = [[double_sum(s[0 if noise else t - 1], s[t]) for t in range(1, 7)] for s in logits]
-    assert metrics.top5_distances(logits, noise) == pytest.approx(np.mean(frames, axis=1), abs=1e-12)
-    assert metrics.top5_distance(torch.from_numpy(logits), noise) == pytest.approx(np.mean(frames), abs=1e-12)
+    assert metrics.top5_distances(logits, noise) == pytest.approx(
+        np.mean(frames, axis=1), abs=1e-12
+    )
+    assert metrics.top5_distance(torch.from_numpy(logits), noise) == pytest.approx(
+        np.mean(frames), abs=1e-12
+    )
 
 
 def test_one_frame_has_no_distance():
@@ -281,7 +310,9 @@ def test_one_frame_has_no_distance():
 
 def without_ties(confidence, correct):
     """(confidence, how often the samples of this confidence are right), in ascending order, with plain loops."""
-    right = {c: [bool(r) for d, r in zip(confidence, correct, strict=True) if d == c] for c in confidence}
+    right = {
+        c: [bool(r) for d, r in zip(confidence, correct, strict=True) if d == c] for c in confidence
+    }
     return [(c, sum(right[c]) / len(right[c])) for c in sorted(confidence)]
 
 
@@ -291,8 +322,12 @@ def slow_calibration(confidence, correct, bin_size, last_bin, power):
     n_bins = max(len(pairs) // bin_size, 1)
     total = 0.0
     for b in range(n_bins if last_bin else n_bins - 1):
-        members = pairs[b * bin_size :] if b == n_bins - 1 else pairs[b * bin_size : (b + 1) * bin_size]
-        gap = math.fsum(c for c, _ in members) / len(members) - math.fsum(r for _, r in members) / len(members)
+        members = (
+            pairs[b * bin_size :] if b == n_bins - 1 else pairs[b * bin_size : (b + 1) * bin_size]
+        )
+        gap = math.fsum(c for c, _ in members) / len(members) - math.fsum(
+            r for _, r in members
+        ) / len(members)
         total += len(members) / len(pairs) * abs(gap) ** power
     return total ** (1 / power)
 
@@ -305,15 +340,21 @@ def test_rms_and_mad_agree_with_plain_loops(n, bin_size, last_bin):
     confidence, correct = some_confidence(n)
     for measure, power in ((metrics.rms_calibration_error, 2), (metrics.mad_calibration_error, 1)):
         expected = slow_calibration(confidence, correct, bin_size, last_bin, power)
-        assert measure(confidence, correct, bin_size, last_bin) == pytest.approx(expected, abs=1e-12)
+        assert measure(confidence, correct, bin_size, last_bin) == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_rms_of_two_bins_by_hand():
     confidence, correct = np.array([0.9, 0.5, 0.9, 0.5]), np.array([1, 1, 0, 1])
-    assert metrics.rms_calibration_error(confidence, correct, bin_size=2) == pytest.approx(math.sqrt(0.205), abs=1e-15)
+    assert metrics.rms_calibration_error(confidence, correct, bin_size=2) == pytest.approx(
+        math.sqrt(0.205), abs=1e-15
+    )
     published = metrics.rms_calibration_error(confidence, correct, bin_size=2, last_bin=False)
     assert published == pytest.approx(math.sqrt(0.125), abs=1e-15)
-    assert metrics.mad_calibration_error(confidence, correct, bin_size=2) == pytest.approx(0.45, abs=1e-15)
+    assert metrics.mad_calibration_error(confidence, correct, bin_size=2) == pytest.approx(
+        0.45, abs=1e-15
+    )
 
 
 def test_fewer_samples_than_two_bins_without_the_last_give_zero():
@@ -345,7 +386,9 @@ def test_equal_confidences_that_are_as_often_right_as_they_say_have_no_error():
 def test_equal_confidences_share_what_is_right_among_them_in_each_bin(correct):
     confidence = np.full(4, 0.5)  # 3 of 4 are right in both bins, whoever stands in them
     assert metrics.rms_calibration_error(confidence, correct, bin_size=2) == 0.25
-    assert metrics.rms_calibration_error(confidence, correct, bin_size=2, last_bin=False) == math.sqrt(0.03125)
+    assert metrics.rms_calibration_error(
+        confidence, correct, bin_size=2, last_bin=False
+    ) == math.sqrt(0.03125)
     assert metrics.mad_calibration_error(confidence, correct, bin_size=2) == 0.25
 
 
@@ -354,7 +397,9 @@ def test_a_tie_across_two_bins_by_hand():
         # 0.2 wrong and 0.6 half right: 0.15 too sure; 0.6 half right and 0.9 right: 0.1 too sure, 0.1 too little
         error = metrics.rms_calibration_error([0.2, 0.6, 0.6, 0.9], right, bin_size=2)
         assert error == pytest.approx(math.sqrt(0.15**2 / 2), abs=1e-15)
-        assert metrics.aurra([0.2, 0.6, 0.6, 0.9], right) == pytest.approx((1 + 1.5 / 2 + 2 / 3 + 2 / 4) / 4, abs=1e-15)
+        assert metrics.aurra([0.2, 0.6, 0.6, 0.9], right) == pytest.approx(
+            (1 + 1.5 / 2 + 2 / 3 + 2 / 4) / 4, abs=1e-15
+        )
 
 
 def test_accuracy_among_equal_confidences_is_the_mean_over_every_order_of_them():
@@ -372,13 +417,18 @@ def test_the_order_of_the_images_changes_no_measure_by_a_bit():
     half = torch.from_numpy(confidence).bfloat16()
     for measure in ORDERED:
         for given in (confidence, half.double().numpy()):
-            values = [measure(given[order], correct[order]) for order in (by_label, by_label[::-1], np.arange(1000))]
+            values = [
+                measure(given[order], correct[order])
+                for order in (by_label, by_label[::-1], np.arange(1000))
+            ]
             assert values[0] == values[1] == values[2]
 
 
 def test_noise_floor_of_equal_confidences_is_the_distance_of_their_mean():
     floor = metrics.rms_noise_floor(np.full(1000, 0.7), seed=0, n_draws=400)
-    error = math.sqrt(0.7 * 0.3 / 1000)  # of the share that is right; its mean distance is sqrt(2 / pi) of it
+    error = math.sqrt(
+        0.7 * 0.3 / 1000
+    )  # of the share that is right; its mean distance is sqrt(2 / pi) of it
     assert abs(floor - error * math.sqrt(2 / math.pi)) < 4 * error * math.sqrt(1 - 2 / math.pi) / 20
 
 
@@ -392,7 +442,9 @@ def test_a_perfect_and_sure_model_has_no_calibration_error():
 def test_noise_floor_is_what_calibrated_draws_score():
     confidence, _ = some_confidence(2000)
     rng = np.random.default_rng(1)
-    scores = [metrics.rms_calibration_error(confidence, rng.random(2000) < confidence) for _ in range(400)]
+    scores = [
+        metrics.rms_calibration_error(confidence, rng.random(2000) < confidence) for _ in range(400)
+    ]
     floor = metrics.rms_noise_floor(confidence, seed=0, n_draws=400)
     assert abs(floor - np.mean(scores)) < 4 * math.sqrt(2) * np.std(scores) / 20
 
@@ -400,7 +452,9 @@ def test_noise_floor_is_what_calibrated_draws_score():
 def test_noise_floor_is_keyed_and_does_not_depend_on_order():
     confidence, _ = some_confidence(500)
     floor = metrics.rms_noise_floor(confidence, seed=3, n_draws=20)
-    assert floor == metrics.rms_noise_floor(torch.from_numpy(confidence[::-1].copy()), seed=3, n_draws=20)
+    assert floor == metrics.rms_noise_floor(
+        torch.from_numpy(confidence[::-1].copy()), seed=3, n_draws=20
+    )
     assert floor != metrics.rms_noise_floor(confidence, seed=4, n_draws=20)
     with pytest.raises(TypeError, match="seed"):
         metrics.rms_noise_floor(confidence)
@@ -420,7 +474,11 @@ def test_reliability_bins_are_closed_above():
 
 def test_an_empty_bin_has_no_accuracy_and_no_weight():
     diagram = metrics.reliability([0.9, 0.95], [1, 0], n_bins=2)
-    assert diagram.n_samples.tolist() == [0, 2] and np.isnan(diagram.accuracy[0]) and np.isnan(diagram.confidence[0])
+    assert (
+        diagram.n_samples.tolist() == [0, 2]
+        and np.isnan(diagram.accuracy[0])
+        and np.isnan(diagram.confidence[0])
+    )
     assert metrics.ece([0.9, 0.95], [1, 0], n_bins=2) == pytest.approx(0.425, abs=1e-15)
 
 
@@ -435,7 +493,9 @@ def test_ece_agrees_with_a_loop_over_bins():
 
 
 def test_aurra_of_three_samples_by_hand():
-    assert metrics.aurra([0.5, 0.9, 0.7], [1, 1, 0]) == pytest.approx((1 + 1 / 2 + 2 / 3) / 3, abs=1e-15)
+    assert metrics.aurra([0.5, 0.9, 0.7], [1, 1, 0]) == pytest.approx(
+        (1 + 1 / 2 + 2 / 3) / 3, abs=1e-15
+    )
 
 
 def test_aurra_agrees_with_a_loop():
@@ -448,7 +508,9 @@ def test_aurra_agrees_with_a_loop():
 
 
 def test_confidence_is_the_largest_softmax_probability():
-    confidence, correct = metrics.confidence_and_correct(np.log([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]), [1, 2])
+    confidence, correct = metrics.confidence_and_correct(
+        np.log([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]), [1, 2]
+    )
     assert confidence == pytest.approx([0.5, 0.6], abs=1e-15) and correct.tolist() == [True, False]
     assert confidence.dtype == np.float64
 
@@ -465,21 +527,29 @@ def test_confidence_is_the_largest_softmax_probability():
     ],
 )
 def test_wrong_confidence_or_correct_raise_a_sentence(confidence, correct, message):
-    for measure in (metrics.rms_calibration_error, metrics.mad_calibration_error, metrics.ece, metrics.aurra):
+    for measure in (
+        metrics.rms_calibration_error,
+        metrics.mad_calibration_error,
+        metrics.ece,
+        metrics.aurra,
+    ):
         with pytest.raises(ValueError, match=message):
             measure(confidence, correct)
 
 
 @pytest.mark.parametrize("wrong", [True, 0.5, 100.0, "10", np.array([3])])
 def test_a_size_that_is_no_whole_number_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"bin_size must be at least 1, got .*a whole number is expected"):
+    with pytest.raises(
+        ValueError, match=r"bin_size must be at least 1, got .*a whole number is expected"
+    ):
         metrics.rms_calibration_error([0.5], [1], bin_size=wrong)
     with pytest.raises(ValueError, match="k must be at least 1, got"):
         metrics.error(np.zeros((2, 2)), [0, 1], k=wrong)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"), [(torch.eye(2).to_sparse(), "sparse .*to_dense"), (torch.eye(2, device="meta"), "meta device")]
+    ("wrong", "words"),
+    [(torch.eye(2).to_sparse(), "sparse .*to_dense"), (torch.eye(2, device="meta"), "meta device")],
 )
 def test_a_tensor_without_values_is_refused(wrong, words):
     with pytest.raises(ValueError, match=words):

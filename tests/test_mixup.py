@@ -38,7 +38,11 @@ def test_cutmix_agrees_with_torchvisions_transform_for_the_same_box(size):
     boxes = method.sample(size, **KEYS, index=index).box
     for k in range(len(images)):
         box = boxes[k]
-        params = {"labels": None, "box": (box.left, box.top, box.right, box.bottom), "batch_size": len(images)}
+        params = {
+            "labels": None,
+            "box": (box.left, box.top, box.right, box.bottom),
+            "batch_size": len(images),
+        }
         assert torch.equal(mixed[k], transforms.CutMix(num_classes=2).transform(images, params)[k])
         assert weight[k] == np.float32(1 - box.area / (size[0] * size[1]))
 
@@ -54,7 +58,9 @@ def test_mixups_weights_are_distributed_as_its_beta(alpha):
     method = Mixup(alpha)
     share = method.draw_share(**KEYS, index=np.arange(N))
     assert kstest(share, beta(alpha, alpha).cdf).pvalue > 1e-4
-    assert np.array_equal(method.sample((32, 32), **KEYS, index=np.arange(N)).weight, share.astype(np.float32))
+    assert np.array_equal(
+        method.sample((32, 32), **KEYS, index=np.arange(N)).weight, share.astype(np.float32)
+    )
 
 
 def test_cutmixs_boxes_are_distributed_as_torchvisions():
@@ -91,11 +97,18 @@ def test_8_bit_images_stay_8_bit(method):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 @pytest.mark.parametrize(
     "partners",
-    [None, torch.zeros(11, 3, 32, 32), torch.zeros(12, 3, 32, 32, dtype=torch.uint8), np.zeros((12, 3, 32, 32))],
+    [
+        None,
+        torch.zeros(11, 3, 32, 32),
+        torch.zeros(12, 3, 32, 32, dtype=torch.uint8),
+        np.zeros((12, 3, 32, 32)),
+    ],
 )
 def test_partners_unlike_the_images_are_refused(method, partners):
     images, _, index = pair()
-    with pytest.raises(ValueError, match=r"expected partners like the images, .* got .*: pass the training images"):
+    with pytest.raises(
+        ValueError, match=r"expected partners like the images, .* got .*: pass the training images"
+    ):
         method(images, partners, **KEYS, index=index)
 
 
@@ -115,7 +128,8 @@ def test_partners_that_a_rounding_took_out_of_the_range_are_clamped(method):
     off = 1e-6 * (2 * partners.round() - 1) * ((partners == 0) | (partners == 1))
     assert torch.equal(method(images, partners + off, **KEYS, index=index)[0], expected[0])
     assert torch.equal(
-        method(partners + off, images, **KEYS, index=index)[0], method(partners, images, **KEYS, index=index)[0]
+        method(partners + off, images, **KEYS, index=index)[0],
+        method(partners, images, **KEYS, index=index)[0],
     )
     with pytest.raises(ValueError, match=r"got values from 0 to 1\.5: clamp"):
         method(images, partners * 1.5, **KEYS, index=index)

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
-from lmlib.models.networks import NETWORKS, build_model, check_network, initialise, last_conv_layer, n_parameters, plain
+from lmlib.models.networks import (
+    NETWORKS,
+    build_model,
+    check_network,
+    initialise,
+    last_conv_layer,
+    n_parameters,
+    plain,
+)
 
 SAME = 1e-9  # float64: ten million roundings, of which a chain of 20 layers with 5,000 products each has a hundredth
 SMALL = dict(n_classes=10, image_size=32, seed=0)
@@ -19,7 +27,9 @@ def images(n, side=32, seed=1):
 
 def same_bytes(model, other):
     pairs = zip(model.state_dict().items(), other.state_dict().items(), strict=True)
-    return all(name == name2 and torch.equal(value, value2) for (name, value), (name2, value2) in pairs)
+    return all(
+        name == name2 and torch.equal(value, value2) for (name, value), (name2, value2) in pairs
+    )
 
 
 def last_layer(model):
@@ -29,7 +39,9 @@ def last_layer(model):
 def features(model, given):
     """What `last_conv_layer` puts out, and the logits."""
     seen = []
-    hook = last_conv_layer(model).register_forward_hook(lambda module, given, output: seen.append(output))
+    hook = last_conv_layer(model).register_forward_hook(
+        lambda module, given, output: seen.append(output)
+    )
     with torch.no_grad():
         logits = model(given)
     hook.remove()
@@ -38,7 +50,12 @@ def features(model, given):
 
 @pytest.mark.parametrize(
     ("name", "n_classes", "millions"),
-    [("wrn-40-4", 10, 8.9), ("wrn-28-10", 10, 36.5), ("resnet-18", 10, 11.2), ("resnext-29", 100, 6.9)],
+    [
+        ("wrn-40-4", 10, 8.9),
+        ("wrn-28-10", 10, 36.5),
+        ("resnet-18", 10, 11.2),
+        ("resnext-29", 100, 6.9),
+    ],
 )
 def test_parameters_are_as_many_as_the_paper_says(name, n_classes, millions):
     assert round(n_parameters(build_model(name, n_classes=n_classes)) / 1e6, 1) == millions
@@ -58,7 +75,11 @@ def test_wrn_parameters_agree_with_the_count_by_hand(depth, widen):
     for width in (16 * widen, 32 * widen, 64 * widen):
         for _ in range(per_stage):
             count += (
-                2 * n_in + 9 * n_in * width + 2 * width + 9 * width * width + (n_in * width if n_in != width else 0)
+                2 * n_in
+                + 9 * n_in * width
+                + 2 * width
+                + 9 * width * width
+                + (n_in * width if n_in != width else 0)
             )
             n_in = width
     count += 2 * n_in + 10 * n_in + 10
@@ -76,10 +97,16 @@ def test_resnet_50_is_torchvisions():
 
 def test_dropout_is_the_papers_in_large_networks_and_absent_in_small_ones():
     def rates(name):
-        return {module.p for module in build_model(name, n_classes=10).modules() if isinstance(module, nn.Dropout)}
+        return {
+            module.p
+            for module in build_model(name, n_classes=10).modules()
+            if isinstance(module, nn.Dropout)
+        }
 
     assert rates("wrn-40-4") == rates("wrn-28-10") == {0.3}
-    assert rates("wrn-10-1") == rates("wrn-16-1") == rates("wrn-16-2") == rates("resnet-18") == set()
+    assert (
+        rates("wrn-10-1") == rates("wrn-16-1") == rates("wrn-16-2") == rates("resnet-18") == set()
+    )
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "wrn-16-2", "resnet-18", "resnext-29"])
@@ -135,7 +162,9 @@ def test_global_generator_is_neither_read_nor_set(name):
 def test_weights_are_the_same_whatever_other_threads_build():
     alone = build_model("wrn-10-1", n_classes=10, seed=1)
     with ThreadPoolExecutor(4) as pool:
-        built = list(pool.map(lambda seed: build_model("wrn-10-1", n_classes=10, seed=seed), [0, 1, 2, 1]))
+        built = list(
+            pool.map(lambda seed: build_model("wrn-10-1", n_classes=10, seed=seed), [0, 1, 2, 1])
+        )
     assert same_bytes(alone, built[1]) and same_bytes(alone, built[3])
 
 
@@ -145,7 +174,9 @@ def test_convolutions_start_normal_with_variance_2_over_fan_out(name):
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             n = layer.weight.numel()
-            z = layer.weight.detach() * math.sqrt(layer.out_channels * layer.kernel_size[0] ** 2 / 2)
+            z = layer.weight.detach() * math.sqrt(
+                layer.out_channels * layer.kernel_size[0] ** 2 / 2
+            )
             # within 5 standard errors of the mean and of the variance
             assert abs(z.mean()) < 5 / math.sqrt(n)
             assert abs((z**2).mean() - 1) < 5 * math.sqrt(2 / n)
@@ -161,7 +192,9 @@ def test_batch_norm_and_last_layer_start_as_published():
     linear = last_layer(model)
     bound, n = 1 / math.sqrt(512), linear.weight.numel()
     assert (linear.bias == 0).all() and linear.weight.abs().max() <= bound
-    assert abs(linear.weight.var() * 3 / bound**2 - 1) < 5 * math.sqrt(0.8 / n)  # var of u**2 over its squared mean
+    assert abs(linear.weight.var() * 3 / bound**2 - 1) < 5 * math.sqrt(
+        0.8 / n
+    )  # var of u**2 over its squared mean
 
 
 @pytest.mark.parametrize("name", ["wrn-10-1", "wrn-40-4", "resnet-18", "resnext-29", "resnet-50"])
@@ -196,7 +229,10 @@ def test_compiles_as_one_graph_with_the_same_logits_and_gradients(name):
 
 
 def test_checkpoint_has_the_same_names_compiled_or_not(tmp_path):
-    model, other = build_model("wrn-10-1", n_classes=10, seed=0), build_model("wrn-10-1", n_classes=10, seed=1)
+    model, other = (
+        build_model("wrn-10-1", n_classes=10, seed=0),
+        build_model("wrn-10-1", n_classes=10, seed=1),
+    )
     compiled, compiled_other = (torch.compile(one, backend="eager") for one in (model, other))
     safetensors.torch.save_file(plain(compiled).state_dict(), tmp_path / "weights.safetensors")
     state = safetensors.torch.load_file(tmp_path / "weights.safetensors")
@@ -207,7 +243,10 @@ def test_checkpoint_has_the_same_names_compiled_or_not(tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_checkpoint_of_a_gpu_loads_on_a_cpu():
-    model, other = build_model("wrn-10-1", n_classes=10, seed=0), build_model("wrn-10-1", n_classes=10, seed=1)
+    model, other = (
+        build_model("wrn-10-1", n_classes=10, seed=0),
+        build_model("wrn-10-1", n_classes=10, seed=1),
+    )
     other.load_state_dict(model.cuda().state_dict())
     assert same_bytes(model.cpu(), other)
 

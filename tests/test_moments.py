@@ -38,7 +38,9 @@ def test_a_pixel_counts_once_however_many_of_its_channels_change_and_in_either_d
 def test_the_moments_are_numpys_image_by_image():
     images, changed = noise((32, 32), 5, seed=1), noise((32, 32), 5, seed=2)
     table = moments.moments(images, changed)
-    for row, image, other in zip(table.itertuples(), images.double().numpy(), changed.double().numpy(), strict=True):
+    for row, image, other in zip(
+        table.itertuples(), images.double().numpy(), changed.double().numpy(), strict=True
+    ):
         expected = (
             np.abs(other - image).mean() / 255,
             (other != image).any(0).mean(),
@@ -123,7 +125,9 @@ def test_layer_and_operation_are_those_that_were_drawn():
 
 
 def test_the_table_has_a_mean_and_an_error_for_each_group_in_the_order_given():
-    samples = pd.DataFrame({name: [1.0, 2, 4, 8] for name in MOMENTS} | {"image": [0, 0, 1, 1], "layer": [3, 1, 3, 1]})
+    samples = pd.DataFrame(
+        {name: [1.0, 2, 4, 8] for name in MOMENTS} | {"image": [0, 0, 1, 1], "layer": [3, 1, 3, 1]}
+    )
     table = moments_table(samples, "layer")
     assert table.index.tolist() == [3, 1] and table.index.name == "layer"
     assert table["mean"].tolist() == [2.5, 5]

@@ -41,7 +41,11 @@ from lmlib.study.profiles import run_settings
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 METHOD_ORDER = profiles.EVERY_METHOD
-MEASURED_ANEW = ("baseline", "pixmix", "layermix")  # methods whose weights the executed notebooks find
+MEASURED_ANEW = (
+    "baseline",
+    "pixmix",
+    "layermix",
+)  # methods whose weights the executed notebooks find
 IN_THE_REPORT = ("09", "10", "11", "12")
 SMALL = {
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
@@ -95,7 +99,9 @@ def test_papermill_understands_every_parameter(name, caplog):
         found = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
     assert "Unable to parse" not in caplog.text
     names = [statement.target.id for statement in ast.parse(parameters_cell(name).source).body]
-    assert list(found) == names and all(one["help"] and one["inferred_type_name"] != "None" for one in found.values())
+    assert list(found) == names and all(
+        one["help"] and one["inferred_type_name"] != "None" for one in found.values()
+    )
 
 
 @every_notebook
@@ -131,13 +137,19 @@ def test_it_ends_with_a_word_on_what_is_weak(name):
 
 @every_notebook
 def test_an_unknown_parameter_is_refused_before_anything_is_executed(name, tmp_path):
-    with pytest.raises(ValueError, match=rf"unknown parameter of {name} 'profil': did you mean 'profile'"):
+    with pytest.raises(
+        ValueError, match=rf"unknown parameter of {name} 'profil': did you mean 'profile'"
+    ):
         execute(name, tmp_path / "out.ipynb", {"profil": "quick"}, tmp_path / "log")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_parameters_of_numpy_and_torch_are_those_of_python():
-    given = {"epochs": np.int64(3), "seed": torch.tensor(2), "parameters": {"beta": np.float32(0.5), "k": (1, 2)}}
+    given = {
+        "epochs": np.int64(3),
+        "seed": torch.tensor(2),
+        "parameters": {"beta": np.float32(0.5), "k": (1, 2)},
+    }
     expected = {"epochs": 3, "seed": 2, "parameters": {"beta": 0.5, "k": [1, 2]}}
     assert check_parameters("04-train", given) == expected
     assert fingerprint("04-train", given) == fingerprint("04-train", expected)
@@ -158,14 +170,20 @@ def test_parameters_of_numpy_and_torch_are_those_of_python():
         ("15-ablations", "train_absent", 1, "bool"),
     ],
 )
-def test_a_parameter_of_another_type_is_refused_before_anything_is_executed(name, parameter, value, kind, tmp_path):
-    with pytest.raises(ValueError, match=f"parameter {parameter} of {name} must be of type {kind}, got"):
+def test_a_parameter_of_another_type_is_refused_before_anything_is_executed(
+    name, parameter, value, kind, tmp_path
+):
+    with pytest.raises(
+        ValueError, match=f"parameter {parameter} of {name} must be of type {kind}, got"
+    ):
         execute(name, tmp_path / "out.ipynb", {parameter: value}, tmp_path / "log")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_notebook_offers_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match="unknown notebook '06-comparisn': did you mean '06-comparison'"):
+    with pytest.raises(
+        ValueError, match="unknown notebook '06-comparisn': did you mean '06-comparison'"
+    ):
         execute("06-comparisn", tmp_path / "out.ipynb", {}, tmp_path / "log")
 
 
@@ -175,7 +193,9 @@ def test_an_unknown_notebook_offers_the_nearest(tmp_path):
 def own_pictures(folder, n):
     """A folder of `n` pictures of the user's, noise, which are prepared in no time."""
     folder.mkdir(parents=True)
-    for k, picture in enumerate(np.random.default_rng(0).integers(0, 256, (n, 40, 40, 3), np.uint8)):
+    for k, picture in enumerate(
+        np.random.default_rng(0).integers(0, 256, (n, 40, 40, 3), np.uint8)
+    ):
         Image.fromarray(picture).resize((300, 300)).save(folder / f"{k}.png")
 
 
@@ -194,14 +214,19 @@ def study(tmp_path_factory, request):
     def start(name, **parameters):
         parameters = {"profile": "quick"} | SMALL.get(name, {}) | parameters
         if name[:2] in asked:
-            futures[name] = pool.submit(execute, name, folder / f"{name}.ipynb", parameters, folder / f"{name}.log")
+            futures[name] = pool.submit(
+                execute, name, folder / f"{name}.ipynb", parameters, folder / f"{name}.log"
+            )
 
     def result(name):
         futures[name].result()
         made = {path.name: path for path in notebooks.made_by(name, "quick")}
         for path in made.values():
             if path.suffix == ".png":
-                assert min(Image.open(path).size) > 100 and np.asarray(Image.open(path).convert("L")).std() > 5
+                assert (
+                    min(Image.open(path).size) > 100
+                    and np.asarray(Image.open(path).convert("L")).std() > 5
+                )
         return made, shown(folder / f"{name}.ipynb")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -218,10 +243,17 @@ def study(tmp_path_factory, request):
 
 def shown(path):
     """Everything that an executed notebook shows, as one text."""
-    outputs = [out for cell in nbformat.read(path, 4).cells if cell.cell_type == "code" for out in cell.outputs]
+    outputs = [
+        out
+        for cell in nbformat.read(path, 4).cells
+        if cell.cell_type == "code"
+        for out in cell.outputs
+    ]
     kinds = ("text/plain", "text/html", "text/markdown")
     return "\n".join(
-        text for out in outputs for text in (out.get("text", ""), *(out.get("data", {}).get(k, "") for k in kinds))
+        text
+        for out in outputs
+        for text in (out.get("text", ""), *(out.get("data", {}).get(k, "") for k in kinds))
     )
 
 
@@ -243,13 +275,17 @@ def all_runs(study, run_of_04):
 
     The rows are those of `run_of_04`, scaled by method, setting and seed; the clean errors are made by hand.
     """
-    measured = results.read_rows("quick", [run_of_04.name])[results.MEASURED].astype(object).fillna("")
+    measured = (
+        results.read_rows("quick", [run_of_04.name])[results.MEASURED].astype(object).fillna("")
+    )
     tensors, values = load_checkpoint(run_of_04.folder / "checkpoint.safetensors")
     values["finished"] = runs.finished(run_of_04.name)
     named = grid.named_settings(profiles.study_settings("quick"))
     for name, setting in named.items():
         config, rows = runs.resolve(**setting)[0], measured.copy()
-        bend = (config.parameters.get("magnitude", 8) * config.parameters.get("beta", 3) - 24) / 1000
+        bend = (
+            config.parameters.get("magnitude", 8) * config.parameters.get("beta", 3) - 24
+        ) / 1000
         part = 1 - METHOD_ORDER.index(setting["method"]) / 50 - setting["seed"] ** 2 / 200 - bend
         for column in ("value", "low", "high"):
             rows[column] = [value if value == "" else value * part for value in rows[column]]
@@ -282,14 +318,24 @@ def test_02_fractals_shows_the_set_and_how_it_is_made(study):
 
 def test_03_layermix_shows_every_layer_and_the_grid_of_its_two_settings(study):
     made, text = study.result("03-layermix")
-    assert {"03-layermix-layers.png", "03-layermix-samples.png", "03-layermix-magnitude-beta.png"} < set(made)
+    assert {
+        "03-layermix-layers.png",
+        "03-layermix-samples.png",
+        "03-layermix-magnitude-beta.png",
+    } < set(made)
     assert re.search(r"median .* n = 21", text)
 
 
 def test_04_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_of_04):
     rows = results.read_rows("quick", [run_of_04.name])
-    assert set(evaluation.BENCHMARKS) <= set(rows["benchmark"]) and rows[results.PROVENANCE].notna().all(axis=None)
-    assert (rows["epochs"] == 1).all() and (rows["n_train"] == 200).all() and (rows["method"] == "baseline").all()
+    assert set(evaluation.BENCHMARKS) <= set(rows["benchmark"]) and rows[
+        results.PROVENANCE
+    ].notna().all(axis=None)
+    assert (
+        (rows["epochs"] == 1).all()
+        and (rows["n_train"] == 200).all()
+        and (rows["method"] == "baseline").all()
+    )
     kept = outcomes.read_outcomes(run_of_04.folder / "evaluations" / "clean.npz")
     (clean,) = rows.query("measure == 'clean_error'")["value"]
     assert clean == np.mean(kept["logits"].argmax(1) != kept["labels"])
@@ -309,7 +355,9 @@ def test_05_evaluate_draws_the_run_without_measuring_it_again(study, run_of_04):
     kept = {path: path.stat().st_mtime_ns for path in (run_of_04.folder / "evaluations").iterdir()}
     made, _ = study.result("05-evaluate")
     assert {"05-evaluate-reliability.png", "05-evaluate-aurra.png"} <= set(made)
-    assert {path: path.stat().st_mtime_ns for path in (run_of_04.folder / "evaluations").iterdir()} == kept
+    assert {
+        path: path.stat().st_mtime_ns for path in (run_of_04.folder / "evaluations").iterdir()
+    } == kept
 
 
 def test_06_comparison_makes_its_table_from_the_rows(study, all_runs):
@@ -322,24 +370,37 @@ def test_06_comparison_makes_its_table_from_the_rows(study, all_runs):
 
 
 def test_07_benchmarks_measures_every_trap_with_committed_weights_alone(study, all_runs):
-    two = [name for name in all_runs if name.endswith("s0", 0, -9) and re.search("-(baseline|layermix)-e", name)]
+    two = [
+        name
+        for name in all_runs
+        if name.endswith("s0", 0, -9) and re.search("-(baseline|layermix)-e", name)
+    ]
     assert len(two) == 2 and not any((paths.RUNS / name).exists() for name in two)
     made, _ = study.result("07-benchmarks")
     assert set(made) == {"07-benchmarks.csv", *(f"07-{what}.png" for what in (
         "c", "c-bar", "p", "reference", "glass", "calibration", "pgd", "black", "cost"))}  # fmt: skip
     table = pd.read_csv(made["07-benchmarks.csv"])
     assert set(table["trap"]) == {"truncation", "glass blur", "last bin", "PGD", "black frames"}
-    assert set(table["method"].dropna()) == {"baseline", "layermix"} and (table["profile"] == "quick").all()
+    assert (
+        set(table["method"].dropna()) == {"baseline", "layermix"}
+        and (table["profile"] == "quick").all()
+    )
     assert (table.loc[table["trap"] == "PGD", "n"] == 8).all()
     assert (table.query("quantity == 'change of error if swapped'")["n"] == 20).all()
-    nothing = table[table["quantity"].str.fullmatch("RMS calibration error of 1[05]0 predictions, without the last")]
+    nothing = table[
+        table["quantity"].str.fullmatch(
+            "RMS calibration error of 1[05]0 predictions, without the last"
+        )
+    ]
     assert len(nothing) == 4 and (nothing["value"] == 0).all()  # one bin, and that is left out
     assert all((paths.RUNS / name / "evaluations" / "c.npz").exists() for name in two)
 
 
 def test_08_methods_draws_every_method_and_measures_its_moments(study):
     made, _ = study.result("08-methods")
-    assert {"08-methods-photograph.png", "08-methods-dataset.png", "08-methods-moments.png"} < set(made)
+    assert {"08-methods-photograph.png", "08-methods-dataset.png", "08-methods-moments.png"} < set(
+        made
+    )
     table = pd.read_csv(made["08-methods.csv"])
     assert set(table.loc[table["part"] == "method", "name"]) == set(METHODS)
     assert set(table.loc[table["part"] == "layermix operation", "name"]) == set(OPS["paper"])
@@ -350,14 +411,22 @@ def says_what_it_is(table, text, name, replicated):
     """Assert what holds for every table of `quick`: title and rows name the profile, single seeds are marked, no difference to the
     paper's value is printed. replicated: which rows have every seed."""
     assert f"{name} · profile quick: digits, wrn-10-1, 15 epochs, " in text
-    assert (table["profile"] == "quick").all() and not any("difference" in column for column in table)
+    assert (table["profile"] == "quick").all() and not any(
+        "difference" in column for column in table
+    )
     assert (table["n"] == np.where(replicated, 3, 1)).all()
     with_interval = table["title"].isin(["clean", "C mCE", "P mFP", "PGD strict", "PGD published"])
     assert ((table["n"] == 1) == table["image_low"].notna())[with_interval].all()
-    assert "] (n=1)" in text and ">ours<" in text and not re.search(r'level1 col\d+"[^>]*>difference', text)
+    assert (
+        "] (n=1)" in text
+        and ">ours<" in text
+        and not re.search(r'level1 col\d+"[^>]*>difference', text)
+    )
 
 
-def test_09_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_beside(study, all_runs):
+def test_09_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_beside(
+    study, all_runs
+):
     made, text = study.result("09-tables-3-4")
     assert set(made) == {
         "09-clean-and-mce.png",
@@ -369,13 +438,20 @@ def test_09_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_b
         table = pd.read_csv(made[f"09-table-{number}-digits.csv"])
         says_what_it_is(table, text, f"Table {number}, digits", table["method"].isin(CLEAN_ERROR))
         assert set(table["method"]) == set(METHOD_ORDER)
-        for title in {3: ["C mCE", "P mFP", "PGD strict"], 4: ["clean", "C-bar mCE", "P mT5D"]}[number]:
+        for title in {3: ["C mCE", "P mFP", "PGD strict"], 4: ["clean", "C-bar mCE", "P mT5D"]}[
+            number
+        ]:
             assert table.loc[table["title"] == title, "method"].is_unique
     clean = table[table["title"] == "clean"].set_index("method")
     assert clean.loc["baseline", ["mean", "std", "n"]].tolist() == pytest.approx([0.6, 0.1, 3])
-    assert clean.loc["cutout", ["mean", "n"]].tolist() == pytest.approx([0.3, 1]) and clean["mark"].isna().all()
+    assert (
+        clean.loc["cutout", ["mean", "n"]].tolist() == pytest.approx([0.3, 1])
+        and clean["mark"].isna().all()
+    )
     assert clean.loc["baseline", "printed"] == pytest.approx(0.213)  # Table 4: 21.3 %
-    assert set(pd.read_csv(made["09-layermix-minus.csv"])["reference"]) == {"baseline"}  # no other has two seeds
+    assert set(pd.read_csv(made["09-layermix-minus.csv"])["reference"]) == {
+        "baseline"
+    }  # no other has two seeds
 
 
 def test_10_table_5_says_which_of_its_rows_this_profile_has_not(study, all_runs):
@@ -389,18 +465,38 @@ def test_10_table_5_says_which_of_its_rows_this_profile_has_not(study, all_runs)
     table = pd.read_csv(made["10-table-5.csv"])
     says_what_it_is(table, text, "Table 5", table["method"].isin(CLEAN_ERROR))
     assert set(table["method"]) == {"baseline", *profiles.MIXERS} and set(table["jsd"]) == {"no"}
-    assert "13 of the 17 rows of Table 5 are not in profile quick: `./run_all.sh paper` makes them" in text
-    assert pd.read_csv(made["10-table-5-differences.csv"]).empty and "0 differences in profile quick" in text
+    assert (
+        "13 of the 17 rows of Table 5 are not in profile quick: `./run_all.sh paper` makes them"
+        in text
+    )
+    assert (
+        pd.read_csv(made["10-table-5-differences.csv"]).empty
+        and "0 differences in profile quick" in text
+    )
 
 
 def test_11_table_6_has_its_cells_and_how_the_variance_splits(study, all_runs):
     made, text = study.result("11-table-6")
-    assert set(made) == {"11-table-6.csv", "11-table-6-variance.csv", "11-table-6.png", "11-table-6-variance.png"}
+    assert set(made) == {
+        "11-table-6.csv",
+        "11-table-6-variance.csv",
+        "11-table-6.png",
+        "11-table-6-variance.png",
+    }
     table = pd.read_csv(made["11-table-6.csv"])
     says_what_it_is(table, text, "Table 6", (table["magnitude"] == 8) & (table["beta"] == 3))
-    assert set(zip(table["magnitude"], table["beta"], strict=True)) == {(5, 3), (5, 5), (8, 3), (8, 5)}
+    assert set(zip(table["magnitude"], table["beta"], strict=True)) == {
+        (5, 3),
+        (5, 5),
+        (8, 3),
+        (8, 5),
+    }
     shares = pd.read_csv(made["11-table-6-variance.csv"], index_col=[0, 1])["share"].unstack()
-    assert len(shares) == 5 and set(shares) == {"magnitude", "beta", "rest"}  # with one seed no interaction of its own
+    assert len(shares) == 5 and set(shares) == {
+        "magnitude",
+        "beta",
+        "rest",
+    }  # with one seed no interaction of its own
     assert shares.sum(axis=1).to_numpy() == pytest.approx(1)
 
 
@@ -409,11 +505,15 @@ def test_12_table_7_pairs_layermix_with_the_others_by_seed(study, all_runs):
     assert set(made) == {"12-table-7.csv", "12-table-7-differences.csv", "12-table-7.png"}
     table = pd.read_csv(made["12-table-7.csv"])
     says_what_it_is(table, text, "Table 7", table["method"].isin(CLEAN_ERROR))
-    assert set(table["method"]) == {"baseline", *profiles.MIXERS} and set(table["network"]) == {"wrn-10-1"}
+    assert set(table["method"]) == {"baseline", *profiles.MIXERS} and set(table["network"]) == {
+        "wrn-10-1"
+    }
     differences = pd.read_csv(made["12-table-7-differences.csv"]).set_index(["reference", "title"])
     clean = differences.xs("clean", level="title")
     assert clean["n"].to_dict() == {"baseline": 3, "pixmix": 1, "ipmix": 1}
-    assert clean.loc["baseline", "mean"] == pytest.approx(-0.4) and np.isinf(clean.loc["pixmix", "low"])
+    assert clean.loc["baseline", "mean"] == pytest.approx(-0.4) and np.isinf(
+        clean.loc["pixmix", "low"]
+    )
 
 
 def test_13_heatmaps_show_every_corruption_of_every_method(study, all_runs):
@@ -422,10 +522,17 @@ def test_13_heatmaps_show_every_corruption_of_every_method(study, all_runs):
         f"13-{what}-digits.png" for what in ("fig-3", "fig-5", "severity"))}  # fmt: skip
     table = pd.read_csv(made["13-errors.csv"])
     corruptions = table["corruption"].unique()
-    assert len(table) == len(METHOD_ORDER) * len(corruptions) * 5 and table["mean"].between(0, 1).all()
-    assert {*C_CORRUPTIONS, *C_BAR_CORRUPTIONS} - set(corruptions) <= {"frost"}  # its photographs may not be here
+    assert (
+        len(table) == len(METHOD_ORDER) * len(corruptions) * 5 and table["mean"].between(0, 1).all()
+    )
+    assert {*C_CORRUPTIONS, *C_BAR_CORRUPTIONS} - set(corruptions) <= {
+        "frost"
+    }  # its photographs may not be here
     assert (table["n"] == np.where(table["method"].isin(CLEAN_ERROR), 3, 1)).all()
-    assert "profile quick: digits, wrn-10-1, 15 epochs; 100 stratified test images, corruptions generated" in text
+    assert (
+        "profile quick: digits, wrn-10-1, 15 epochs; 100 stratified test images, corruptions generated"
+        in text
+    )
     helped = pd.read_csv(made["13-layermix-minus-baseline.csv"])
     assert set(helped["corruption"]) == set(corruptions) and (helped["n"] == 3).all()
 
@@ -434,9 +541,17 @@ def test_14_gradcam_maps_the_networks_whose_weights_are_here_and_names_the_other
     made, text = study.result("14-gradcam")
     assert set(made) == {"14-gradcam.csv", "14-gradcam-methods.png", "14-gradcam-photographs.png"}
     table = pd.read_csv(made["14-gradcam.csv"]).set_index("method")
-    assert set(table.index) == set(MEASURED_ANEW) and (table["n"] == 12).all() and (table["networks"] == 1).all()
-    assert (table["low"] <= table["agreement"]).all() and (table["agreement"] <= table["high"]).all()
-    assert table["agreement"].nunique() == 1 and (table["profile"] == "quick").all()  # one network under three names
+    assert (
+        set(table.index) == set(MEASURED_ANEW)
+        and (table["n"] == 12).all()
+        and (table["networks"] == 1).all()
+    )
+    assert (table["low"] <= table["agreement"]).all() and (
+        table["agreement"] <= table["high"]
+    ).all()
+    assert (
+        table["agreement"].nunique() == 1 and (table["profile"] == "quick").all()
+    )  # one network under three names
     assert text.count("left out: digits-wrn-10-1-") == len(METHOD_ORDER) - len(MEASURED_ANEW)
 
 
@@ -447,12 +562,20 @@ def test_15_ablations_compare_what_is_there_and_name_what_is_absent(study, all_r
                          *(f"15-ablations-{what}.png" for what in ("choices", "differences", "diversity"))}  # fmt: skip
     assert "IID, m = 3 ABSENT" in text and "nothing to compare in profile quick" in text
     differences = pd.read_csv(made["15-ablations-differences.csv"])
-    assert set(differences["ablation"]) == compared and (differences["n"] == 1).all() and not differences["holds"].any()
+    assert (
+        set(differences["ablation"]) == compared
+        and (differences["n"] == 1).all()
+        and not differences["holds"].any()
+    )
     choices = pd.read_csv(made["15-ablations-choices.csv"], index_col=0)
     assert choices.loc["PGD: published - strict", "n"] == len(all_runs)
-    assert choices.loc["clean error: best on test - last epoch", "n"] == len(MEASURED_ANEW)  # whose history is here
+    assert choices.loc["clean error: best on test - last epoch", "n"] == len(
+        MEASURED_ANEW
+    )  # whose history is here
     diversity = pd.read_csv(made["15-ablations-diversity.csv"], index_col=0)
-    assert len(diversity) == 12 and (diversity["n"] == 20).all() and (diversity["networks"] == 1).all()
+    assert (
+        len(diversity) == 12 and (diversity["n"] == 20).all() and (diversity["networks"] == 1).all()
+    )
     assert (diversity["diversity"] > 0).all() and "no verdict" not in text
 
 
@@ -464,12 +587,23 @@ def test_16_report_has_every_claim_without_a_verdict_and_every_table(study, all_
     made, text = study.result("16-report")
     assert set(made) == {"16-claims.csv", "16-comparisons.csv"}
     claims = pd.read_csv(made["16-claims.csv"]).set_index("claim")
-    assert list(claims.index) == [f"C{n}" for n in range(1, 13)] and (claims["profile"] == "quick").all()
+    assert (
+        list(claims.index) == [f"C{n}" for n in range(1, 13)]
+        and (claims["profile"] == "quick").all()
+    )
     assert claims["verdict"].str.startswith(("no verdict", "not run")).all()
     assert "0 of 12 claims have a verdict in profile quick" in text
-    for name in ("Table 3, digits", "Table 4, digits", "Table 5, digits", "Table 6, digits", "Table 7, digits"):
+    for name in (
+        "Table 3, digits",
+        "Table 4, digits",
+        "Table 5, digits",
+        "Table 6, digits",
+        "Table 7, digits",
+    ):
         assert f"{name} · profile quick: digits" in text
-    assert f"{len(all_runs)} runs" in text and not re.search(r'level1 col\d+"[^>]*>difference', text)
+    assert f"{len(all_runs)} runs" in text and not re.search(
+        r'level1 col\d+"[^>]*>difference', text
+    )
 
 
 # --- executing -------------------------------------------------------------------------------------------------------
@@ -481,22 +615,36 @@ def own_notebooks(root, monkeypatch):
     monkeypatch.setattr(paths, "NOTEBOOKS", root / "notebooks")
     paths.NOTEBOOKS.mkdir()
 
-    def write(name, *codes, parameters='profile: str = "quick"  # the profile\nn: int = 1  # a number'):
+    def write(
+        name, *codes, parameters='profile: str = "quick"  # the profile\nn: int = 1  # a number'
+    ):
         first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
-        cells = [nbformat.v4.new_markdown_cell(f"# {name}"), first, *map(nbformat.v4.new_code_cell, codes)]
-        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), paths.NOTEBOOKS / f"{name}.ipynb")
+        cells = [
+            nbformat.v4.new_markdown_cell(f"# {name}"),
+            first,
+            *map(nbformat.v4.new_code_cell, codes),
+        ]
+        metadata = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        }
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata=metadata),
+            paths.NOTEBOOKS / f"{name}.ipynb",
+        )
 
     return write
 
 
-def test_a_cell_that_fails_is_named_with_notebook_error_and_log_and_the_output_stays_away(own_notebooks, root):
+def test_a_cell_that_fails_is_named_with_notebook_error_and_log_and_the_output_stays_away(
+    own_notebooks, root
+):
     own_notebooks("20-fails", "# a comment\nprint('before')", "1 / (n - 1)", "print('never')")
     with pytest.raises(NotebookFailed) as caught:
         execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 1}, root / "20.log")
     message = str(caught.value)
     assert (
-        "20-fails failed in code cell " in message and "(1 / (n - 1)): ZeroDivisionError: division by zero" in message
+        "20-fails failed in code cell " in message
+        and "(1 / (n - 1)): ZeroDivisionError: division by zero" in message
     )
     assert str(root / "20.log") in message and "before" in (root / "20.log").read_text()
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.failed.ipynb"]
@@ -515,7 +663,8 @@ def test_a_notebook_that_fails_keeps_the_last_good_copy(own_notebooks, root):
 
 def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
     own_notebooks(
-        "20-says", "import os\nprint('found', *(os.environ[name] for name in os.environ if 'MALLOC_' in name))"
+        "20-says",
+        "import os\nprint('found', *(os.environ[name] for name in os.environ if 'MALLOC_' in name))",
     )
     execute("20-says", root / "20-says.ipynb", {}, root / "20.log")
     assert all(value in (root / "20.log").read_text() for value in KEEPS_MEMORY.values())
@@ -564,22 +713,40 @@ def test_a_notebook_is_executed_again_when_what_it_made_is_gone(counted):
     assert refresh("20-counted", {"profile": "quick"})[1] is True
 
 
-@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[:3] + bytes([c[3] ^ 1]) + c[4:]])
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[:3] + bytes([c[3] ^ 1]) + c[4:]]
+)
 def test_a_changed_figure_or_table_is_named_and_made_again(counted, capsys, damage):
     refresh("20-counted", {"profile": "quick"})
     figure = paths.FIGURES / "quick" / "20-counted.png"
     figure.write_bytes(damage(figure.read_bytes()))
     assert refresh("20-counted", {"profile": "quick"})[1] is True
-    assert "figures/quick/20-counted.png is missing or was changed: made again" in capsys.readouterr().out
-    assert figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"})[1] is False
+    assert (
+        "figures/quick/20-counted.png is missing or was changed: made again"
+        in capsys.readouterr().out
+    )
+    assert (
+        figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"})[1] is False
+    )
 
 
 def test_what_is_made_of_an_executed_notebook_is_part_of_what_it_made(counted, root):
     page = paths.FIGURES / "quick" / "20-counted.html"
-    calls = [refresh("20-counted", {"profile": "quick"}, (), lambda executed: page.write_bytes(executed.read_bytes()))]
+    calls = [
+        refresh(
+            "20-counted",
+            {"profile": "quick"},
+            (),
+            lambda executed: page.write_bytes(executed.read_bytes()),
+        )
+    ]
     page.write_text("")
     for _ in range(2):
-        calls.append(refresh("20-counted", {"profile": "quick"}, (), lambda executed: page.write_text("again")))
+        calls.append(
+            refresh(
+                "20-counted", {"profile": "quick"}, (), lambda executed: page.write_text("again")
+            )
+        )
     assert [now for _, now in calls] == [True, True, False] and page.read_text() == "again"
 
 
@@ -588,7 +755,8 @@ def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *given: (time.sleep(0.3), slow(*given)))
     done = []
     threads = [
-        threading.Thread(target=lambda: done.append(refresh("20-counted", {"profile": "quick"})[1])) for _ in "ab"
+        threading.Thread(target=lambda: done.append(refresh("20-counted", {"profile": "quick"})[1]))
+        for _ in "ab"
     ]
     for thread in threads:
         thread.start()
@@ -619,7 +787,11 @@ def test_other_parameters_cells_or_rows_execute_it_again(counted, own_notebooks,
 def test_a_failed_execution_is_repeated(counted, monkeypatch):
     refresh("20-counted", {"profile": "quick"})
     with monkeypatch.context() as patch:
-        patch.setattr(notebooks, "execute", lambda *_: (_ for _ in ()).throw(NotebookFailed("20-counted failed")))
+        patch.setattr(
+            notebooks,
+            "execute",
+            lambda *_: (_ for _ in ()).throw(NotebookFailed("20-counted failed")),
+        )
         with pytest.raises(NotebookFailed):
             refresh("20-counted", {"profile": "quick", "n": 2})
     assert refresh("20-counted", {"profile": "quick", "n": 2})[1] is True
@@ -629,16 +801,25 @@ def test_a_failed_execution_is_repeated(counted, monkeypatch):
 def package(tmp_path, monkeypatch):
     """A copy of the package that may be changed; `modules_used` looks into it."""
     copy = tmp_path / "copy" / "lmlib"
-    shutil.copytree(Path(notebooks.__file__).parent.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(notebooks.__file__).parent.parent, copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
     monkeypatch.setattr(notebooks, "__file__", str(copy / "study" / "notebooks.py"))
     return copy
 
 
 @pytest.mark.parametrize(
     "changed, matters",
-    [("metrics/intervals.py", True), ("draws.py", True), ("report/explorer.py", False), ("models/gradcam.py", False)],
+    [
+        ("metrics/intervals.py", True),
+        ("draws.py", True),
+        ("report/explorer.py", False),
+        ("models/gradcam.py", False),
+    ],
 )
-def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(own_notebooks, package, changed, matters):
+def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(
+    own_notebooks, package, changed, matters
+):
     own_notebooks("20-counted", "from lmlib.metrics import intervals")
     before = fingerprint("20-counted", {})
     assert fingerprint("20-counted", {}) == before
@@ -650,17 +831,19 @@ def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(own_noteboo
 def test_every_file_of_the_package_that_an_import_loads_is_among_those_used():
     source = "from lmlib import LayerMix\nfrom lmlib.models import gradcam\nfrom lmlib.study import grid\n"
     source += "from lmlib.report.explorer import Explorer\nimport lmlib.report.bench as b"
-    program = (
-        f"{source}\nimport sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lmlib'))"
-    )
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    program = f"{source}\nimport sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lmlib'))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert len(loaded) > 20 and {Path(file) for file in loaded} <= modules_used(source)
 
 
 @pytest.mark.parametrize(
     "name", ["02-fractals", "03-layermix", "08-methods", "11-table-6", "14-gradcam", "15-ablations"]
 )
-def test_the_fractals_that_a_user_brings_changes_or_takes_away_execute_a_notebook_that_mixes_again(root, name):
+def test_the_fractals_that_a_user_brings_changes_or_takes_away_execute_a_notebook_that_mixes_again(
+    root, name
+):
     fingerprints = [fingerprint(name, {})]
     own_pictures(paths.RAW / "fractals", 3)
     fingerprints.append(fingerprint(name, {}))

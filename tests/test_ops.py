@@ -36,7 +36,9 @@ def one_dot(size, row, column):
 
 def share(condition, expected):
     """Assert that a condition holds in the expected share of N draws, within four standard errors."""
-    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(expected * (1 - expected) / len(condition))
+    assert abs(np.mean(condition) - expected) <= 4 * np.sqrt(
+        expected * (1 - expected) / len(condition)
+    )
 
 
 # The operations themselves
@@ -49,7 +51,9 @@ def test_every_operation_agrees_with_torchvision_at_the_same_level(ops, name, si
     drawn = levels(ops, name, 8, len(images), size, seed=5)
     pairs = list(zip(images, drawn.tolist(), strict=True))
     expected = torch.stack([exact(name, *one) for one in pairs])
-    theirs = (torch.stack([TORCHVISION[name](*one) for one in pairs]) - expected).square().mean().sqrt()
+    theirs = (
+        (torch.stack([TORCHVISION[name](*one) for one in pairs]) - expected).square().mean().sqrt()
+    )
     ours = run(name, images, *drawn) - expected
     assert ours.abs().max() <= bounds.operation(name, size)
     # As near as torchvision in float32, whose own roundings the processor decides: within a factor of 2.
@@ -59,7 +63,11 @@ def test_every_operation_agrees_with_torchvision_at_the_same_level(ops, name, si
 @pytest.mark.parametrize("name", ["equalize", "posterize", "posterize_increasing"])
 def test_operations_on_8_bit_values_round_a_float_image_first(name):
     bytes_ = photographs((32, 32), 2)
-    between = (bytes_.float() + torch.rand(bytes_.shape, generator=torch.Generator().manual_seed(0)) * 0.9 - 0.45) / 255
+    between = (
+        bytes_.float()
+        + torch.rand(bytes_.shape, generator=torch.Generator().manual_seed(0)) * 0.9
+        - 0.45
+    ) / 255
     assert torch.equal(run(name, between.clamp(0, 1), 2, 3), run(name, bytes_.float() / 255, 2, 3))
 
 
@@ -100,7 +108,10 @@ def test_solarize_inverts_the_values_at_or_above_the_threshold():
 def test_rotation_is_counter_clockwise_for_positive_degrees():
     right_of_the_centre = one_dot((9, 9), 4, 8)
     torch.testing.assert_close(
-        run("rotate", right_of_the_centre, 90), one_dot((9, 9), 0, 4), rtol=0, atol=bounds.sampled((9, 9))
+        run("rotate", right_of_the_centre, 90),
+        one_dot((9, 9), 0, 4),
+        rtol=0,
+        atol=bounds.sampled((9, 9)),
     )
 
 
@@ -108,7 +119,9 @@ def test_rotation_is_counter_clockwise_for_positive_degrees():
 @pytest.mark.parametrize("size", [(9, 9), (9, 13)])
 def test_rotation_and_shear_leave_the_centre_where_it_is(name, size):
     middle = one_dot(size, size[0] // 2, size[1] // 2)
-    assert run(name, middle, 0.2)[0, 0, size[0] // 2, size[1] // 2] > 0.999 - 0.2 * (name != "rotate")
+    assert run(name, middle, 0.2)[0, 0, size[0] // 2, size[1] // 2] > 0.999 - 0.2 * (
+        name != "rotate"
+    )
     assert run(name, middle, 0.2).flatten(2).argmax() == middle.flatten(2).argmax()
 
 
@@ -119,7 +132,9 @@ def test_translation_goes_right_and_down_for_positive_pixels():
 
 def test_translation_by_part_of_a_pixel_is_bilinear():
     moved = run("translate_x", one_dot((5, 8), 2, 3), 0.25)
-    assert moved[0, 0, 2, 3:5].tolist() == pytest.approx([0.75, 0.25], rel=0, abs=bounds.sampled((5, 8)))
+    assert moved[0, 0, 2, 3:5].tolist() == pytest.approx(
+        [0.75, 0.25], rel=0, abs=bounds.sampled((5, 8))
+    )
 
 
 def test_what_a_translation_uncovers_is_black():
@@ -152,11 +167,15 @@ def test_images_of_a_batch_get_their_own_operations_in_the_order_asked_for():
     level = draw_levels(PAPER, op, random.random(30), np.ones(30), 8, (16, 20))
     done = apply_operations(PAPER, images, chosen, op, level)
     for k in range(30):
-        alone = list(PAPER.values())[op[k]].function(images[chosen[k], None], torch.from_numpy(level[k : k + 1]))
+        alone = list(PAPER.values())[op[k]].function(
+            images[chosen[k], None], torch.from_numpy(level[k : k + 1])
+        )
         assert torch.equal(done[k], alone[0])
 
 
-@pytest.mark.parametrize("chosen", [[3], [1, 2, 3], [2, 2], [0, 2, 1, 3], [3, 2, 1], [1, 3, 2, 4], [4, 0]])
+@pytest.mark.parametrize(
+    "chosen", [[3], [1, 2, 3], [2, 2], [0, 2, 1, 3], [3, 2, 1], [1, 3, 2, 4], [4, 0]]
+)
 def test_rows_are_taken_and_put_at_any_places(chosen):
     rows, chosen = torch.arange(10.0).view(5, 1, 2, 1), np.array(chosen)
     assert torch.equal(take(rows, chosen), rows[torch.from_numpy(chosen)])
@@ -174,7 +193,9 @@ def test_the_paper_has_the_eleven_operations_of_table_2():
 
 @pytest.mark.parametrize("magnitude", [0, 1, 3, 8, 10])
 @pytest.mark.parametrize("name, maximum", [("rotate", 30), ("shear_x", 0.3), ("shear_y", 0.3)])
-def test_geometric_levels_are_uniform_up_to_a_tenth_of_the_maximum_per_magnitude(name, maximum, magnitude):
+def test_geometric_levels_are_uniform_up_to_a_tenth_of_the_maximum_per_magnitude(
+    name, maximum, magnitude
+):
     drawn, top = levels("paper", name, magnitude), maximum * magnitude / 10
     assert np.abs(drawn).max() <= top * (1 + bounds.ROUNDING)
     assert np.abs(drawn).max() >= top * 0.999
@@ -199,7 +220,9 @@ def test_translation_at_32_pixels_goes_up_to_10_56():
 def test_brightness_factors_are_uniform_around_one(magnitude):
     drawn = levels("paper", "brightness", magnitude)
     top = 0.09 * magnitude
-    assert (1 - top - bounds.rounded(2)) <= drawn.min() <= drawn.max() <= (1 + top + bounds.rounded(2))
+    assert (
+        (1 - top - bounds.rounded(2)) <= drawn.min() <= drawn.max() <= (1 + top + bounds.rounded(2))
+    )
     assert abs(drawn.mean() - 1) <= 4 * top / np.sqrt(3 * N) + bounds.rounded(2)
     if magnitude:
         share(drawn < 1 - top / 2, 0.25)
@@ -208,7 +231,8 @@ def test_brightness_factors_are_uniform_around_one(magnitude):
 
 
 @pytest.mark.parametrize(
-    "magnitude, shares", [(0, {4: 1}), (5, {4: 1 / 2, 3: 1 / 2}), (10, dict.fromkeys([1, 2, 3, 4], 1 / 4))]
+    "magnitude, shares",
+    [(0, {4: 1}), (5, {4: 1 / 2, 3: 1 / 2}), (10, dict.fromkeys([1, 2, 3, 4], 1 / 4))],
 )
 def test_paper_posterize_keeps_fewer_bits_at_larger_magnitude_and_never_none(magnitude, shares):
     drawn = levels("paper", "posterize", magnitude)
@@ -232,7 +256,9 @@ def test_in_the_paper_geometry_and_brightness_are_the_identity_at_magnitude_0(na
     images = photographs(size)
     changed = run(name, images.float() / 255, *levels("paper", name, 0, len(images), size))
     # Positions are float32, as torchvision has them, and nothing of it shows in 8 bits.
-    torch.testing.assert_close(changed, images.float() / 255, rtol=0, atol=bounds.operation(name, size))
+    torch.testing.assert_close(
+        changed, images.float() / 255, rtol=0, atol=bounds.operation(name, size)
+    )
     assert torch.equal((changed * 255).round().to(torch.uint8), images)
 
 
@@ -243,7 +269,9 @@ def test_the_released_program_has_twelve_functions_and_no_brightness():
     assert set(RELEASED) == set(TORCHVISION) - {"brightness"}
 
 
-@pytest.mark.parametrize("magnitude, black", [(8, 0.9 / 3.1), (5, 0.9 / 1.9), (3, 0.9 / 1.1), (2.5, 1), (1, 1), (0, 1)])
+@pytest.mark.parametrize(
+    "magnitude, black", [(8, 0.9 / 3.1), (5, 0.9 / 1.9), (3, 0.9 / 1.1), (2.5, 1), (1, 1), (0, 1)]
+)
 def test_released_posterize_leaves_a_black_image_more_often_at_smaller_magnitude(magnitude, black):
     drawn = levels("released", "posterize", magnitude)
     share(drawn == 0, black)
@@ -258,7 +286,9 @@ def test_the_known_shares_of_black_images_are_29_47_and_82_percent():
 
 @pytest.mark.parametrize("magnitude", [0, 3, 8, 10])
 def test_posterize_increasing_counts_from_four_bits_down(magnitude):
-    down, up = (levels("released", name, magnitude) for name in ("posterize", "posterize_increasing"))
+    down, up = (
+        levels("released", name, magnitude) for name in ("posterize", "posterize_increasing")
+    )
     assert np.array_equal(up, 4 - down)
 
 
@@ -277,7 +307,9 @@ def test_released_solarize_increasing_inverts_the_whole_image_in_seven_of_eight_
     assert -0.7 - bounds.rounded(1) <= drawn.min() <= drawn.max() <= 0.1 + bounds.rounded(1)
 
 
-@pytest.mark.parametrize("magnitude, low, high", [(8, 0.1, 0.24), (10, 0.1, 0.3), (2, 0.06, 0.1), (0, 0, 0.1)])
+@pytest.mark.parametrize(
+    "magnitude, low, high", [(8, 0.1, 0.24), (10, 0.1, 0.3), (2, 0.06, 0.1), (0, 0, 0.1)]
+)
 def test_released_shear_is_never_nearer_to_zero_than_a_tenth_and_swaps_its_ends_below_magnitude_3_34(
     magnitude, low, high
 ):

@@ -12,7 +12,13 @@ def frame(values, column=CLEAN):
     """Rows with a variant: {variant: {seed: value}} of one measure."""
     rows = [
         dict.fromkeys(COLUMNS, float("nan"))
-        | {"variant": label, "seed": seed, "value": value, "benchmark": column.benchmark, "measure": column.measure}
+        | {
+            "variant": label,
+            "seed": seed,
+            "value": value,
+            "benchmark": column.benchmark,
+            "measure": column.measure,
+        }
         for label, by_seed in values.items()
         for seed, value in by_seed.items()
     ]
@@ -39,16 +45,23 @@ def test_a_difference_is_paired_by_seed_and_leaves_out_what_has_no_partner():
 
 
 def test_several_rows_of_a_seed_are_averaged_before_they_are_paired():
-    found = pd.concat([frame({"a": {0: 0.1, 1: 0.2}, "b": {0: 0.2, 1: 0.4}}), frame({"b": {0: 0.4, 1: 0.4}})])
+    found = pd.concat(
+        [frame({"a": {0: 0.1, 1: 0.2}, "b": {0: 0.2, 1: 0.4}}), frame({"b": {0: 0.4, 1: 0.4}})]
+    )
     (row,) = differences(found, [CLEAN]).to_dict("records")
     assert (row["ours_mean"], row["n"]) == (pytest.approx(0.35), 2)
 
 
 def test_what_differs_is_in_words_and_what_is_shared_in_columns():
-    found = pd.concat([frame({"a": {0: 0.1}, "b": {0: 0.2}}).assign(network=network) for network in "xy"])
+    found = pd.concat(
+        [frame({"a": {0: 0.1}, "b": {0: 0.2}}).assign(network=network) for network in "xy"]
+    )
     pairs = [("f", (network, "b"), (network, "a")) for network in "xy"]
     table = paired.differences(found, [CLEAN], ["network", "variant"], pairs)
-    assert table[["network", "ours", "reference"]].to_numpy().tolist() == [["x", "b", "a"], ["y", "b", "a"]]
+    assert table[["network", "ours", "reference"]].to_numpy().tolist() == [
+        ["x", "b", "a"],
+        ["y", "b", "a"],
+    ]
     assert list(paired.wide(table, ["network", "reference"]).index) == [("x", "a"), ("y", "a")]
 
 
@@ -58,7 +71,9 @@ def test_one_pair_has_no_interval_and_holds_nothing():
 
 
 def test_what_holds_is_marked_and_distances_keep_their_unit():
-    found = differences(frame({"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {0: 0.2, 1: 0.3001, 2: 0.3999}}, MT5D), [MT5D])
+    found = differences(
+        frame({"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {0: 0.2, 1: 0.3001, 2: 0.3999}}, MT5D), [MT5D]
+    )
     assert wide(found).loc[("b", "a"), "P mT5D"] == "+0.100 [+0.100, +0.100] (n=3) *"
 
 
@@ -77,10 +92,20 @@ def test_nothing_to_compare_is_an_empty_table():
 
 
 def test_tables_of_one_family_are_adjusted_together_by_hand():
-    first = differences(frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.11, 1: 0.23, 2: 0.32}}), [CLEAN])
-    second = differences(frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.20, 1: 0.31, 2: 0.42}}, MCE), [MCE])
+    first = differences(
+        frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.11, 1: 0.23, 2: 0.32}}), [CLEAN]
+    )
+    second = differences(
+        frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.20, 1: 0.31, 2: 0.42}}, MCE), [MCE]
+    )
     single = differences(frame({"a": {0: 0.1}, "b": {0: 0.2}}, MT5D), [MT5D])
     together = paired.adjusted(pd.concat([first, second, single], ignore_index=True))
     p = [first["p_value"].item(), second["p_value"].item()]
-    assert p[1] < p[0] and together["p_holm"].tolist()[:2] == pytest.approx([max(p[0], 2 * p[1]), 2 * p[1]])
-    assert pd.isna(together["p_holm"].iloc[2]) and together["holds"].tolist() == [False, True, False]
+    assert p[1] < p[0] and together["p_holm"].tolist()[:2] == pytest.approx(
+        [max(p[0], 2 * p[1]), 2 * p[1]]
+    )
+    assert pd.isna(together["p_holm"].iloc[2]) and together["holds"].tolist() == [
+        False,
+        True,
+        False,
+    ]

@@ -134,9 +134,14 @@ def test_a_record_without_a_checksum_is_read(tmp_path):
 
 
 def test_environment_variable_moves_the_study_but_not_the_notebooks(tmp_path):
-    program = "from lmlib import paths; print(paths.RUNS, paths.FIGURES, paths.NOTEBOOKS, sep='\\n')"
+    program = (
+        "from lmlib import paths; print(paths.RUNS, paths.FIGURES, paths.NOTEBOOKS, sep='\\n')"
+    )
     answer = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"LMLIB_ROOT": str(tmp_path)}, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=os.environ | {"LMLIB_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
     )
     assert answer.stdout.splitlines() == [
         str(tmp_path / "data" / "runs"),
@@ -160,25 +165,39 @@ def test_a_relative_root_is_one_folder_for_a_process_and_its_children(tmp_path, 
     variables = {"LMLIB_ROOT": given.format(here=tmp_path.name), "HOME": str(tmp_path)}
     variables["PYTHONPATH"] = str(paths.SOURCE)
     command = [sys.executable, "-c", CHILD, CHILD]
-    done = subprocess.run(command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.stdout.split() == 2 * [str(tmp_path / "big")], done.stderr
 
 
 def test_an_empty_root_is_none(tmp_path):
     variables = {"LMLIB_ROOT": "", "PYTHONPATH": str(paths.SOURCE)}
     command = [sys.executable, "-c", CHILD]
-    done = subprocess.run(command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.stdout.split() == [str(paths.SOURCE)], done.stderr
 
 
 def test_the_bare_package_writes_to_the_users_cache_and_not_beside_itself(tmp_path):
     installed = tmp_path / "site-packages"
-    shutil.copytree(Path(paths.__file__).parent, installed / "lmlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(paths.__file__).parent,
+        installed / "lmlib",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     environment = {key: value for key, value in os.environ.items() if key != "LMLIB_ROOT"}
     environment |= {"PYTHONPATH": str(installed), "HOME": str(tmp_path)}
     program = "from lmlib import paths; print(paths.__file__); print(paths.CACHE)"
     answer = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     file, cache = answer.stdout.splitlines()
-    assert file.startswith(str(installed)) and cache == str(tmp_path / ".cache" / "lmlib" / "data" / "cache")
+    assert file.startswith(str(installed)) and cache == str(
+        tmp_path / ".cache" / "lmlib" / "data" / "cache"
+    )

@@ -25,7 +25,9 @@ def pillow(name, picture, level):
         "translate_y": (1, 0, 0, 0, 1, level),
     }
     if name in matrix:
-        return picture.transform(picture.size, Image.Transform.AFFINE, matrix[name], Image.Resampling.BILINEAR)
+        return picture.transform(
+            picture.size, Image.Transform.AFFINE, matrix[name], Image.Resampling.BILINEAR
+        )
     if name in OVERLAPS:
         return getattr(ImageEnhance, name.title())(picture).enhance(level)
     if name == "rotate":
@@ -46,11 +48,16 @@ def levels(name, magnitude, size=(32, 32)):
 @pytest.mark.parametrize("name", EVERY)
 def test_every_operation_agrees_with_pillow_to_the_rounding(name, size):
     images = photographs(size, 6)
-    magnitude = 5 if name in OVERLAPS else 10  # beyond a factor of 1, Pillow's rounding is magnified
+    magnitude = (
+        5 if name in OVERLAPS else 10
+    )  # beyond a factor of 1, Pillow's rounding is magnified
     level = levels(name, magnitude, size)[:6] * np.array(
         [1, -1, 1, -1, 1, 1] if name.startswith(("r", "sh", "t")) else 1
     )
-    done = from_float(EVERY[name].function(as_float(images), torch.from_numpy(level.astype(np.float32))), torch.uint8)
+    done = from_float(
+        EVERY[name].function(as_float(images), torch.from_numpy(level.astype(np.float32))),
+        torch.uint8,
+    )
     for image, ours, drawn in zip(images, done, level, strict=True):
         expected = pillow(name, Image.fromarray(image.permute(1, 2, 0).numpy()), float(drawn))
         difference = np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(expected))
@@ -60,7 +67,9 @@ def test_every_operation_agrees_with_pillow_to_the_rounding(name, size):
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("magnitude", [1, 3, 10])
 def test_levels_are_those_of_the_repositories(name, magnitude):
-    drawn = np.random.default_rng(0).random(N) * (magnitude - 0.1) + 0.1  # uniform(low=0.1, high=magnitude)
+    drawn = (
+        np.random.default_rng(0).random(N) * (magnitude - 0.1) + 0.1
+    )  # uniform(low=0.1, high=magnitude)
     expected = {
         "posterize": [4 - int(x * 4 / 10) for x in drawn],
         "rotate": [int(x * 30 / 10) for x in drawn],
@@ -70,7 +79,9 @@ def test_levels_are_those_of_the_repositories(name, magnitude):
         **dict.fromkeys(("shear_x", "shear_y"), drawn * 0.3 / 10),
         **dict.fromkeys(OVERLAPS, drawn * 1.8 / 10 + 0.1),
     }.get(name, 0)
-    np.testing.assert_allclose(levels(name, magnitude, (31, 45)), np.broadcast_to(expected, N), rtol=bounds.rounded(2))
+    np.testing.assert_allclose(
+        levels(name, magnitude, (31, 45)), np.broadcast_to(expected, N), rtol=bounds.rounded(2)
+    )
 
 
 def test_at_magnitude_3_enhancement_only_weakens():
@@ -104,7 +115,10 @@ def test_a_pixel_outside_is_black_and_the_border_inside_is_not_darkened():
 def test_nearest_sampling_makes_no_new_values():
     images = as_float(photographs((32, 32), 4))
     rotated = EVERY["rotate"].function(images, torch.tensor([7.0, 45, -30, 90]), mode="nearest")
-    assert all(np.isin(new, np.append(old, 0)).all() for new, old in zip(rotated.numpy(), images.numpy(), strict=True))
+    assert all(
+        np.isin(new, np.append(old, 0)).all()
+        for new, old in zip(rotated.numpy(), images.numpy(), strict=True)
+    )
 
 
 def test_a_chain_applies_to_each_chosen_image_its_own_operations_in_order():
@@ -117,13 +131,17 @@ def test_a_chain_applies_to_each_chosen_image_its_own_operations_in_order():
     for k in range(7):
         expected = images[chosen[k]][None]
         for step in range(depth[k]):
-            expected = functions[op[k, step]].function(expected, torch.tensor(level[k, step : step + 1]))
+            expected = functions[op[k, step]].function(
+                expected, torch.tensor(level[k, step : step + 1])
+            )
         assert torch.equal(done[k], expected[0])
 
 
 def test_a_chain_of_no_images_is_none():
     none = np.zeros((0, 3), int)
-    assert chain(NINE, torch.rand(2, 3, 8, 8), none[:, 0], none, none.astype(np.float32), none[:, 0]).shape == (
+    assert chain(
+        NINE, torch.rand(2, 3, 8, 8), none[:, 0], none, none.astype(np.float32), none[:, 0]
+    ).shape == (
         0,
         3,
         8,

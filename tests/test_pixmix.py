@@ -23,7 +23,9 @@ def pixmix(image, pictures, params, table):
 
     mixed, error = augment(0) if params.augmented[0] else image.double().numpy(), 0.0
     for n in range(params.rounds):
-        picture = mixing_image(pictures, params.picture, params.window, image.shape[1:]).astype(np.float64)
+        picture = mixing_image(pictures, params.picture, params.window, image.shape[1:]).astype(
+            np.float64
+        )
         other = augment(1 + n) if params.augmented[1 + n] else picture
         kind = ("add", "multiply")[params.blend[n]]
         error = bounds.blended(kind, mixed, other, params.a[n], params.b[n], error)
@@ -52,7 +54,9 @@ def test_a_batch_agrees_with_the_pseudo_code_image_by_image(size, ops, n_channel
     pictures = noise((size[0] + 8, size[1] + 7), 5, n_channels=n_channels)
     method = PixMix(pictures, ops=ops, flips=True)
     params = method.sample(size, **KEYS, index=index)
-    loop = [pixmix(image, pictures.numpy(), params[k], method.table) for k, image in enumerate(images)]
+    loop = [
+        pixmix(image, pictures.numpy(), params[k], method.table) for k, image in enumerate(images)
+    ]
     expected, error = map(np.stack, zip(*loop, strict=True))
     assert np.all(np.abs(method(images, **KEYS, index=index).numpy() - expected) <= error)
     assert np.quantile(error, 0.99) < 1 / 255 / 100  # the bound says something
@@ -81,9 +85,13 @@ def test_mixing_images_are_not_flipped_by_default():
 
 
 def test_the_three_readings_differ_in_rounds_and_operations_alone():
-    readings = [build_method(name, mixing_set=GREY) for name in ("pixmix", "pixmix_k3", "pixmix_released")]
+    readings = [
+        build_method(name, mixing_set=GREY) for name in ("pixmix", "pixmix_k3", "pixmix_released")
+    ]
     assert [method.k for method in readings] == [4, 3, 4]
-    assert [list(method.table) for method in readings] == [[*NINE, *OVERLAPS]] * 2 + [list(RELEASED)]
+    assert [list(method.table) for method in readings] == [[*NINE, *OVERLAPS]] * 2 + [
+        list(RELEASED)
+    ]
     assert {(method.beta, method.magnitude) for method in readings} == {(3, 3)}
 
 

@@ -25,7 +25,9 @@ def figure():
 def test_a_figure_is_saved_in_the_folder_of_its_profile(root, figure):
     path = plots.save(figure, "03-layermix-samples", profile="quick")
     assert path == root / "figures" / "quick" / "03-layermix-samples.png"
-    assert Image.open(path).format == "PNG" and [file.name for file in path.parent.iterdir()] == [path.name]
+    assert Image.open(path).format == "PNG" and [file.name for file in path.parent.iterdir()] == [
+        path.name
+    ]
 
 
 def test_equal_figures_are_equal_bytes(root):
@@ -86,8 +88,12 @@ def test_bars_stand_at_the_mean_with_a_dot_for_every_seed():
     rows = pd.DataFrame({"method": ["a", "a", "b"], "value": [0.1, 0.3, 0.5]})
     plots.bars_by_method(axis, rows)
     assert [bar.get_height() for bar in axis.patches] == pytest.approx([20, 50])
-    assert sorted(y for line in axis.lines for y in line.get_ydata() if line.get_marker() == ".") == [10, 30, 50]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"] and axis.get_ylim()[0] == 0
+    assert sorted(
+        y for line in axis.lines for y in line.get_ydata() if line.get_marker() == "."
+    ) == [10, 30, 50]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"] and axis.get_ylim()[
+        0
+    ] == 0
     plt.close(figure)
 
 

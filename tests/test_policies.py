@@ -37,7 +37,9 @@ def reference(name, image, level):
         level = -level
     if name == "solarize":
         level = round(level * 255 + 0.5) / 255
-    return transform._apply_image_or_video_transform(image, theirs(name), level, "nearest", {torch.Tensor: None})
+    return transform._apply_image_or_video_transform(
+        image, theirs(name), level, "nearest", {torch.Tensor: None}
+    )
 
 
 def clear(name, value, size):
@@ -51,7 +53,9 @@ def clear(name, value, size):
         "rotate": (x0 + cos * (x - x0) - sin * (y - y0), y0 + sin * (x - x0) + cos * (y - y0)),
     }.get(name, (0.5, 0.5))
     return torch.from_numpy(
-        np.all([np.abs(p - np.round(p)) > 1e-3 for p in np.broadcast_arrays(*moved, x)[:2]], axis=0).astype(int)
+        np.all(
+            [np.abs(p - np.round(p)) > 1e-3 for p in np.broadcast_arrays(*moved, x)[:2]], axis=0
+        ).astype(int)
     )
 
 
@@ -76,13 +80,17 @@ def test_operations_and_levels_are_those_of_torchvision(space, size):
             continue
         expected = magnitudes.double().numpy()
         if name.startswith("translate"):
-            expected = np.trunc(np.round(expected, 4))  # in float32, half of 32 pixels comes out below 16
+            expected = np.trunc(
+                np.round(expected, 4)
+            )  # in float32, half of 32 pixels comes out below 16
         if name == "solarize":  # the same 8-bit values lie at or above the threshold
             expected = (np.ceil(np.round(expected * 255, 4)) - 0.5) / 255
         if name in ("brightness", "color", "contrast", "sharpness"):
             expected = 1 + expected
         # Their table is float32: two ends, a step, its multiple and a sum, before and after it goes around 1.
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=bounds.rounded(8, np.abs(expected).max()))
+        np.testing.assert_allclose(
+            ours, expected, rtol=0, atol=bounds.rounded(8, np.abs(expected).max())
+        )
         flipped = table[name].level(np.ones(1), -np.ones(1), 10, size)[0]
         assert (flipped != ours[-1]) == signed
 
@@ -95,9 +103,15 @@ def test_every_operation_agrees_with_torchvision_at_every_level(space, size):
     steps = range(0, bins, 1 if size[0] < 224 else 5)
     for name in set(table) - {"identity"}:
         for sign in (-1.0, 1.0):
-            level = [table[name].level(np.array([k / (bins - 1)]), np.array([sign]), 10, size)[0] for k in steps]
+            level = [
+                table[name].level(np.array([k / (bins - 1)]), np.array([sign]), 10, size)[0]
+                for k in steps
+            ]
             for value in np.unique(level):
-                done = from_float(table[name].function(as_float(images), torch.full((2,), float(value))), torch.uint8)
+                done = from_float(
+                    table[name].function(as_float(images), torch.full((2,), float(value))),
+                    torch.uint8,
+                )
                 expected = reference(name, images, float(value))
                 difference = (done.int() - expected.int()).abs() * clear(name, float(value), size)
                 assert difference.max() <= TOLERANCE.get(name, 1), (name, value)
@@ -134,7 +148,9 @@ def test_the_policies_are_those_of_the_appendix(policy):
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224)])
 @pytest.mark.parametrize(
-    "method", [AutoAugment(), AutoAugment("imagenet"), RandAugment(3, 14), TrivialAugment()], ids=repr
+    "method",
+    [AutoAugment(), AutoAugment("imagenet"), RandAugment(3, 14), TrivialAugment()],
+    ids=repr,
 )
 def test_the_chain_agrees_with_a_loop_of_torchvisions_operations(method, size):
     n = 60 if size[0] < 224 else 8
@@ -167,7 +183,9 @@ def test_trivialaugment_draws_one_operation_and_31_levels_alike():
     assert params.op.shape == (N, 1)
     share = np.bincount(params.op.ravel(), minlength=len(WIDE)) / N
     assert np.abs(share - 1 / len(WIDE)).max() < 4.5 * np.sqrt(1 / len(WIDE) / N)
-    turned = np.round(np.abs(params.level[params.op == list(WIDE).index("rotate")]) / 4.5).astype(int)
+    turned = np.round(np.abs(params.level[params.op == list(WIDE).index("rotate")]) / 4.5).astype(
+        int
+    )
     share = np.bincount(turned, minlength=31) / len(turned)
     assert np.abs(share - 1 / 31).max() < 4.5 * np.sqrt(1 / 31 / len(turned))
 

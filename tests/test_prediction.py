@@ -62,7 +62,9 @@ def error_of_means(dtype):
 )
 def test_every_form_of_the_same_images_gives_the_same_logits(images):
     logits = predict(Means(), images)
-    assert logits.dtype == torch.float32 and torch.equal(logits, predict(Means(), torch.from_numpy(PIXELS)))
+    assert logits.dtype == torch.float32 and torch.equal(
+        logits, predict(Means(), torch.from_numpy(PIXELS))
+    )
     assert np.abs(logits.numpy() - by_hand(PIXELS)).max() < error_of_means(torch.float32)
 
 
@@ -88,7 +90,10 @@ def test_an_array_that_may_not_be_written_to_is_read_without_a_word():
         ("images", "got dtype <U6"),
         (torch.zeros(1, 3, 8, 8).to_sparse(), r"sparse \(torch.sparse_coo\): call to_dense\(\)"),
         (torch.zeros(1, 3, 8, 8, device="meta"), "meta device"),
-        (torch.nested.nested_tensor([torch.zeros(3, 8, 8)] * 2, layout=torch.jagged), "nested: pad or stack"),
+        (
+            torch.nested.nested_tensor([torch.zeros(3, 8, 8)] * 2, layout=torch.jagged),
+            "nested: pad or stack",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -100,7 +105,9 @@ def test_images_of_another_kind_are_refused_before_the_model_is_asked(images, wo
 
 
 def test_images_inside_vmap_are_refused_in_a_sentence():
-    with pytest.raises(ValueError, match=r"inside a transform as torch\.func\.vmap: call on the whole batch"):
+    with pytest.raises(
+        ValueError, match=r"inside a transform as torch\.func\.vmap: call on the whole batch"
+    ):
         torch.func.vmap(lambda images: predict(Means(), images))(torch.zeros(2, 4, 3, 8, 8))
 
 
@@ -111,11 +118,15 @@ def test_no_image_has_no_logits(images):
 
 
 def test_no_image_has_no_logits_of_a_network_of_the_paper():
-    assert predict(build_model("wrn-10-1", n_classes=7), np.zeros((0, 3, 32, 32), np.uint8)).shape == (0, 7)
+    assert predict(
+        build_model("wrn-10-1", n_classes=7), np.zeros((0, 3, 32, 32), np.uint8)
+    ).shape == (0, 7)
 
 
 def test_every_module_is_in_the_mode_that_it_was_in_even_after_a_failure():
-    model = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(nn.BatchNorm2d(3), nn.Dropout()), Means()).train()
+    model = nn.Sequential(
+        nn.BatchNorm2d(3), nn.Sequential(nn.BatchNorm2d(3), nn.Dropout()), Means()
+    ).train()
     model[1][0].eval()  # frozen, as in fine-tuning
     modes = [module.training for module in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -140,7 +151,9 @@ def test_a_model_of_another_float_type_gets_the_images_in_it(dtype):
     model = Means().to(dtype)
     logits = predict(model, PIXELS)
     assert model.seen[0][1] == dtype and logits.dtype == torch.float32
-    assert np.abs(logits.numpy() - by_hand(PIXELS)).max() < error_of_means(max(dtype, torch.float32, key=eps))
+    assert np.abs(logits.numpy() - by_hand(PIXELS)).max() < error_of_means(
+        max(dtype, torch.float32, key=eps)
+    )
 
 
 def eps(dtype):
@@ -156,7 +169,9 @@ def test_a_network_of_the_paper_in_half_precision_predicts_nearly_the_same():
     assert (found - expected).square().mean().sqrt() < 12 * 2**-8 * expected.std()
 
 
-@pytest.mark.parametrize("context", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+@pytest.mark.parametrize(
+    "context", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
 def test_the_callers_mode_of_torch_changes_nothing(context):
     model = build_model("wrn-10-1", n_classes=10)
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), np.uint8)
@@ -167,15 +182,23 @@ def test_the_callers_mode_of_torch_changes_nothing(context):
 
 def test_a_compiled_model_predicts_the_same():
     model = Means()
-    assert torch.equal(predict(torch.compile(model, backend="eager"), PIXELS), predict(model, PIXELS))
+    assert torch.equal(
+        predict(torch.compile(model, backend="eager"), PIXELS), predict(model, PIXELS)
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda images: (images.mean((2, 3)), images), "got tuple: wrap it in a module that returns them alone"),
+        (
+            lambda images: (images.mean((2, 3)), images),
+            "got tuple: wrap it in a module that returns them alone",
+        ),
         (lambda images: {"logits": images.mean((2, 3))}, "got dict"),
-        (lambda images: images.mean((1, 2, 3)), r"returns logits \(5, K\), got \(5,\) torch.float32"),
+        (
+            lambda images: images.mean((1, 2, 3)),
+            r"returns logits \(5, K\), got \(5,\) torch.float32",
+        ),
         (lambda images: images, r"got \(5, 3, 8, 8\)"),
         (lambda images: images.mean((2, 3))[:2], r"got \(2, 3\)"),
     ],
@@ -190,7 +213,9 @@ def test_a_model_that_returns_no_logits_is_named(answer, words):
 
 
 def test_a_function_is_no_model():
-    with pytest.raises(ValueError, match=r"expected a torch.nn.Module that returns logits, got function: wrap it"):
+    with pytest.raises(
+        ValueError, match=r"expected a torch.nn.Module that returns logits, got function: wrap it"
+    ):
         predict(lambda images: images, PIXELS)
     with pytest.raises(ValueError, match="got NoneType"), eval_mode(None):
         pass

@@ -7,7 +7,13 @@ from PIL import Image
 from rounding import map_bound
 
 from lmlib.models.gradcam import gradcam
-from lmlib.models.pretrained import CATEGORIES, PHOTOGRAPHS, imagenet_network, photograph, read_weights
+from lmlib.models.pretrained import (
+    CATEGORIES,
+    PHOTOGRAPHS,
+    imagenet_network,
+    photograph,
+    read_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,9 @@ def test_gradcam_of_the_layer_is_the_weighted_sum_of_the_pooled_features(network
     model.double()  # whose roundings are too small to be seen
     features = model.network.extract_features(image.double() / 127.5 - 1)
     weight = model.network._fc.weight[k]
-    weighted = (features * weight.view(1, -1, 1, 1)).sum(1, keepdim=True).relu()  # a mean and then a line
+    weighted = (
+        (features * weight.view(1, -1, 1, 1)).sum(1, keepdim=True).relu()
+    )  # a mean and then a line
     maps = torch.nn.functional.interpolate(weighted, size=(224, 224), mode="bilinear")[:, 0]
     difference = (gradcam(model, image, k, layer) - maps / maps.max()).abs().max()
     model.float()

@@ -5,7 +5,16 @@ import pytest
 import scipy.stats
 import torch
 
-from lmlib.draws import beta_small, generators, integers, permutation, philox, uniforms, words, words_of
+from lmlib.draws import (
+    beta_small,
+    generators,
+    integers,
+    permutation,
+    philox,
+    uniforms,
+    words,
+    words_of,
+)
 
 KEY = dict(seed=1, epoch=2, index=[3, 4, 5], view=1)
 N = 200_000
@@ -19,8 +28,16 @@ def hexadecimal(text):
     ("counter", "key", "expected"),
     [
         ("0 0 0 0", "0 0", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-        ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-        ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+        (
+            "ffffffff ffffffff ffffffff ffffffff",
+            "ffffffff ffffffff",
+            "408f276d 41c83b0e a20bc7c6 6d5451fd",
+        ),
+        (
+            "243f6a88 85a308d3 13198a2e 03707344",
+            "a4093822 299f31d0",
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
     ],
     ids=["zeros", "ones", "pi"],
 )
@@ -94,7 +111,9 @@ def test_draw_of_a_sample_does_not_depend_on_the_batch_or_its_order():
     index = np.arange(100)
     together = words("level", 5, seed=9, epoch=1, index=index)
     shuffled = permutation("order", 100, seed=0)
-    assert np.array_equal(words("level", 5, seed=9, epoch=1, index=index[shuffled]), together[shuffled])
+    assert np.array_equal(
+        words("level", 5, seed=9, epoch=1, index=index[shuffled]), together[shuffled]
+    )
     alone = [words("level", 5, seed=9, epoch=1, index=[i]) for i in index]
     assert np.array_equal(np.concatenate(alone), together)
 
@@ -106,7 +125,8 @@ def test_drawing_more_words_keeps_the_first_ones():
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32, np.uint64])
 def test_type_of_the_index_does_not_matter(dtype):
     assert np.array_equal(
-        words("level", 4, seed=0, index=np.array([0, 7], dtype)), words("level", 4, seed=0, index=[0, 7])
+        words("level", 4, seed=0, index=np.array([0, 7], dtype)),
+        words("level", 4, seed=0, index=[0, 7]),
     )
 
 
@@ -120,7 +140,9 @@ def test_no_sample_and_no_word_are_allowed():
 
 
 def test_largest_keys_are_allowed():
-    assert words("level", 1, seed=2**64 - 1, epoch=2**32 - 1, index=[2**32 - 1], view=2**16 - 1).shape == (1, 1)
+    assert words(
+        "level", 1, seed=2**64 - 1, epoch=2**32 - 1, index=[2**32 - 1], view=2**16 - 1
+    ).shape == (1, 1)
 
 
 def test_global_generator_is_neither_read_nor_set():
@@ -168,11 +190,20 @@ def test_every_bit_is_a_fair_coin():
 
 
 def test_integers_cut_the_unit_interval_into_equal_parts():
-    assert integers(np.array([0, 0.24, 0.25, 0.5, 0.75, 1 - 2**-32]), 4).tolist() == [0, 0, 1, 2, 3, 3]
+    assert integers(np.array([0, 0.24, 0.25, 0.5, 0.75, 1 - 2**-32]), 4).tolist() == [
+        0,
+        0,
+        1,
+        2,
+        3,
+        3,
+    ]
 
 
 def test_integers_are_equally_frequent():
-    counts = np.bincount(integers(uniforms("operation", 1, seed=0, index=np.arange(N))[:, 0], 11), minlength=11)
+    counts = np.bincount(
+        integers(uniforms("operation", 1, seed=0, index=np.arange(N))[:, 0], 11), minlength=11
+    )
     assert len(counts) == 11 and scipy.stats.chisquare(counts).pvalue > 1e-4
 
 
@@ -202,7 +233,9 @@ def test_generators_are_one_a_sample_and_do_not_depend_on_the_batch():
 
 
 @pytest.mark.parametrize(
-    "change", [dict(seed=2), dict(purpose="rain"), dict(epoch=3), dict(view=0), dict(index=[9])], ids=str
+    "change",
+    [dict(seed=2), dict(purpose="rain"), dict(epoch=3), dict(view=0), dict(index=[9])],
+    ids=str,
 )
 def test_each_part_of_the_key_changes_a_generator(change):
     given = dict(purpose="noise", **KEY)
@@ -247,7 +280,14 @@ def test_draw_without_a_key_is_refused(missing):
 
 @pytest.mark.parametrize(
     "wrong",
-    [dict(seed=-1), dict(seed=2**64), dict(epoch=-1), dict(epoch=2**32), dict(view=-1), dict(view=2**16)],
+    [
+        dict(seed=-1),
+        dict(seed=2**64),
+        dict(epoch=-1),
+        dict(epoch=2**32),
+        dict(view=-1),
+        dict(view=2**16),
+    ],
     ids=str,
 )
 def test_key_out_of_range_is_refused(wrong):
@@ -255,12 +295,16 @@ def test_key_out_of_range_is_refused(wrong):
         words("level", 4, **(KEY | wrong))
 
 
-@pytest.mark.parametrize("library", [np.int64, np.uint8, np.array, torch.tensor], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "library", [np.int64, np.uint8, np.array, torch.tensor], ids=lambda one: one.__name__
+)
 def test_a_key_of_numpy_or_torch_is_that_of_python(library):
     given = {name: library(value) for name, value in KEY.items() if name != "index"}
     index = torch.tensor(KEY["index"]) if library is torch.tensor else np.array(KEY["index"])
     assert np.array_equal(words("level", 4, **given, index=index), words("level", 4, **KEY))
-    assert words("level", 1, seed=np.uint64(2**64 - 1), index=[0]) == words("level", 1, seed=2**64 - 1, index=[0])
+    assert words("level", 1, seed=np.uint64(2**64 - 1), index=[0]) == words(
+        "level", 1, seed=2**64 - 1, index=[0]
+    )
 
 
 @pytest.mark.parametrize("name", ["seed", "epoch", "view"])
@@ -268,7 +312,9 @@ def test_a_key_of_numpy_or_torch_is_that_of_python(library):
     "wrong", [True, np.True_, 1.0, 1.5, np.float64(1), torch.tensor(1.0), "1", None, [1]], ids=repr
 )
 def test_a_key_that_is_no_whole_number_is_refused(name, wrong):
-    with pytest.raises(ValueError, match=r"seed, epoch, view must be non-negative and below .* \(whole numbers\)"):
+    with pytest.raises(
+        ValueError, match=r"seed, epoch, view must be non-negative and below .* \(whole numbers\)"
+    ):
         words("level", 4, **(KEY | {name: wrong}))
 
 

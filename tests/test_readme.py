@@ -55,11 +55,15 @@ def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
     readme.update()
     text = (paths.ROOT / "README.md").read_text()
     assert (
-        text.startswith(f"before\n{BEGIN}\n\n**Results") and text.endswith(f"\n\n{END}\nafter\n") and "old" not in text
+        text.startswith(f"before\n{BEGIN}\n\n**Results")
+        and text.endswith(f"\n\n{END}\nafter\n")
+        and "old" not in text
     )
     readme.update()
     assert (paths.ROOT / "README.md").read_text() == text
 
 
 def test_columns_are_those_of_table_4():
-    assert [column.title for column in readme.COLUMNS] == list(readme.SHOWN) and readme.COLUMNS[0] == CLEAN
+    assert [column.title for column in readme.COLUMNS] == list(readme.SHOWN) and readme.COLUMNS[
+        0
+    ] == CLEAN

@@ -54,7 +54,10 @@ def make_again(*arguments, **options):
 
 
 def kept_outcomes(folder, monkeypatch):
-    arrays = {"logits": np.arange(60, dtype=np.float32).reshape(20, 3), "fog/source": np.array("generated")}
+    arrays = {
+        "logits": np.arange(60, dtype=np.float32).reshape(20, 3),
+        "fog/source": np.array("generated"),
+    }
     outcomes.write_outcomes(folder / "c.npz", {"seed": 0}, arrays)
 
     def read():
@@ -71,8 +74,14 @@ def kept_images(folder, monkeypatch):
 
 def kept_dataset(folder, monkeypatch):
     split = Split(pictures(["noise"] * 10, (8, 8), 0), np.arange(10))
-    name, classes, digest = "cifar10", sources.CIFAR["cifar10"].classes, datasets.fingerprint(split, split)
-    datasets._write_cache(folder / "cifar10.npz", Dataset(name, split, split, classes, "s", True, True, 4, digest), [])
+    name, classes, digest = (
+        "cifar10",
+        sources.CIFAR["cifar10"].classes,
+        datasets.fingerprint(split, split),
+    )
+    datasets._write_cache(
+        folder / "cifar10.npz", Dataset(name, split, split, classes, "s", True, True, 4, digest), []
+    )
 
     def read():
         found = datasets._read_cache(name, folder / "cifar10.npz", [])
@@ -85,7 +94,9 @@ def kept_mixing_set(folder, monkeypatch):
     monkeypatch.setattr(paths, "CACHE", folder)
     fractals.mixing_set(n_fractals=2, size=12)
     monkeypatch.setattr(fractals, "generate", make_again)
-    return next(folder.rglob("*.npy")), lambda: fractals.mixing_set(n_fractals=2, size=12).images.tolist()
+    return next(folder.rglob("*.npy")), lambda: fractals.mixing_set(
+        n_fractals=2, size=12
+    ).images.tolist()
 
 
 def manifest_of_it(folder, monkeypatch):
@@ -93,15 +104,21 @@ def manifest_of_it(folder, monkeypatch):
     return file.with_suffix(".json"), read
 
 
-@pytest.mark.parametrize("kind", [kept_outcomes, kept_images, kept_dataset, kept_mixing_set, manifest_of_it])
+@pytest.mark.parametrize(
+    "kind", [kept_outcomes, kept_images, kept_dataset, kept_mixing_set, manifest_of_it]
+)
 def test_a_byte_flipped_anywhere_is_found_or_changes_nothing(kind, tmp_path, monkeypatch):
     file, read = kind(tmp_path, monkeypatch)
     content, whole, draws = file.read_bytes(), read(), np.random.default_rng(0)
-    near_the_end = np.arange(max(0, len(content) - 400), len(content))  # where a zip says what it holds
+    near_the_end = np.arange(
+        max(0, len(content) - 400), len(content)
+    )  # where a zip says what it holds
     found = 0
     for position in {*draws.integers(len(content), size=300).tolist(), *near_the_end.tolist()}:
         bits = draws.integers(1, 256)
-        file.write_bytes(content[:position] + bytes([content[position] ^ bits]) + content[position + 1 :])
+        file.write_bytes(
+            content[:position] + bytes([content[position] ^ bits]) + content[position + 1 :]
+        )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # which say what is damaged

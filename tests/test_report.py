@@ -61,9 +61,12 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(tmp_path):
     """An executed notebook with one of everything, exported: (text, what it is made of)."""
-    picture = new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "one pixel"}})
+    picture = new_output(
+        "display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "one pixel"}}
+    )
     text = new_output(
-        "display_data", {"text/markdown": "see [nine](09-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"}
+        "display_data",
+        {"text/markdown": "see [nine](09-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"},
     )
     table = pd.DataFrame({"error": [0.5]}).style.set_caption("a caption").to_html()
     outputs = [picture, text, new_output("display_data", {"text/html": table})]
@@ -71,15 +74,21 @@ def page(tmp_path):
         r"# A title & more"
         "\n\nLet $\\bar a_1 < b$ be, [the paper](https://arxiv.org/abs/2501.04861),\n\n$$\\frac{s}{\\sqrt n}$$"
     )
-    notebook = new_notebook(cells=[new_markdown_cell(prose), new_code_cell("secret = 1", outputs=outputs)])
+    notebook = new_notebook(
+        cells=[new_markdown_cell(prose), new_code_cell("secret = 1", outputs=outputs)]
+    )
     nbformat.write(notebook, tmp_path / "executed.ipynb")
-    written = export(tmp_path / "executed.ipynb", tmp_path / "figures" / "quick" / "page.html").read_text()
+    written = export(
+        tmp_path / "executed.ipynb", tmp_path / "figures" / "quick" / "page.html"
+    ).read_text()
     return written, Page(written)
 
 
 def test_the_page_loads_nothing_from_a_server_or_a_file(page):
     _, made = page
-    assert made.loaded and all(address.startswith("data:image/png;base64,") for address in made.loaded)
+    assert made.loaded and all(
+        address.startswith("data:image/png;base64,") for address in made.loaded
+    )
     assert not {"script", "link", "iframe", "object", "embed"} & set(made.tags)
     assert "url(" not in made.style and "@import" not in made.style
 
@@ -99,7 +108,9 @@ def test_formulas_are_mathml_in_prose_and_in_outputs(page):
 
 def test_links_to_notebooks_lead_to_the_notebooks_from_where_the_page_is(page, tmp_path):
     _, made = page
-    assert made.links[0] == "https://arxiv.org/abs/2501.04861"  # in prose, followed by the reader alone
+    assert (
+        made.links[0] == "https://arxiv.org/abs/2501.04861"
+    )  # in prose, followed by the reader alone
     target = (tmp_path / "figures" / "quick" / made.links[1]).resolve()
     assert target == paths.NOTEBOOKS / "09-tables-3-4.ipynb"
 
@@ -130,8 +141,14 @@ def test_a_table_that_is_not_made_says_the_command(root):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "at the paper's scale: cifar100, wrn-40-4, 100 epochs, n = 3; beside 1 of 18 printed rows"),
-        ({"epochs": 20}, "at a smaller scale: cifar100, wrn-40-4, 20 epochs, n = 3; beside 1 of 18 printed rows"),
+        (
+            {},
+            "at the paper's scale: cifar100, wrn-40-4, 100 epochs, n = 3; beside 1 of 18 printed rows",
+        ),
+        (
+            {"epochs": 20},
+            "at a smaller scale: cifar100, wrn-40-4, 20 epochs, n = 3; beside 1 of 18 printed rows",
+        ),
         (
             {"subset": "500 stratified test images"},
             "at a smaller scale: cifar100, wrn-40-4, 100 epochs, n = 3; beside 1 of 18 printed rows",
@@ -140,7 +157,8 @@ def test_a_table_that_is_not_made_says_the_command(root):
 )
 def test_the_status_of_a_table_is_its_scale(root, changes, said):
     rows = frame(
-        *seeds("layermix", (0.2, 0.21, 0.22), **changes), *seeds("layermix_released", (0.2, 0.2, 0.2), **changes)
+        *seeds("layermix", (0.2, 0.21, 0.22), **changes),
+        *seeds("layermix_released", (0.2, 0.2, 0.2), **changes),
     )
     found = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
     results.save_table(found, "09-table-3-cifar100", profile="paper")
@@ -152,7 +170,9 @@ def test_a_saved_table_reads_for_people_as_the_one_that_was_saved(root):
     found = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
     again = read_cells(results.save_table(found, "09-table-4-cifar100", profile="paper"))
     pd.testing.assert_frame_equal(tables.wide(again), tables.wide(found), check_dtype=False)
-    assert tables.title(again, "Table 4", profile="paper") == tables.title(found, "Table 4", profile="paper")
+    assert tables.title(again, "Table 4", profile="paper") == tables.title(
+        found, "Table 4", profile="paper"
+    )
 
 
 def test_the_figures_of_an_exhibit_are_those_that_were_drawn(root):
@@ -170,13 +190,19 @@ def test_the_cost_is_the_seconds_of_the_history_and_of_the_executed_notebook(own
         and row["training"] > 0
     )
     assert math.isnan(row["in_all"])
-    paths.write_text(own_run.config.folder / "train.ipynb", json.dumps({"metadata": {"papermill": {"duration": 7.5}}}))
+    paths.write_text(
+        own_run.config.folder / "train.ipynb",
+        json.dumps({"metadata": {"papermill": {"duration": 7.5}}}),
+    )
     assert spent([name])["in_all"].tolist() == [7.5]
 
 
 @pytest.mark.parametrize("content", ["", '{"metadata": {', "{}", "[]"])
 def test_a_damaged_file_costs_the_report_one_number_and_is_named(own_run, capsys, content):
-    for file in (own_run.config.folder / "train.ipynb", own_run.config.folder / "checkpoint.safetensors"):
+    for file in (
+        own_run.config.folder / "train.ipynb",
+        own_run.config.folder / "checkpoint.safetensors",
+    ):
         file.write_text(content)
     assert spent([own_run.config.name]).isna().all(axis=None)
     said = capsys.readouterr().out
@@ -189,6 +215,8 @@ def test_the_cost_of_a_run_that_is_not_here_is_not_known(root):
 
 def test_a_table_of_text_keeps_bars_and_links_in_their_cells():
     made = markdown(
-        markdown_table(pd.DataFrame({"a": ["x | y"], "b": ["[n](n.ipynb)"]}, index=pd.Index(["1"], name="k")))
+        markdown_table(
+            pd.DataFrame({"a": ["x | y"], "b": ["[n](n.ipynb)"]}, index=pd.Index(["1"], name="k"))
+        )
     )
     assert made.count("<td") == 3 and "x | y" in made and '<a href="n.ipynb">n</a>' in made

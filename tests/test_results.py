@@ -17,13 +17,22 @@ FINISHED = {
     "packages": {"torch": "2.15.0"},
     "finished": "2026-11-22 12:00:00",
 }
-MEASURED = {"benchmark": "clean", "subset": "all 500 test images", "source": "digits", "version": 1, "recipes": 1}
+MEASURED = {
+    "benchmark": "clean",
+    "subset": "all 500 test images",
+    "source": "digits",
+    "version": 1,
+    "recipes": 1,
+}
 
 
 @pytest.fixture
 def written(own_run):
     """The rows of the trained run, two measures recorded."""
-    rows = [MEASURED | row("clean_error", 0.25, n=500, low=0.2, high=0.3), MEASURED | row("nll", 1 / 3, n=500)]
+    rows = [
+        MEASURED | row("clean_error", 0.25, n=500, low=0.2, high=0.3),
+        MEASURED | row("nll", 1 / 3, n=500),
+    ]
     evaluation.record("quick", own_run.config, rows, FINISHED)
     return own_run
 
@@ -36,7 +45,12 @@ def test_rows_have_the_columns_in_their_order(written):
 
 def test_a_row_carries_the_identity_of_its_run(written):
     found = read_rows("quick").iloc[0]
-    expected = {"run": written.config.name, "dataset": "digits", "network": "wrn-10-1", "method": "layermix"}
+    expected = {
+        "run": written.config.name,
+        "dataset": "digits",
+        "network": "wrn-10-1",
+        "method": "layermix",
+    }
     expected |= {"parameters": "{}", "loss": "ce", "epochs": 2, "n_train": 200, "seed": 0}
     assert found[list(expected)].to_dict() == expected
 
@@ -68,7 +82,9 @@ def test_parameters_come_back_as_json(root):
 
 
 def test_rows_written_again_replace_the_old_ones(written):
-    evaluation.record("quick", written.config, [MEASURED | row("clean_error", 0.5, n=500)], FINISHED)
+    evaluation.record(
+        "quick", written.config, [MEASURED | row("clean_error", 0.5, n=500)], FINISHED
+    )
     assert read_rows("quick")["value"].tolist() == [0.5]
 
 
@@ -81,7 +97,10 @@ def test_rows_of_all_runs_or_of_those_that_are_named(root):
 
 
 def test_missing_rows_are_named_with_the_command_that_makes_them(written):
-    with pytest.raises(ValueError, match=r"no rows of 2 runs, e.g. other-run in .*: `./run_all.sh quick` makes them"):
+    with pytest.raises(
+        ValueError,
+        match=r"no rows of 2 runs, e.g. other-run in .*: `./run_all.sh quick` makes them",
+    ):
         read_rows("quick", ["other-run", written.config.name, "another-run"])
     with pytest.raises(ValueError, match=r"no rows in .*paper: `./run_all.sh paper` makes them"):
         read_rows("paper")
@@ -98,13 +117,23 @@ def test_missing_rows_are_named_with_the_command_that_makes_them(written):
         lambda content: content + b"one,more,line",
         lambda content: content + b",".join([b"1"] * 60) + b"\n",
     ],
-    ids=["empty", "half", "end missing", "column missing", "other encoding", "half a line", "too wide"],
+    ids=[
+        "empty",
+        "half",
+        "end missing",
+        "column missing",
+        "other encoding",
+        "half a line",
+        "too wide",
+    ],
 )
 def test_a_damaged_file_is_named_and_left_alone(written, damage):
     file = rows_file("quick", written.config.name)
     content = damage(file.read_bytes())
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{file.name} .*`./run_all.sh quick` makes it again") as caught:
+    with pytest.raises(
+        ValueError, match=rf"{file.name} .*`./run_all.sh quick` makes it again"
+    ) as caught:
         read_rows("quick")
     assert "\n" not in str(caught.value) and file.read_bytes() == content
 
@@ -117,13 +146,17 @@ def test_a_byte_flipped_anywhere_and_a_row_less_are_found(written):
         with pytest.raises(ValueError, match="makes it again"):
             read_rows("quick")
     file.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match=r"its checksum does not match its content\): `./run_all.sh quick`"):
+    with pytest.raises(
+        ValueError, match=r"its checksum does not match its content\): `./run_all.sh quick`"
+    ):
         read_rows("quick")
 
 
 def test_an_interrupted_write_keeps_the_old_rows(written, monkeypatch):
     before = rows_file("quick", written.config.name).read_bytes()
-    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         evaluation.record("quick", written.config, [], FINISHED)
     folder = paths.RESULTS / "quick" / "runs"
@@ -147,5 +180,7 @@ def test_a_table_is_kept_beside_the_rows_of_its_profile(root):
 
 @pytest.mark.parametrize("commit", ["012345678901", "1234e5678901"])
 def test_a_commit_that_reads_as_a_number_stays_as_it_is(own_run, commit):
-    evaluation.record("quick", own_run.config, [MEASURED | row("nll", 1.0, n=500)], FINISHED | {"commit": commit})
+    evaluation.record(
+        "quick", own_run.config, [MEASURED | row("nll", 1.0, n=500)], FINISHED | {"commit": commit}
+    )
     assert read_rows("quick")["commit"].tolist() == [commit]

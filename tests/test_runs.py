@@ -68,8 +68,12 @@ def test_each_setting_makes_another_run(root, setting):
     assert name_of(**setting) != name_of()
 
 
-@pytest.mark.parametrize("setting", [{"precision": "bf16"}, {"threads": 2}, {"compile": True}], ids=str)
-def test_each_setting_of_the_profile_that_changes_numbers_makes_another_run(root, monkeypatch, setting):
+@pytest.mark.parametrize(
+    "setting", [{"precision": "bf16"}, {"threads": 2}, {"compile": True}], ids=str
+)
+def test_each_setting_of_the_profile_that_changes_numbers_makes_another_run(
+    root, monkeypatch, setting
+):
     before = name_of()
     monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], **setting))
     assert name_of() != before
@@ -110,7 +114,9 @@ def test_a_whole_number_is_the_same_run_with_and_without_its_point(root):
 
 def test_how_big_the_benchmarks_are_is_no_matter_of_the_run(root, monkeypatch):
     before = name_of()
-    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], subset=3, attacked=7))
+    monkeypatch.setitem(
+        profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], subset=3, attacked=7)
+    )
     assert name_of() == before
 
 
@@ -194,13 +200,19 @@ def test_a_folder_of_another_configuration_is_refused_and_not_touched(own_run):
     file = own_run.config.folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"epochs": 7, "seed": 3}))
     before = files_below(paths.RUNS)
-    with pytest.raises(ValueError, match=r"another configuration \(epochs, seed differ\): move it away"):
+    with pytest.raises(
+        ValueError, match=r"another configuration \(epochs, seed differ\): move it away"
+    ):
         train(own_run)
     assert files_below(paths.RUNS) == before
 
 
-@pytest.mark.parametrize("content", [b"", b'{"epochs": 2', b"\xff\xfe\x00", b"[]", b"null", b"3"], ids=str)
-def test_a_damaged_configuration_sets_the_run_aside_and_the_next_start_trains_anew(own_run, content, monkeypatch):
+@pytest.mark.parametrize(
+    "content", [b"", b'{"epochs": 2', b"\xff\xfe\x00", b"[]", b"null", b"3"], ids=str
+)
+def test_a_damaged_configuration_sets_the_run_aside_and_the_next_start_trains_anew(
+    own_run, content, monkeypatch
+):
     (own_run.config.folder / "config.json").write_bytes(content)
     before = files_below(own_run.config.folder)
     with pytest.raises(ValueError, match=r"config.json is damaged .*set aside as .*Start again"):
@@ -218,7 +230,13 @@ def flipped(content, position):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda c: b"", lambda c: c[:5], lambda c: c[: len(c) // 2], lambda c: c[:-1], lambda c: flipped(c, len(c) // 2)],
+    [
+        lambda c: b"",
+        lambda c: c[:5],
+        lambda c: c[: len(c) // 2],
+        lambda c: c[:-1],
+        lambda c: flipped(c, len(c) // 2),
+    ],
     ids=["empty", "five bytes", "half", "one byte short", "one byte flipped"],
 )
 def test_a_damaged_checkpoint_sets_the_run_aside_and_the_next_start_trains_anew(own_run, damage):
@@ -226,7 +244,9 @@ def test_a_damaged_checkpoint_sets_the_run_aside_and_the_next_start_trains_anew(
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     before = files_below(own_run.config.folder)
-    with pytest.raises(ValueError, match=rf"{CHECKPOINT} is damaged .*set aside as .*Start again") as caught:
+    with pytest.raises(
+        ValueError, match=rf"{CHECKPOINT} is damaged .*set aside as .*Start again"
+    ) as caught:
         train(own_run)
     assert "\n" not in str(caught.value)
     (aside,) = paths.RUNS.iterdir()
@@ -243,14 +263,20 @@ def test_a_byte_flipped_anywhere_in_a_checkpoint_is_found(own_run, tmp_path):
     n_header = 8 + int.from_bytes(content[:8], "little")
     tensors, values = runs.load_checkpoint(own_run.config.folder / CHECKPOINT)
     draws = np.random.default_rng(0)
-    for position in [*range(8), *draws.integers(8, n_header, 60), *draws.integers(n_header, len(content), 20)]:
+    for position in [
+        *range(8),
+        *draws.integers(8, n_header, 60),
+        *draws.integers(n_header, len(content), 20),
+    ]:
         file.write_bytes(flipped(content, position))
         try:
             found, found_values = runs.load_checkpoint(file)
         except ValueError as error:
             assert str(file) in str(error)
         else:  # a byte that holds nothing, such as a blank
-            assert found_values == values and all(torch.equal(found[name], tensors[name]) for name in tensors)
+            assert found_values == values and all(
+                torch.equal(found[name], tensors[name]) for name in tensors
+            )
 
 
 def test_a_loaded_model_predicts_what_the_trained_one_did_in_eval_mode(own_run):
@@ -275,29 +301,46 @@ def test_a_checkpoint_that_is_not_there_is_not_called_damaged(tmp_path):
 
 
 def test_a_checkpoint_keeps_values_of_numpy_and_torch(tmp_path):
-    runs.save_checkpoint(tmp_path / "one", {}, {"epoch": np.int64(3), "loss": [np.float32(0.5), torch.tensor(2)]})
+    runs.save_checkpoint(
+        tmp_path / "one", {}, {"epoch": np.int64(3), "loss": [np.float32(0.5), torch.tensor(2)]}
+    )
     assert runs.load_checkpoint(tmp_path / "one")[1] == {"epoch": 3, "loss": [0.5, 2]}
 
 
 def test_numbers_of_numpy_and_torch_name_the_same_run_as_pythons(root):
-    plain = {"seed": 1, "epochs": 3, "n_train": 50, "n_validation": 10, "learning_rate": 0.25, "batch_size": 16}
+    plain = {
+        "seed": 1,
+        "epochs": 3,
+        "n_train": 50,
+        "n_validation": 10,
+        "learning_rate": 0.25,
+        "batch_size": 16,
+    }
     parameters = {"magnitude": 5, "beta": 2.5, "shared": False}
     expected = runs.check(**TINY | plain, parameters=parameters)[0]
     for library in (np.array, torch.tensor, lambda value: np.array(value)[()]):
         given = {name: library(value) for name, value in plain.items()}
-        found = runs.check(**TINY | given, parameters={name: library(value) for name, value in parameters.items()})[0]
+        found = runs.check(
+            **TINY | given, parameters={name: library(value) for name, value in parameters.items()}
+        )[0]
         assert found.name == expected.name
-        assert json.dumps(asdict(found), sort_keys=True) == json.dumps(asdict(expected), sort_keys=True)
+        assert json.dumps(asdict(found), sort_keys=True) == json.dumps(
+            asdict(expected), sort_keys=True
+        )
 
 
-@pytest.mark.parametrize("name", ["seed", "epochs", "n_train", "n_validation", "batch_size", "learning_rate"])
+@pytest.mark.parametrize(
+    "name", ["seed", "epochs", "n_train", "n_validation", "batch_size", "learning_rate"]
+)
 @pytest.mark.parametrize("wrong", [True, "1", [1], torch.tensor(True)], ids=repr)
 def test_a_bool_or_a_text_is_no_number_of_a_run(root, name, wrong):
     with pytest.raises(ValueError, match=f"^{name} must"):
         runs.check(**TINY | {name: wrong})
 
 
-@pytest.mark.parametrize(("method", "name"), [("layermix", "magnitude"), ("pixmix", "k"), ("ipmix", "t")])
+@pytest.mark.parametrize(
+    ("method", "name"), [("layermix", "magnitude"), ("pixmix", "k"), ("ipmix", "t")]
+)
 def test_a_bool_is_no_number_of_a_method(root, method, name):
     with pytest.raises(ValueError, match=f"^{name} must .*got True"):
         runs.check(**TINY | {"method": method}, parameters={name: True})
@@ -319,24 +362,34 @@ def test_an_unfinished_run_goes_on_and_is_only_then_done(own_run):
     (own_run.config.folder / "done.json").unlink()
     _, values = runs.load_checkpoint(own_run.config.folder / CHECKPOINT)
     train(own_run)
-    assert json.loads((own_run.config.folder / "done.json").read_text())["packages"]["torch"] == version("torch")
+    assert json.loads((own_run.config.folder / "done.json").read_text())["packages"][
+        "torch"
+    ] == version("torch")
     assert runs.load_checkpoint(own_run.config.folder / CHECKPOINT)[1] == values
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda c: b"", lambda c: c[:-9], lambda c: c.replace(b"20", b"19", 1), lambda c: b"[]"]
+    "damage",
+    [lambda c: b"", lambda c: c[:-9], lambda c: c.replace(b"20", b"19", 1), lambda c: b"[]"],
 )
 def test_a_damaged_record_of_the_end_is_said_and_written_anew_and_nothing_is_trained_again(
     own_run, damage, monkeypatch, capsys
 ):
     file = own_run.config.folder / "done.json"
     file.write_bytes(damage(file.read_bytes()))
-    others = {name: content for name, content in files_below(paths.RUNS).items() if "done.json" not in name}
+    others = {
+        name: content
+        for name, content in files_below(paths.RUNS).items()
+        if "done.json" not in name
+    }
     with pytest.raises(ValueError, match=r"done.json is damaged \("):
         runs.finished(own_run.config.name)
     monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step of training"))
     train(own_run)
-    assert "done.json is damaged (" in (said := capsys.readouterr().out) and "written anew, dated now" in said
+    assert (
+        "done.json is damaged (" in (said := capsys.readouterr().out)
+        and "written anew, dated now" in said
+    )
     assert runs.finished(own_run.config.name)["packages"]["torch"] == version("torch")
     assert others.items() <= files_below(paths.RUNS).items()
 
@@ -344,7 +397,10 @@ def test_a_damaged_record_of_the_end_is_said_and_written_anew_and_nothing_is_tra
 def test_history_has_every_epoch_with_its_loss_error_and_seconds(own_run):
     history = runs.history_of(own_run.config.name)
     assert [entry["epoch"] for entry in history] == [0, 1]
-    assert all(0 <= entry["test_error"] <= 1 and entry["loss"] > 0 and entry["seconds"] > 0 for entry in history)
+    assert all(
+        0 <= entry["test_error"] <= 1 and entry["loss"] > 0 and entry["seconds"] > 0
+        for entry in history
+    )
 
 
 TOGETHER = """
@@ -372,7 +428,9 @@ def test_two_processes_that_want_the_same_run_train_it_once(root):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     steps = log.read_text().split()
-    assert len(steps) == 2 * 4 and len(set(steps)) == 1  # two epochs of four batches, all by one process
+    assert (
+        len(steps) == 2 * 4 and len(set(steps)) == 1
+    )  # two epochs of four batches, all by one process
     assert result.stdout.count("trained in") == 1
 
 
@@ -387,7 +445,9 @@ def test_a_run_moved_to_another_root_is_the_same_run(own_run, monkeypatch):
 # --- committed weights -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_again(own_run, capsys):
+def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_again(
+    own_run, capsys
+):
     config, images = own_run.config, own_run.data.test.images[:100]
     runs.keep_weights("cifar-cpu", config)
     finished, expected = runs.finished(config.name), predict(own_run.model, images)
@@ -395,7 +455,9 @@ def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_ag
     written = committed.stat().st_mtime_ns
     shutil.rmtree(config.folder)
     model = train(own_run)
-    assert torch.equal(predict(model, images), expected) and not (config.folder / CHECKPOINT).exists()
+    assert (
+        torch.equal(predict(model, images), expected) and not (config.folder / CHECKPOINT).exists()
+    )
     assert f"{config.name}: taken from its committed weights" in capsys.readouterr().out
     assert runs.finished(config.name) == finished and runs.history_of(config.name)
     runs.keep_weights("cifar-cpu", config)  # as 04 does at its end
@@ -416,7 +478,9 @@ def test_a_damaged_configuration_is_named_when_it_is_read(own_run, content):
         runs.read_config(own_run.config.name)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"n_fractals": -3}, {"batch_size": 0}, {"learning_rate": 0}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"n_fractals": -3}, {"batch_size": 0}, {"learning_rate": 0}], ids=str
+)
 def test_numbers_out_of_range_are_refused_before_a_dataset_is_fetched(root, monkeypatch, wrong):
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the dataset was asked for"))
     with pytest.raises(ValueError, match=next(iter(wrong))):

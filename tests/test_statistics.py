@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lmlib.metrics.intervals import bootstrap_interval, holm, paired_difference, summary, variance_shares
+from lmlib.metrics.intervals import (
+    bootstrap_interval,
+    holm,
+    paired_difference,
+    summary,
+    variance_shares,
+)
 from lmlib.report.published import published
 
 
@@ -45,7 +51,10 @@ def test_only_shared_seeds_are_paired():
 def test_one_pair_leaves_the_interval_open():
     difference = paired_difference({0: 1.0}, {0: 0.5})
     assert (
-        difference.mean == 0.5 and difference.low == -np.inf and difference.high == np.inf and difference.p_value == 1
+        difference.mean == 0.5
+        and difference.low == -np.inf
+        and difference.high == np.inf
+        and difference.p_value == 1
     )
 
 
@@ -64,7 +73,11 @@ def test_holm_of_a_worked_example():
 
 
 def test_holm_never_exceeds_one_and_keeps_the_order_of_ties():
-    assert holm([0.9, 0.5, 0.5]).tolist() == [1, 1, 1] and holm([0.2]).tolist() == [0.2] and holm([]).tolist() == []
+    assert (
+        holm([0.9, 0.5, 0.5]).tolist() == [1, 1, 1]
+        and holm([0.2]).tolist() == [0.2]
+        and holm([]).tolist() == []
+    )
 
 
 def test_holm_rejects_exactly_what_its_step_down_procedure_rejects():
@@ -97,7 +110,9 @@ def test_bootstrap_interval_has_the_width_of_the_standard_error():
 def test_copies_of_an_image_do_not_narrow_the_interval():
     values = np.random.default_rng(0).random(50)
     copied = np.repeat(values[:, None], 75, axis=1).reshape(50, 15, 5)
-    assert bootstrap_interval(copied, seed=0) == pytest.approx(bootstrap_interval(values, seed=0), abs=1e-12)
+    assert bootstrap_interval(copied, seed=0) == pytest.approx(
+        bootstrap_interval(values, seed=0), abs=1e-12
+    )
 
 
 def test_the_shortcut_for_the_mean_changes_nothing():
@@ -108,14 +123,18 @@ def test_the_shortcut_for_the_mean_changes_nothing():
 
 def test_any_statistic_may_be_drawn():
     values = np.array([[0.0, 1.0], [1.0, 0.0]])
-    low, high = bootstrap_interval(values, lambda drawn: drawn[:, 0].max() - drawn[:, 1].max(), seed=0)
+    low, high = bootstrap_interval(
+        values, lambda drawn: drawn[:, 0].max() - drawn[:, 1].max(), seed=0
+    )
     assert (low, high) == (-1, 1)
 
 
 def test_bootstrap_is_keyed_by_its_seed():
     values = np.random.default_rng(0).random(30)
     assert (
-        bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+        bootstrap_interval(values, seed=1)
+        == bootstrap_interval(values, seed=1)
+        != bootstrap_interval(values, seed=2)
     )
     with pytest.raises(TypeError, match="seed"):
         bootstrap_interval(values)
@@ -142,14 +161,26 @@ def test_variance_shares_of_a_grid_made_by_hand():
     table = variance_shares(grid_of([[0, 2], [4, 8]]), ["a", "b"])
     assert table.index.tolist() == ["a", "b", "rest"] and table["df"].tolist() == [1, 1, 1]
     assert table["share"].tolist() == pytest.approx([25 / 35, 9 / 35, 1 / 35], abs=1e-12)
-    assert table["F"].tolist()[:2] == pytest.approx([25, 9], abs=1e-9) and math.isnan(table["F"]["rest"])
-    assert table["p_value"].tolist()[:2] == pytest.approx(2 / math.pi * np.arctan([1 / 5, 1 / 3]), abs=1e-12)  # F(1, 1)
+    assert table["F"].tolist()[:2] == pytest.approx([25, 9], abs=1e-9) and math.isnan(
+        table["F"]["rest"]
+    )
+    assert table["p_value"].tolist()[:2] == pytest.approx(
+        2 / math.pi * np.arctan([1 / 5, 1 / 3]), abs=1e-12
+    )  # F(1, 1)
 
 
 def test_two_seeds_a_cell_separate_the_interaction_from_the_rest():
-    values = np.array([[0, 2], [4, 8]])[..., None] + [-1, 1]  # twice the squares above, and 8 within the cells
+    values = np.array([[0, 2], [4, 8]])[..., None] + [
+        -1,
+        1,
+    ]  # twice the squares above, and 8 within the cells
     table = variance_shares(grid_of(values), ["a", "b"])
-    assert table.index.tolist() == ["a", "b", "a x b", "rest"] and table["df"].tolist() == [1, 1, 1, 4]
+    assert table.index.tolist() == ["a", "b", "a x b", "rest"] and table["df"].tolist() == [
+        1,
+        1,
+        1,
+        4,
+    ]
     assert table["share"].tolist() == pytest.approx([50 / 78, 18 / 78, 2 / 78, 8 / 78], abs=1e-12)
     assert table["F"].tolist()[:3] == pytest.approx([25, 9, 1], abs=1e-9)
 
@@ -157,7 +188,9 @@ def test_two_seeds_a_cell_separate_the_interaction_from_the_rest():
 def test_one_factor_is_scipys_one_way_analysis():
     cells = grid_of(np.random.default_rng(0).normal(size=(3, 5)))
     expected = stats.f_oneway(*[group["value"] for _, group in cells.groupby("a")])
-    assert tuple(variance_shares(cells, ["a"]).loc["a", ["F", "p_value"]]) == pytest.approx(tuple(expected), abs=1e-12)
+    assert tuple(variance_shares(cells, ["a"]).loc["a", ["F", "p_value"]]) == pytest.approx(
+        tuple(expected), abs=1e-12
+    )
 
 
 def test_two_factors_are_least_squares_on_indicators():
@@ -166,23 +199,35 @@ def test_two_factors_are_least_squares_on_indicators():
     indicators = pd.get_dummies(cells[["a", "b"]].astype(str)).to_numpy(float)
     without_a = pd.get_dummies(cells[["b"]].astype(str)).to_numpy(float)
     full, less = (
-        ((m @ np.linalg.pinv(m) @ values.ravel() - values.ravel()) ** 2).sum() for m in (indicators, without_a)
+        ((m @ np.linalg.pinv(m) @ values.ravel() - values.ravel()) ** 2).sum()
+        for m in (indicators, without_a)
     )
-    assert variance_shares(cells, ["a", "b"]).loc["a", "F"] == pytest.approx((less - full) / 3 / (full / 6), rel=1e-10)
+    assert variance_shares(cells, ["a", "b"]).loc["a", "F"] == pytest.approx(
+        (less - full) / 3 / (full / 6), rel=1e-10
+    )
 
 
 def test_erratum_7_follows_from_table_6_as_printed():
     cells = published(6).query("measure == 'mce' and label != 'mean (std)'")
     share, df, f, p_value = variance_shares(cells, ["beta"]).loc["beta"]
-    assert (df, f, p_value) == pytest.approx((2, 26.57, 1.7e-4), abs=6e-3) and share == pytest.approx(0.855, abs=1e-3)
+    assert (df, f, p_value) == pytest.approx(
+        (2, 26.57, 1.7e-4), abs=6e-3
+    ) and share == pytest.approx(0.855, abs=1e-3)
     assert p_value == pytest.approx(1.7e-4, abs=6e-6)
 
 
 @pytest.mark.parametrize(
-    "cells", [grid_of([[1, 2]]), grid_of([[1, 2], [3, 4]]).iloc[:3], pd.concat([grid_of(np.eye(2)), grid_of([[1, 2]])])]
+    "cells",
+    [
+        grid_of([[1, 2]]),
+        grid_of([[1, 2], [3, 4]]).iloc[:3],
+        pd.concat([grid_of(np.eye(2)), grid_of([[1, 2]])]),
+    ],
 )
 def test_a_grid_with_holes_or_one_level_raises(cells):
-    with pytest.raises(ValueError, match="at least two levels of each and every combination equally often"):
+    with pytest.raises(
+        ValueError, match="at least two levels of each and every combination equally often"
+    ):
         variance_shares(cells, ["a", "b"])
 
 

@@ -6,7 +6,19 @@ import pytest
 from lmlib import corruptions
 from lmlib.report.deviations import trains_on_brightness
 from lmlib.report.published import published
-from lmlib.report.tables import CLEAN, MCE, PGD, PGD_PUBLISHED, Column, cells, described, marks, show, title, wide
+from lmlib.report.tables import (
+    CLEAN,
+    MCE,
+    PGD,
+    PGD_PUBLISHED,
+    Column,
+    cells,
+    described,
+    marks,
+    show,
+    title,
+    wide,
+)
 from lmlib.study import measures
 from lmlib.study.rows import COLUMNS
 
@@ -40,19 +52,26 @@ THREE = frame(*seeds("baseline", (0.20, 0.21, 0.22)), *seeds("cutout", (0.18,)))
 def test_a_cell_is_the_mean_and_the_sample_standard_deviation_with_n():
     cell = cells(THREE, [CLEAN], profile="quick").loc["baseline"]
     assert (cell["mean"], cell["std"], cell["n"]) == pytest.approx((0.21, 0.01, 3), abs=1e-15)
-    assert wide(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")] == "21.0 ± 1.0 (n=3)"
+    assert (
+        wide(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")]
+        == "21.0 ± 1.0 (n=3)"
+    )
 
 
 def test_one_seed_is_marked_and_carries_the_interval_over_images_instead_of_a_spread():
     found = cells(THREE, [CLEAN], profile="quick")
     cell = found.loc["cutout"]
-    assert math.isnan(cell["std"]) and (cell["image_low"], cell["image_high"]) == pytest.approx((0.16, 0.21))
+    assert math.isnan(cell["std"]) and (cell["image_low"], cell["image_high"]) == pytest.approx(
+        (0.16, 0.21)
+    )
     assert wide(found).loc["cutout", ("clean", "ours")] == "18.0 [16.0, 21.0] (n=1)"
     assert math.isnan(found.loc["baseline", "image_low"])
 
 
 def test_a_distance_stays_in_its_own_unit():
-    found = cells(frame(*seeds("baseline", (0.1, 0.3), MT5D)), [MT5D], profile="quick", printed=published(4))
+    found = cells(
+        frame(*seeds("baseline", (0.1, 0.3), MT5D)), [MT5D], profile="quick", printed=published(4)
+    )
     assert wide(found).loc["baseline"].tolist()[:2] == ["0.200 ± 0.141 (n=2)", "2.7"]
 
 
@@ -72,7 +91,11 @@ def test_best_and_second_are_marked_where_their_differences_stand_clear_of_the_s
 
 
 def test_no_second_best_where_the_rest_overlaps_and_no_best_where_the_first_two_do():
-    clear, near, nearer = {0: 0.10, 1: 0.11, 2: 0.121}, {0: 0.30, 1: 0.35, 2: 0.31}, {0: 0.31, 1: 0.34, 2: 0.31}
+    clear, near, nearer = (
+        {0: 0.10, 1: 0.11, 2: 0.121},
+        {0: 0.30, 1: 0.35, 2: 0.31},
+        {0: 0.31, 1: 0.34, 2: 0.31},
+    )
     assert marks({"a": clear, "b": near, "c": nearer}, "clean_error") == {"a": "best"}
     assert marks({"b": near, "c": nearer, "d": {0: 0.9, 1: 0.911, 2: 0.92}}, "clean_error") == {}
 
@@ -81,13 +104,18 @@ def test_the_more_rows_the_more_a_best_has_to_show():
     # Differences 0.09, 0.10, 0.11: t = 17.3 with 2 degrees of freedom, p = .0033: below .05 / 15, not below .05 / 16.
     def leader(n_rows):
         best = {"best": dict.fromkeys(range(3), 0.0)}
-        return marks(best | {row: {0: 0.09, 1: 0.10, 2: 0.11} for row in range(n_rows - 1)}, "clean_error")
+        return marks(
+            best | {row: {0: 0.09, 1: 0.10, 2: 0.11} for row in range(n_rows - 1)}, "clean_error"
+        )
 
     assert leader(16) == {"best": "best"} and leader(17) == {}
 
 
 def test_differences_without_spread_separate_nothing():
-    assert marks({"a": {0: 0.1, 1: 0.1}, "b": {0: 0.2, 1: 0.2}, "c": {0: 0.3, 1: 0.3}}, "pgd_error") == {}
+    assert (
+        marks({"a": {0: 0.1, 1: 0.1}, "b": {0: 0.2, 1: 0.2}, "c": {0: 0.3, 1: 0.3}}, "pgd_error")
+        == {}
+    )
 
 
 def test_the_lower_is_best_and_what_has_no_such_order_is_not_ranked():
@@ -97,7 +125,11 @@ def test_the_lower_is_best_and_what_has_no_such_order_is_not_ranked():
 
 
 def test_the_printed_value_stands_beside_ours_for_every_reading_of_a_method():
-    rows = frame(row("pixmix", 0, 0.3, MCE), row("pixmix_released", 0, 0.4, MCE), row("trivialaugment", 0, 0.4, MCE))
+    rows = frame(
+        row("pixmix", 0, 0.3, MCE),
+        row("pixmix_released", 0, 0.4, MCE),
+        row("trivialaugment", 0, 0.4, MCE),
+    )
     rows = pd.concat([rows, frame(*(row(m, 0, 0.3, OF_14) for m in ("pixmix", "trivialaugment")))])
     found = cells(rows, [MCE], profile="quick", printed=published(4))
     assert found.loc[["pixmix", "pixmix_released"], "printed"].tolist() == [0.355, 0.355]
@@ -132,7 +164,12 @@ def test_no_difference_to_another_datasets_printed_value():
 
 def test_a_table_is_laid_out_by_magnitude_and_beta_which_defaults_fill_in():
     rows = frame(
-        *seeds("layermix", (0.2,), parameters='{"magnitude": 5}', mixing="9 images imported from x, grey"),
+        *seeds(
+            "layermix",
+            (0.2,),
+            parameters='{"magnitude": 5}',
+            mixing="9 images imported from x, grey",
+        ),
         *seeds("layermix", (0.3,), mixing="9 images imported from x, grey"),
     )
     printed = published(6).query("label != 'mean (std)'")
@@ -144,26 +181,48 @@ def test_a_table_is_laid_out_by_magnitude_and_beta_which_defaults_fill_in():
 def test_table_5_is_laid_out_by_loss_and_fractals():
     mixing = "14,230 generated fractals (a substitute), colour"
     rows = frame(row("ipmix", 0, 0.2), row("ipmix", 0, 0.3, loss="jsd")).assign(mixing=mixing)
-    found = cells(rows, [CLEAN], profile="paper", by=("method", "jsd", "fractals", "epochs"), printed=published(5))
+    found = cells(
+        rows,
+        [CLEAN],
+        profile="paper",
+        by=("method", "jsd", "fractals", "epochs"),
+        printed=published(5),
+    )
     no, yes = (found.loc[("ipmix", word, "colour", 100)] for word in ("no", "yes"))
-    expected = published(5).query("method == 'ipmix' and fractals == 'colour' and measure == 'clean_error'")
+    expected = published(5).query(
+        "method == 'ipmix' and fractals == 'colour' and measure == 'clean_error'"
+    )
     assert [no["printed"], yes["printed"]] == expected.sort_values("jsd")["value"].tolist()
     assert no["deviations"] == "substitute mixing set"
-    assert yes["deviations"] == "substitute mixing set; 3 forward passes an image" and yes["forward_passes"] == 3
+    assert (
+        yes["deviations"] == "substitute mixing set; 3 forward passes an image"
+        and yes["forward_passes"] == 3
+    )
 
 
 def test_rows_without_a_setting_stand_beside_rows_with_it():
-    rows = frame(row("baseline", 0, 0.2), row("layermix", 0, 0.3, mixing="9 images imported from x, grey"))
+    rows = frame(
+        row("baseline", 0, 0.2), row("layermix", 0, 0.3, mixing="9 images imported from x, grey")
+    )
     found = cells(rows, [CLEAN], profile="paper", by=("method", "magnitude"))
     assert list(found.index) == [("baseline", ""), ("layermix", 8)]
 
 
 def test_a_run_at_the_papers_scale_deviates_in_nothing():
-    assert cells(THREE, [CLEAN], profile="paper", printed=published(4))["deviations"].tolist() == ["", ""]
+    assert cells(THREE, [CLEAN], profile="paper", printed=published(4))["deviations"].tolist() == [
+        "",
+        "",
+    ]
 
 
 def test_deviations_stand_in_the_row():
-    small = {"dataset": "digits", "network": "wrn-10-1", "epochs": 15, "n_train": 1000, "loss": "jsd"}
+    small = {
+        "dataset": "digits",
+        "network": "wrn-10-1",
+        "epochs": 15,
+        "n_train": 1000,
+        "loss": "jsd",
+    }
     part = {"subset": "200 stratified test images", "source": "generated"}
     rows = frame(row("augmix", 0, 0.2, **small), row("augmix", 0, 0.2, MCE, **part, **small))
     found = cells(rows, [CLEAN, MCE], profile="quick", printed=published(4))
@@ -175,14 +234,18 @@ def test_deviations_stand_in_the_row():
 
 
 def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():
-    rows = frame(row("cutout", 0, 0.2), row("cutout", 0, 0.2, MCE, subset="200 stratified test images"))
+    rows = frame(
+        row("cutout", 0, 0.2), row("cutout", 0, 0.2, MCE, subset="200 stratified test images")
+    )
     assert cells(rows, [CLEAN], profile="quick")["deviations"].tolist() == [""]
 
 
 def test_an_mce_over_fewer_corruptions_says_so():
     rows = frame(row("cutout", 0, 0.2, MCE, over=14), row("baseline", 0, 0.2, MCE, over=15))
     found = cells(rows, [MCE], profile="quick")
-    assert found["deviations"].tolist() == ["C: 14 of 15 corruptions", ""] and found["over"].tolist() == [14, 15]
+    assert found["deviations"].tolist() == ["C: 14 of 15 corruptions", ""] and found[
+        "over"
+    ].tolist() == [14, 15]
 
 
 def test_the_epochs_of_a_longer_printed_row_are_not_a_deviation():
@@ -192,14 +255,37 @@ def test_the_epochs_of_a_longer_printed_row_are_not_a_deviation():
 
 
 def test_a_method_that_trains_on_brightness_has_its_mce_over_15_and_over_14():
-    rows = frame(*seeds("randaugment", (0.30, 0.32), MCE), *seeds("randaugment", (0.36, 0.35), OF_14))
+    rows = frame(
+        *seeds("randaugment", (0.30, 0.32), MCE), *seeds("randaugment", (0.36, 0.35), OF_14)
+    )
     said = cells(rows, [MCE], profile="paper").loc["randaugment"]
-    assert said["trains_on_brightness"] and said["deviations"] == "trains on brightness: mCE 31.0 over 15, 35.5 over 14"
+    assert (
+        said["trains_on_brightness"]
+        and said["deviations"] == "trains on brightness: mCE 31.0 over 15, 35.5 over 14"
+    )
 
 
 def test_which_methods_train_on_brightness():
-    yes = ("layermix", "layermix_iid", "pixmix", "pixmix_k3", "autoaugment", "randaugment", "trivialaugment")
-    no = ("baseline", "cutout", "mixup", "cutmix", "augmix", "ipmix", "oe", "layermix_released", "pixmix_released")
+    yes = (
+        "layermix",
+        "layermix_iid",
+        "pixmix",
+        "pixmix_k3",
+        "autoaugment",
+        "randaugment",
+        "trivialaugment",
+    )
+    no = (
+        "baseline",
+        "cutout",
+        "mixup",
+        "cutmix",
+        "augmix",
+        "ipmix",
+        "oe",
+        "layermix_released",
+        "pixmix_released",
+    )
     assert all(map(trains_on_brightness, yes)) and not any(map(trains_on_brightness, no))
     assert not trains_on_brightness("pixmix", '{"ops": "nine"}')
 
@@ -216,25 +302,45 @@ def test_the_title_says_profile_network_epochs_and_n():
 
 def test_runs_of_different_settings_never_share_a_row():
     with pytest.raises(ValueError, match=r"row baseline would mix several settings \(epochs\)"):
-        cells(frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, epochs=6)), [CLEAN], profile="quick")
+        cells(
+            frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, epochs=6)),
+            [CLEAN],
+            profile="quick",
+        )
 
 
 @pytest.mark.parametrize(
-    "other", [{"over": 14}, {"source": "generated"}, {"subset": "20 stratified test images"}], ids=str
+    "other",
+    [{"over": 14}, {"source": "generated"}, {"subset": "20 stratified test images"}],
+    ids=str,
 )
 def test_runs_measured_on_unlike_images_never_share_a_row(other):
-    with pytest.raises(ValueError, match=rf"row baseline would mix several settings \({next(iter(other))}\)"):
-        cells(frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, **other)), [CLEAN], profile="quick")
+    with pytest.raises(
+        ValueError, match=rf"row baseline would mix several settings \({next(iter(other))}\)"
+    ):
+        cells(
+            frame(row("baseline", 0, 0.2), row("baseline", 1, 0.2, **other)),
+            [CLEAN],
+            profile="quick",
+        )
 
 
 def test_two_runs_of_one_seed_never_share_a_row():
     with pytest.raises(ValueError, match="would mix several runs of one seed"):
-        cells(frame(row("baseline", 0, 0.2), row("baseline", 0, 0.2, run="again")), [CLEAN], profile="quick")
+        cells(
+            frame(row("baseline", 0, 0.2), row("baseline", 0, 0.2, run="again")),
+            [CLEAN],
+            profile="quick",
+        )
 
 
 def test_rows_of_another_version_of_the_measures_are_named_and_not_mixed():
-    with pytest.raises(ValueError, match="1 runs were measured by another version of the measures or recipes"):
-        described(frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=measures.VERSION + 1)))
+    with pytest.raises(
+        ValueError, match="1 runs were measured by another version of the measures or recipes"
+    ):
+        described(
+            frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=measures.VERSION + 1))
+        )
 
 
 def test_competing_printed_cells_and_unknown_columns_are_refused():
@@ -248,6 +354,12 @@ def test_competing_printed_cells_and_unknown_columns_are_refused():
 
 def test_a_full_test_set_carries_two_decimals_and_a_subset_one():
     whole = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=10_000))
-    assert wide(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")] == "21.00 ± 1.00 (n=3)"
+    assert (
+        wide(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
+        == "21.00 ± 1.00 (n=3)"
+    )
     part = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=9_999))
-    assert wide(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")] == "21.0 ± 1.0 (n=3)"
+    assert (
+        wide(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
+        == "21.0 ± 1.0 (n=3)"
+    )

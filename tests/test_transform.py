@@ -38,7 +38,11 @@ def seeded(transform, *sample, seed=4):
 
 def plain(image):
     """An image of any kind as a tensor."""
-    return v2.functional.pil_to_tensor(image) if isinstance(image, PIL.Image.Image) else image.as_subclass(torch.Tensor)
+    return (
+        v2.functional.pil_to_tensor(image)
+        if isinstance(image, PIL.Image.Image)
+        else image.as_subclass(torch.Tensor)
+    )
 
 
 # One key a call
@@ -84,7 +88,9 @@ def test_each_image_of_a_batch_has_its_own_draw_and_the_first_is_that_of_a_lone_
 
 @pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize(
-    "image", [IMAGE, IMAGE / 255, tv_tensors.Image(IMAGE), PICTURE], ids=["uint8", "float", "tv_tensor", "PIL"]
+    "image",
+    [IMAGE, IMAGE / 255, tv_tensors.Image(IMAGE), PICTURE],
+    ids=["uint8", "float", "tv_tensor", "PIL"],
 )
 def test_an_image_comes_out_as_what_it_was(image, name):
     transform = build_method(name, mixing_set=GREY).as_transform()
@@ -95,7 +101,9 @@ def test_an_image_comes_out_as_what_it_was(image, name):
         assert torch.equal(plain(done), seeded(transform, IMAGE))
 
 
-@pytest.mark.parametrize("image", [IMAGE, tv_tensors.Image(IMAGE), PICTURE], ids=["tensor", "tv_tensor", "PIL"])
+@pytest.mark.parametrize(
+    "image", [IMAGE, tv_tensors.Image(IMAGE), PICTURE], ids=["tensor", "tv_tensor", "PIL"]
+)
 def test_whatever_else_a_sample_holds_passes_by(image):
     expected, label, more = seeded(TRANSFORM, IMAGE), torch.tensor([1.5, 2]), np.zeros((2, 2))
     done = seeded(TRANSFORM, image, label)
@@ -114,7 +122,12 @@ def test_images_of_one_sample_share_the_draw():
 
 
 def test_it_works_inside_a_compose_of_torchvision():
-    steps = [v2.ToImage(), v2.RandomHorizontalFlip(1.0), TRANSFORM, v2.ToDtype(torch.float32, scale=True)]
+    steps = [
+        v2.ToImage(),
+        v2.RandomHorizontalFlip(1.0),
+        TRANSFORM,
+        v2.ToDtype(torch.float32, scale=True),
+    ]
     image, label = v2.Compose(steps)(PICTURE, 3)
     assert isinstance(image, tv_tensors.Image)
     assert image.shape == (3, 32, 32)
@@ -140,11 +153,13 @@ BOXES = tv_tensors.BoundingBoxes(torch.zeros(1, 4), format="XYXY", canvas_size=(
 
 
 @pytest.mark.parametrize(
-    "beside", [BOXES, tv_tensors.Mask(torch.zeros(32, 32)), tv_tensors.Video(IMAGE.expand(4, -1, -1, -1))]
+    "beside",
+    [BOXES, tv_tensors.Mask(torch.zeros(32, 32)), tv_tensors.Video(IMAGE.expand(4, -1, -1, -1))],
 )
 def test_what_an_augmented_image_would_leave_behind_is_refused(beside):
     with pytest.raises(
-        ValueError, match=f"got {type(beside).__name__} beside it, which would not follow .*: leave it out"
+        ValueError,
+        match=f"got {type(beside).__name__} beside it, which would not follow .*: leave it out",
     ):
         TRANSFORM({"image": tv_tensors.Image(IMAGE), "target": [beside]})
 
@@ -152,15 +167,27 @@ def test_what_an_augmented_image_would_leave_behind_is_refused(beside):
 @pytest.mark.parametrize(
     "sample, sentence",
     [
-        (np.zeros((32, 32, 3), np.uint8), r"expected an image tensor .* got \(32, 32, 3\) uint8: put ToImage\(\)"),
+        (
+            np.zeros((32, 32, 3), np.uint8),
+            r"expected an image tensor .* got \(32, 32, 3\) uint8: put ToImage\(\)",
+        ),
         ((3, "name"), "expected an image tensor .* got int, str"),
         ({}, "expected an image tensor .* got nothing"),
-        ((torch.tensor(3), IMAGE), r"expected an image tensor .* got \(\) torch.int64: put the image before"),
+        (
+            (torch.tensor(3), IMAGE),
+            r"expected an image tensor .* got \(\) torch.int64: put the image before",
+        ),
         (IMAGE[0], r"expected an image tensor .* got \(32, 32\) torch.uint8"),
         (IMAGE[:1], r"expected an image tensor .* got \(1, 32, 32\) torch.uint8"),
         (IMAGE[:, :0], r"expected images .* got \(1, 3, 0, 32\)"),
-        (IMAGE.float(), "expected images .* got values from 0 to 1..: .* divide what goes up to 255"),
-        (PICTURE.convert("L"), r"expected an RGB picture, got one of mode L: put RGB\(\) before this"),
+        (
+            IMAGE.float(),
+            "expected images .* got values from 0 to 1..: .* divide what goes up to 255",
+        ),
+        (
+            PICTURE.convert("L"),
+            r"expected an RGB picture, got one of mode L: put RGB\(\) before this",
+        ),
         (PICTURE.convert("P"), "expected an RGB picture, got one of mode P"),
         (PICTURE.convert("RGBA"), "expected an RGB picture, got one of mode RGBA"),
     ],
@@ -213,7 +240,10 @@ def test_a_compiled_method_makes_the_same_images(name, compiled):
     def augmented(images, epoch):
         keys = {"seed": 0, "epoch": epoch, "index": np.arange(len(images))}
         if method.mixes_labels:
-            return method(images * 0.5, images[method.partner_index(len(images), **keys)], **keys)[0] + 1
+            return (
+                method(images * 0.5, images[method.partner_index(len(images), **keys)], **keys)[0]
+                + 1
+            )
         return method(images * 0.5, **keys) + 1
 
     fast = compiled(augmented)
@@ -228,7 +258,11 @@ def test_draws_and_changes_apart_are_compiled_to_the_same_bytes(compiled):
     def parts(images):
         params = layermix.sample((32, 32), seed=0, epoch=0, index=index)
         keys = {"seed": 0, "epoch": 1, "index": index}
-        return layermix.apply(images, params), outliers.outliers((32, 32), **keys), crop(images, **keys)
+        return (
+            layermix.apply(images, params),
+            outliers.outliers((32, 32), **keys),
+            crop(images, **keys),
+        )
 
     for ours, expected in zip(compiled(parts)(images), parts(images), strict=True):
         assert torch.equal(ours, expected)

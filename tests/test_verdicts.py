@@ -25,15 +25,27 @@ def about(mean, spread=TIGHT):
 
 def rows(wanted, values, **changes):
     """The rows of one side at the paper's size: one for each seed and cell, unless `changes` say otherwise."""
-    label = "14,230 of the user's, " if changes.pop("own", True) else "14,230 generated fractals (a substitute), "
+    label = (
+        "14,230 of the user's, "
+        if changes.pop("own", True)
+        else "14,230 generated fractals (a substitute), "
+    )
     base = dict.fromkeys(COLUMNS, float("nan")) | {
         "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": measures.VERSION,
         "recipes": corruptions.VERSION, "precision": "bf16", "benchmark": "c", "measure": "mce", "over": 15,
     }  # fmt: skip
     base |= {name: wanted[name] for name in ("dataset", "network", "epochs", "method", "loss")}
-    base |= {"mixing": "none" if wanted["fractals"] == "none" else label + wanted["fractals"]} | changes
+    base |= {
+        "mixing": "none" if wanted["fractals"] == "none" else label + wanted["fractals"]
+    } | changes
     return [
-        base | {"run": f"{wanted['method']}-{cell}-{seed}", "parameters": cell, "seed": seed, "value": value}
+        base
+        | {
+            "run": f"{wanted['method']}-{cell}-{seed}",
+            "parameters": cell,
+            "seed": seed,
+            "value": value,
+        }
         for cell in wanted["parameters"]
         for seed, value in values.items()
     ]
@@ -53,7 +65,9 @@ def judged(*parts, comparison=LEADS):
 
 def test_both_numbers_near_the_printed_ones_and_in_order_are_reproduced():
     assert word(LEADS, about(0.304), about(0.354)) == "reproduced"
-    assert word(LEADS, about(0.304), about(0.354), substitute=True) == "reproduced with a substitute"
+    assert (
+        word(LEADS, about(0.304), about(0.354), substitute=True) == "reproduced with a substitute"
+    )
 
 
 def test_one_number_off_by_a_point_leaves_the_direction():
@@ -61,19 +75,28 @@ def test_one_number_off_by_a_point_leaves_the_direction():
 
 
 def test_without_a_printed_number_the_best_is_the_direction():
-    assert word(LEADS._replace(printed=(math.nan, math.nan)), about(0.304), about(0.354)) == "direction"
+    assert (
+        word(LEADS._replace(printed=(math.nan, math.nan)), about(0.304), about(0.354))
+        == "direction"
+    )
 
 
 def test_an_interval_over_zero_is_undecided_and_so_is_a_p_value_that_holm_lifts():
     noisy = {0: 0.34, 1: 0.30, 2: 0.37}
-    assert judge(frame(rows(OURS, noisy), rows(THEIRS, about(0.365))), [LEADS])["judged"].item() == "undecided"
+    assert (
+        judge(frame(rows(OURS, noisy), rows(THEIRS, about(0.365))), [LEADS])["judged"].item()
+        == "undecided"
+    )
     assert word(LEADS, {0: 0.32, 1: 0.321, 2: 0.3195}, about(0.365), p_holm=0.06) == "undecided"
 
 
 def test_an_interval_wholly_on_the_other_side_contradicts_even_near_the_printed_numbers():
     assert word(LEADS, {0: 0.40, 1: 0.401, 2: 0.3995}, about(0.355)) == "contradicted"
     close = LEADS._replace(printed=(0.303, 0.304))
-    assert word(close, about(0.3045, (-1e-4, 0, 1e-4)), about(0.3031, (0, 1e-4, -1e-4))) == "contradicted"
+    assert (
+        word(close, about(0.3045, (-1e-4, 0, 1e-4)), about(0.3031, (0, 1e-4, -1e-4)))
+        == "contradicted"
+    )
 
 
 def test_a_claimed_rise_is_the_mirror_of_a_claimed_fall():
@@ -84,7 +107,9 @@ def test_a_claimed_rise_is_the_mirror_of_a_claimed_fall():
 
 def test_hardly_any_difference_is_judged_by_half_a_point_about_zero():
     assert word(HARDLY, {0: 0.3001, 1: 0.3002, 2: 0.3}, {0: 0.3, 1: 0.3, 2: 0.3}) == "reproduced"
-    assert word(HARDLY, {0: 0.320, 1: 0.3201, 2: 0.3199}, {0: 0.3, 1: 0.3, 2: 0.3}) == "contradicted"
+    assert (
+        word(HARDLY, {0: 0.320, 1: 0.3201, 2: 0.3199}, {0: 0.3, 1: 0.3, 2: 0.3}) == "contradicted"
+    )
     assert word(HARDLY, about(0.30, WIDE), about(0.30)) == "undecided"
 
 
@@ -92,15 +117,21 @@ def test_two_seeds_are_too_few_for_any_verdict():
     assert word(LEADS, {0: 0.30, 1: 0.31}, {0: 0.35, 1: 0.36}) == "too few seeds"
 
 
-@pytest.mark.parametrize(("std", "off", "near"), [(1e-4, 0.0047, True), (1e-4, 0.0049, False), (0.0021, 0.0, False)])
+@pytest.mark.parametrize(
+    ("std", "off", "near"), [(1e-4, 0.0047, True), (1e-4, 0.0049, False), (0.0021, 0.0, False)]
+)
 def test_near_is_half_a_point_for_the_whole_interval(std, off, near):
     # Half width of three seeds: 4.303 / sqrt(3) = 2.484 standard deviations.
     assert is_near([0.3 + off - std, 0.3 + off, 0.3 + off + std], 0.3, "mce") is near
 
 
 def test_near_is_two_standard_deviations_where_those_are_more():
-    values = 0.3 + 0.02 * np.array([-1, 1, -1, 1, -1, 1]) / math.sqrt(1.2)  # std .02, half width 1.05 std
-    assert is_near(list(values), 0.3 + 0.018, "mce") and not is_near(list(values), 0.3 + 0.020, "mce")
+    values = 0.3 + 0.02 * np.array([-1, 1, -1, 1, -1, 1]) / math.sqrt(
+        1.2
+    )  # std .02, half width 1.05 std
+    assert is_near(list(values), 0.3 + 0.018, "mce") and not is_near(
+        list(values), 0.3 + 0.020, "mce"
+    )
 
 
 def test_a_distance_has_no_half_point():
@@ -124,9 +155,14 @@ def test_rows_at_the_papers_scale_get_a_verdict_with_a_substitute_said():
     ],
 )
 def test_a_smaller_scale_gets_no_verdict(change):
-    sides = [each | {name: value for name, value in change.items() if name in each} for each in (OURS, THEIRS)]
+    sides = [
+        each | {name: value for name, value in change.items() if name in each}
+        for each in (OURS, THEIRS)
+    ]
     small = LEADS._replace(ours=sides[0], reference=sides[1])
-    parts = [rows(each, about(mean), **change) for each, mean in zip(sides, (0.304, 0.354), strict=True)]
+    parts = [
+        rows(each, about(mean), **change) for each, mean in zip(sides, (0.304, 0.354), strict=True)
+    ]
     assert judged(*parts, comparison=small) == "smaller scale"
 
 
@@ -139,11 +175,21 @@ def test_pairs_are_shared_seeds_and_none_shared_is_not_run():
 
 
 def test_a_side_of_several_cells_is_their_mean_over_the_seeds_that_have_all():
-    ours = side("paper", "layermix", cells=[{"magnitude": 8, "beta": 3}, {"magnitude": 8, "beta": 5}])
-    theirs = side("paper", "layermix", cells=[{"magnitude": 5, "beta": 3}, {"magnitude": 5, "beta": 5}])
+    ours = side(
+        "paper", "layermix", cells=[{"magnitude": 8, "beta": 3}, {"magnitude": 8, "beta": 5}]
+    )
+    theirs = side(
+        "paper", "layermix", cells=[{"magnitude": 5, "beta": 3}, {"magnitude": 5, "beta": 5}]
+    )
     first, second = ours["parameters"]
-    parts = rows(ours | {"parameters": (first,)}, {0: 0.30, 1: 0.9}), rows(ours | {"parameters": (second,)}, {0: 0.32})
-    table = judge(frame(*parts, rows(theirs, {0: 0.30, 1: 0.30})), [HARDLY._replace(ours=ours, reference=theirs)])
+    parts = (
+        rows(ours | {"parameters": (first,)}, {0: 0.30, 1: 0.9}),
+        rows(ours | {"parameters": (second,)}, {0: 0.32}),
+    )
+    table = judge(
+        frame(*parts, rows(theirs, {0: 0.30, 1: 0.30})),
+        [HARDLY._replace(ours=ours, reference=theirs)],
+    )
     assert (table["n"].item(), table["mean"].item()) == (1, pytest.approx(0.01))
 
 
@@ -151,39 +197,57 @@ def test_p_values_are_adjusted_within_a_table_and_not_beyond():
     ipmix = side("paper", "ipmix")
     three = [LEADS, LEADS._replace(reference=ipmix), LEADS._replace(family="Table 3")]
     noisy = about(0.33, (-0.01, 0.002, 0.008))
-    table = judge(frame(rows(OURS, about(0.304)), rows(THEIRS, noisy), rows(ipmix, about(0.33, WIDE))), three)
+    table = judge(
+        frame(rows(OURS, about(0.304)), rows(THEIRS, noisy), rows(ipmix, about(0.33, WIDE))), three
+    )
     assert table["p_holm"][0] == pytest.approx(2 * table["p_value"][0])
     assert table["p_holm"][2] == pytest.approx(table["p_value"][2])
 
 
 def one_claim(table, **profile):
-    return summarise(table, claims().query("claim == 'C1'"), profile=profile.get("profile", "paper")).loc[
-        "C1", "verdict"
-    ]
+    return summarise(
+        table, claims().query("claim == 'C1'"), profile=profile.get("profile", "paper")
+    ).loc["C1", "verdict"]
 
 
 def test_a_claim_is_as_good_as_its_weakest_comparison_and_one_contradiction_settles_it():
-    table = judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354))), [LEADS, LEADS, LEADS])
+    table = judge(
+        frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354))), [LEADS, LEADS, LEADS]
+    )
     assert one_claim(table) == "reproduced"
     assert one_claim(table.assign(judged=["reproduced", "direction", "reproduced"])) == "direction"
     assert one_claim(table.assign(judged=["reproduced", "undecided", "direction"])) == "undecided"
-    assert one_claim(table.assign(judged=["undecided", "contradicted", "direction"])) == "contradicted"
     assert (
-        one_claim(table.assign(judged=["reproduced", "too few seeds", "direction"])) == "no verdict: fewer than 3 seeds"
+        one_claim(table.assign(judged=["undecided", "contradicted", "direction"])) == "contradicted"
+    )
+    assert (
+        one_claim(table.assign(judged=["reproduced", "too few seeds", "direction"]))
+        == "no verdict: fewer than 3 seeds"
     )
 
 
 def test_what_stands_beside_does_not_decide():
-    table = judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354))), [LEADS, LEADS._replace(decides=False)])
+    table = judge(
+        frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354))),
+        [LEADS, LEADS._replace(decides=False)],
+    )
     assert one_claim(table.assign(judged=["reproduced", "contradicted"])) == "reproduced"
 
 
 def test_a_claim_without_rows_says_the_command_and_a_small_one_its_scale():
     table = judge(frame(rows(OURS, about(0.3))), [LEADS])
     assert one_claim(table, profile="quick") == "not run in this profile: `./run_all.sh paper`"
-    small = judge(frame(rows(OURS, about(0.3), subset="500 stratified test images"), rows(THEIRS, about(0.4))), [LEADS])
+    small = judge(
+        frame(
+            rows(OURS, about(0.3), subset="500 stratified test images"), rows(THEIRS, about(0.4))
+        ),
+        [LEADS],
+    )
     found = summarise(small, claims(), profile="quick").loc["C1"]
-    assert found["verdict"] == "no verdict: seen at a smaller scale" and "500 stratified test images" in found["scale"]
+    assert (
+        found["verdict"] == "no verdict: seen at a smaller scale"
+        and "500 stratified test images" in found["scale"]
+    )
     assert found["seen"].startswith("1 of 1 differences as claimed")
 
 
@@ -199,11 +263,19 @@ def layers(n, *diversity):
 
 
 def test_layers_are_judged_over_images_and_only_on_a_whole_test_set_of_cifar():
-    assert set(layers_seen(layers(300, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {"smaller scale"}
-    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="quick")["judged"]) == {"smaller scale"}
-    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {"direction"}
+    assert set(layers_seen(layers(300, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
+        "smaller scale"
+    }
+    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="quick")["judged"]) == {
+        "smaller scale"
+    }
+    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
+        "direction"
+    }
     shrinks = layers_seen(layers(10_000, 0.01, 0.0105, 0.004), profile="paper")
-    assert shrinks["judged"][:2].tolist() == ["undecided", "contradicted"] and shrinks["decides"].tolist() == [
+    assert shrinks["judged"][:2].tolist() == ["undecided", "contradicted"] and shrinks[
+        "decides"
+    ].tolist() == [
         True,
         True,
         False,
@@ -234,9 +306,16 @@ def test_comparisons_carry_the_printed_numbers():
 
 def test_comparisons_read_for_people_in_points_and_distances_in_their_unit():
     mt5d = LEADS._replace(column=Column("P mT5D", "p", "mt5d"), printed=(1.6, 1.7))
-    parts = [rows(each, {0: value}, measure="mt5d", benchmark="p") for each, value in ((OURS, 1.5), (THEIRS, 1.75))]
-    found = wide(judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354)), *parts), [LEADS, mt5d]))
-    assert found["ours minus reference"].tolist()[1] == "-0.250 (n=1)" and found["the paper's"].tolist() == [
+    parts = [
+        rows(each, {0: value}, measure="mt5d", benchmark="p")
+        for each, value in ((OURS, 1.5), (THEIRS, 1.75))
+    ]
+    found = wide(
+        judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354)), *parts), [LEADS, mt5d])
+    )
+    assert found["ours minus reference"].tolist()[1] == "-0.250 (n=1)" and found[
+        "the paper's"
+    ].tolist() == [
         "-5.20",
         "-0.10",
     ]
@@ -245,7 +324,13 @@ def test_comparisons_read_for_people_in_points_and_distances_in_their_unit():
 
 def test_the_two_sides_of_a_comparison_are_named_by_what_differs():
     labels = {tuple(labels_of(one)) for one in comparisons("paper")}
-    assert ("layermix_released, grey", "pixmix, colour") in labels and ("layermix, grey", "baseline") in labels
+    assert ("layermix_released, grey", "pixmix, colour") in labels and (
+        "layermix, grey",
+        "baseline",
+    ) in labels
     assert ("layermix, 100 epochs, jsd", "layermix, 300 epochs, ce") in labels
     assert ("layermix, beta 5", "layermix, beta 3") in labels
-    assert ("layermix, probabilities 0.33 / 0.33 / 0.17 / 0.17", "layermix, probabilities 0.5 / 0.5 / 0 / 0") in labels
+    assert (
+        "layermix, probabilities 0.33 / 0.33 / 0.17 / 0.17",
+        "layermix, probabilities 0.5 / 0.5 / 0 / 0",
+    ) in labels

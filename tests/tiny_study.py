@@ -23,7 +23,12 @@ def shrink():
 
     settings = profiles.run_settings
     profiles.run_settings = lambda profile, **changes: settings(profile, n_train=150, **changes)
-    sizes = {"epochs": 4, "seeds": (0, 1), "methods": ("baseline", "layermix"), "replicated": ("baseline", "layermix")}
+    sizes = {
+        "epochs": 4,
+        "seeds": (0, 1),
+        "methods": ("baseline", "layermix"),
+        "replicated": ("baseline", "layermix"),
+    }
     sizes |= {"n_fractals": 10, "subset": 10, "sequences": 2, "attacked": 5}
     profiles.PROFILES["quick"] = replace(profiles.PROFILES["quick"], **sizes)
     for name in set(profiles.STUDY) - {"06-comparison", "07-benchmarks", "16-report"}:
@@ -63,7 +68,9 @@ def processes(root):
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if f"LMLIB_ROOT={root}\0".encode() in (entry / "environ").read_bytes() + b"\0":
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(entry.name)] = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                )
     return found
 
 
@@ -89,7 +96,10 @@ def without_times(file):
     import csv
 
     with file.open(newline="", encoding="utf-8") as opened:
-        rows = [{k: v for k, v in row.items() if k not in ("finished", "checksum")} for row in csv.DictReader(opened)]
+        rows = [
+            {k: v for k, v in row.items() if k not in ("finished", "checksum")}
+            for row in csv.DictReader(opened)
+        ]
     return rows
 
 
@@ -98,7 +108,9 @@ def trained(file):
     from lmlib.models.checkpoints import digest_of, load_checkpoint
 
     tensors, values = load_checkpoint(file)
-    values["history"] = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in values["history"]]
+    values["history"] = [
+        {k: v for k, v in epoch.items() if k != "seconds"} for epoch in values["history"]
+    ]
     return digest_of(tensors, values)
 
 
@@ -114,7 +126,11 @@ def contents(root):
         "corrupted images": ("data/cache/*/subsets/*.npz", Path.read_bytes),
     }
     return {
-        kind: {str(file.relative_to(root)): read(file) for file in sorted(root.glob(pattern)) if usual(file)}
+        kind: {
+            str(file.relative_to(root)): read(file)
+            for file in sorted(root.glob(pattern))
+            if usual(file)
+        }
         for kind, (pattern, read) in kinds.items()
     }
 

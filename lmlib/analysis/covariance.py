@@ -28,7 +28,9 @@ def mixture_covariance(weights, means, variances):
     weights (K,), sum 1; means, variances (K, S): of each operation at each stage. Numbers, or sympy expressions in object arrays.
     """
     centre = weights @ means
-    return np.diag(weights @ variances) + means.T @ np.diag(weights) @ means - np.outer(centre, centre)
+    return (
+        np.diag(weights @ variances) + means.T @ np.diag(weights) @ means - np.outer(centre, centre)
+    )
 
 
 def iid_covariance(weights, means, variances):
@@ -48,14 +50,18 @@ def draw_mixture(weights, means, variances, n, *, shared, seed):
     n_stages = means.shape[1]
     op = generator.choice(len(weights), (n, 1 if shared else n_stages), p=weights)
     stage = np.arange(n_stages)
-    return means[op, stage] + np.sqrt(variances[op, stage]) * generator.standard_normal((n, n_stages))
+    return means[op, stage] + np.sqrt(variances[op, stage]) * generator.standard_normal(
+        (n, n_stages)
+    )
 
 
 def mean_with_error(values):
     """Mean over the first axis, one independent unit (draw, image) each: `Estimate`. values (n, ...), n >= 2."""
     values = np.asarray(values)
     if len(values) < 2:
-        raise ValueError(f"a standard error needs at least 2 draws or images, got {len(values)}: raise their number")
+        raise ValueError(
+            f"a standard error needs at least 2 draws or images, got {len(values)}: raise their number"
+        )
     return Estimate(values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values)))
 
 
@@ -100,7 +106,9 @@ def decompose(outputs):
     for drawn in map(np.ascontiguousarray, outputs):  # one order of the sums
         n_draws, n_images = drawn.shape[:2]
         if n_draws < 2 or n_images < 2:
-            raise ValueError(f"expected at least 2 draws of at least 2 images, got {n_draws} of {n_images}")
+            raise ValueError(
+                f"expected at least 2 draws of at least 2 images, got {n_draws} of {n_images}"
+            )
         means.append(drawn.mean(0, dtype=np.float64))
         within.append(products(drawn - means[-1], drawn - means[-1]) / (n_draws - 1))
     means, within = np.stack(means), np.mean(within, axis=0)
@@ -110,7 +118,9 @@ def decompose(outputs):
     effects = means - means.mean(0)
     between_operations = products(effects, effects) / n_ops - (1 - 1 / n_ops) / n_draws * within
     deviations = means.mean(0, keepdims=True) - means.mean((0, 1))
-    between_images = products(deviations, deviations) * n_images / (n_images - 1) - within / (n_ops * n_draws)
+    between_images = products(deviations, deviations) * n_images / (n_images - 1) - within / (
+        n_ops * n_draws
+    )
     # Products of different images only: a U-statistic of order two, hence the two in its influence values.
     others = (effects.sum(1, keepdims=True) - effects) / (n_images - 1)
     pairs = products(effects, others) / n_ops
@@ -139,9 +149,13 @@ def stage_outputs(layermix, images, op=None, *, seed, epoch):
         level = draw_levels(layermix.table, op, uniform[:, :3], sign, layermix.magnitude, size)
         params = replace(params, op=op, level=level)
     first = replace(params, layer=np.full(n, 1))
-    second = replace(first, op=np.roll(params.op, -1, axis=1), level=np.roll(params.level, -1, axis=1))
+    second = replace(
+        first, op=np.roll(params.op, -1, axis=1), level=np.roll(params.level, -1, axis=1)
+    )
     third = replace(params, layer=np.full(n, 3))
-    return torch.stack([layermix.apply(images, stage).flatten(1) for stage in (first, second, third)], 1).numpy()
+    return torch.stack(
+        [layermix.apply(images, stage).flatten(1) for stage in (first, second, third)], 1
+    ).numpy()
 
 
 def pipeline_covariance(layermix, images, *, n_draws, seed):
@@ -155,7 +169,9 @@ def pipeline_covariance(layermix, images, *, n_draws, seed):
 
     def draws(k, op):  # an epoch for each draw, so that no two share a mixing image
         epochs = range(k * n_draws, (k + 1) * n_draws)
-        return np.stack([stage_outputs(layermix, images, op, seed=seed, epoch=epoch) for epoch in epochs])
+        return np.stack(
+            [stage_outputs(layermix, images, op, seed=seed, epoch=epoch) for epoch in epochs]
+        )
 
     return decompose(draws(k, op) for k, op in enumerate(ops))
 
@@ -176,7 +192,12 @@ def change_by_operation(table, images, magnitude, *, n_draws, seed):
     images: (n, 3, H, W), uint8 or float in [0, 1]. The same key gives the same uniform draws at every magnitude.
     """
     draws = draw_operations(table, images, n_draws, seed)
-    return np.stack([squared_distance(change(repeated, magnitude), repeated, n_draws) for change, repeated in draws])
+    return np.stack(
+        [
+            squared_distance(change(repeated, magnitude), repeated, n_draws)
+            for change, repeated in draws
+        ]
+    )
 
 
 def linearity_error(table, images, magnitude, *, n_draws, seed):
@@ -187,7 +208,10 @@ def linearity_error(table, images, magnitude, *, n_draws, seed):
     """
     error, changed = [], []
     for change, repeated in draw_operations(table, images, n_draws, seed):
-        once, twice = change(repeated, magnitude), change(change(repeated, magnitude / 2), magnitude / 2)
+        once, twice = (
+            change(repeated, magnitude),
+            change(change(repeated, magnitude / 2), magnitude / 2),
+        )
         error.append(squared_distance(twice, once, n_draws))
         changed.append(squared_distance(once, repeated, n_draws))
     return np.stack(error), np.stack(changed)
@@ -198,11 +222,15 @@ def draw_operations(table, images, n_draws, seed):
     images = as_float(check_images(images))
     repeated, size = images.repeat(n_draws, 1, 1, 1), tuple(images.shape[-2:])
     for k, operation in enumerate(table.values()):
-        uniform, coin = uniforms("covariance/operation", 2, seed=seed, index=np.arange(len(repeated)), view=k).T
+        uniform, coin = uniforms(
+            "covariance/operation", 2, seed=seed, index=np.arange(len(repeated)), view=k
+        ).T
         drawn = uniform, np.where(coin < 0.5, 1.0, -1.0)
 
         def change(images, magnitude, operation=operation, drawn=drawn):
-            return operation.function(images, torch.from_numpy(operation.level(*drawn, magnitude, size)).float())
+            return operation.function(
+                images, torch.from_numpy(operation.level(*drawn, magnitude, size)).float()
+            )
 
         yield change, repeated
 

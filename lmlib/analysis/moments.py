@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ..augment import METHODS, build_method
+from ..augment.by_name import draw
 from ..augment.ops import as_tensor
-from ..report.gallery import draw
 
 MOMENTS = ("mean_absolute_change", "share_changed", "mean", "spread")
 PIECE = 256  # images that are measured at once: what a processor's cache holds
@@ -25,7 +25,9 @@ def moments(images, changed):
         values.mean(1) / 255,
         values.std(1, correction=0) / 255,
     )
-    return pd.DataFrame({name: column.double().numpy() for name, column in zip(MOMENTS, columns, strict=True)})
+    return pd.DataFrame(
+        {name: column.double().numpy() for name, column in zip(MOMENTS, columns, strict=True)}
+    )
 
 
 def sample_moments(name, images, mixing_sets, *, n_samples, seed):
@@ -36,15 +38,22 @@ def sample_moments(name, images, mixing_sets, *, n_samples, seed):
     again, and so on until there are enough.
     """
     images, frames = as_tensor(images), []
-    method, size = build_method(name, mixing_set=mixing_sets[METHODS[name].fractals]), tuple(images.shape[-2:])
+    method, size = (
+        build_method(name, mixing_set=mixing_sets[METHODS[name].fractals]),
+        tuple(images.shape[-2:]),
+    )
     for epoch, start in enumerate(range(0, n_samples, len(images))):
         index = np.arange(min(len(images), n_samples - start))
         batch, keys = images[: len(index)], {"seed": seed, "epoch": epoch, "index": index}
         changed = draw(name, batch, images, mixing_sets, **keys).images
-        frame = pd.concat(moments(*pair) for pair in zip(batch.split(PIECE), changed.split(PIECE), strict=True))
+        frame = pd.concat(
+            moments(*pair) for pair in zip(batch.split(PIECE), changed.split(PIECE), strict=True)
+        )
         if hasattr(method, "layers"):
             params = method.sample(size, **keys)
-            frame = frame.assign(layer=params.layer, operation=np.array(list(method.table))[params.op[:, 0]])
+            frame = frame.assign(
+                layer=params.layer, operation=np.array(list(method.table))[params.op[:, 0]]
+            )
         frames.append(frame.assign(image=index))
     return pd.concat(frames, ignore_index=True)
 
@@ -58,7 +67,11 @@ def cluster_mean(values, clusters):
     values = np.asarray(values, float)
     _, position = np.unique(clusters, return_inverse=True)
     sums = np.bincount(position, values - values.mean())
-    error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values) if len(sums) > 1 else np.nan
+    error = (
+        np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values)
+        if len(sums) > 1
+        else np.nan
+    )
     return float(values.mean()), float(error)
 
 

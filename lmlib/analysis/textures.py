@@ -65,5 +65,7 @@ def box_counting_dimension(mask):
 def _grey(image):
     image = np.asarray(image, np.float64)
     if image.ndim != 2 or min(image.shape) < 8:
-        raise ValueError(f"expected one grey image (H, W) of at least 8 x 8 pixels, got shape {image.shape}")
+        raise ValueError(
+            f"expected one grey image (H, W) of at least 8 x 8 pixels, got shape {image.shape}"
+        )
     return image

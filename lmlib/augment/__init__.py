@@ -18,7 +18,16 @@ from .outlier_exposure import OutlierExposure
 from .pixmix import PixMix
 from .policies import AutoAugment, RandAugment, TrivialAugment
 
-__all__ = ["METHODS", "Augmentation", "Baseline", "FlipCrop", "LayerMix", "Method", "build_method", "check_method"]
+__all__ = [
+    "METHODS",
+    "Augmentation",
+    "Baseline",
+    "FlipCrop",
+    "LayerMix",
+    "Method",
+    "build_method",
+    "check_method",
+]
 
 
 VERSION = 1  # raised by hand when the images of a method change
@@ -54,12 +63,16 @@ METHODS = {
     "autoaugment": Method(AutoAugment, published_loss="ce"),
     "randaugment": Method(RandAugment),
     "trivialaugment": Method(TrivialAugment),
-    "augmix": Method(AugMix, loss="jsd"),  # as in its paper; the row is quoted from PixMix's, which does not say
+    "augmix": Method(
+        AugMix, loss="jsd"
+    ),  # as in its paper; the row is quoted from PixMix's, which does not say
     "oe": Method(OutlierExposure, loss="oe", published_loss="oe", fractals="colour"),
     "pixmix": Method(PixMix, published_loss="ce", fractals="colour"),
     "pixmix_k3": Method(PixMix, {"k": 3}, published_loss="ce", fractals="colour"),
     "pixmix_released": Method(PixMix, {"ops": "released"}, published_loss="ce", fractals="colour"),
-    "ipmix": Method(IPMix, published_loss="ce", fractals="colour"),  # the main tables; its own code trains with jsd
+    "ipmix": Method(
+        IPMix, published_loss="ce", fractals="colour"
+    ),  # the main tables; its own code trains with jsd
     "layermix": Method(LayerMix, published_loss="ce"),
     "layermix_released": Method(LayerMix, {"ops": "released"}, published_loss="ce"),
     "layermix_iid": Method(LayerMix, {"shared": False}),

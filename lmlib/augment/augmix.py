@@ -67,7 +67,11 @@ class AugMix(Augmentation):
         weight = draw_convex(uniforms("augmix/weight", WIDTH - 1, **keys))
         m = uniforms("augmix/m", 1, **keys)[:, 0].astype(np.float32)
         depth = 1 + integers(uniforms("augmix/depth", WIDTH, **keys), DEPTH)
-        uniform = uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys).reshape(-1, 3, WIDTH, DEPTH).swapaxes(0, 1)
+        uniform = (
+            uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys)
+            .reshape(-1, 3, WIDTH, DEPTH)
+            .swapaxes(0, 1)
+        )
         op, level = draw_operations(self.table, uniform, self.magnitude, size)
         return AugMixParams(weight, m, depth, op, level)
 

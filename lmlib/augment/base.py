@@ -1,8 +1,6 @@
 """What every augmentation shares: keys, image checks, flip and crop, and the mixing image of a sample."""
 
-import functools
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,26 +9,11 @@ import torch
 
 from ..checks import check_dense, check_range, check_whole  # noqa: F401  (the methods take the last two from here)
 from ..draws import check_key, integers, uniforms
+from ..graphs import outside_graphs
 from .ops import BITS, as_tensor, put, take, to_device
 
 if TYPE_CHECKING:
     from .transform import AugmentationTransform
-
-
-def outside_graphs(function: Callable) -> Callable:
-    """`function` as `torch.compile` leaves it: called as it is, between two graphs.
-
-    Draws are NumPy's, whose integers no graph has. `torch.compiler.disable` comes with the call: as
-    a decorator it would import the compiler, for a second or two, where nobody compiles.
-    """
-
-    @functools.wraps(function)
-    def called(*args, **kwargs):
-        if torch.compiler.is_compiling():
-            return torch.compiler.disable(function)(*args, **kwargs)
-        return function(*args, **kwargs)
-
-    return called
 
 
 @dataclass(frozen=True)
@@ -44,7 +27,9 @@ class Params:
 class Augmentation:
     """`sample` draws, `apply` is pure; a call does both. Subclasses give `sample` and `change`."""
 
-    mixes_labels = False  # whether it takes a partner image too, and returns the share of the own label
+    mixes_labels = (
+        False  # whether it takes a partner image too, and returns the share of the own label
+    )
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -75,7 +60,9 @@ class Augmentation:
             for start in range(0, len(images), n):
                 chosen = slice(start, start + n)
                 piece = check_values(images[chosen])
-                done[chosen] = from_float(self.change(as_float(piece), params[chosen]), images.dtype)
+                done[chosen] = from_float(
+                    self.change(as_float(piece), params[chosen]), images.dtype
+                )
         return done
 
     @outside_graphs
@@ -88,7 +75,10 @@ class Augmentation:
         """
         check_layout(images)
         index = check_keys(seed, epoch, index, len(images))
-        return self.apply(images, self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view))
+        return self.apply(
+            images,
+            self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view),
+        )
 
     def as_transform(self) -> "AugmentationTransform":
         """The augmentation as a torchvision v2 transform, for a pipeline of your own."""
@@ -116,7 +106,9 @@ def piece_size(height, width):
 
 def describe(value):
     """The shape and dtype of a value in words, for an error."""
-    return f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else type(value).__name__
+    return (
+        f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else type(value).__name__
+    )
 
 
 EXPECTED = "expected images as a tensor (B, 3, H, W), uint8 or float in [0, 1]"
@@ -136,7 +128,12 @@ def check_layout(images):
     """Raise ValueError unless `images` is a dense tensor (B, 3, H, W) of uint8 or float."""
     if isinstance(images, torch.Tensor):
         check_dense(images)
-    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+    if (
+        not isinstance(images, torch.Tensor)
+        or images.ndim != 4
+        or images.shape[1] != 3
+        or 0 in images.shape[2:]
+    ):
         raise ValueError(f"{EXPECTED}, got {describe(images)}")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"{EXPECTED}, got dtype {images.dtype}")
@@ -173,19 +170,25 @@ def surely_in_range(images):
     """
     if images.dtype != torch.float32 or images.device.type != "cpu":
         return False
-    return images.detach().resolve_neg().numpy().view(np.uint32).max() <= np.float32(1).view(np.uint32)
+    return images.detach().resolve_neg().numpy().view(np.uint32).max() <= np.float32(1).view(
+        np.uint32
+    )
 
 
 def check_keys(seed, epoch, index, n_images):
     """The index as an integer array (B,); raise ValueError, with the reason, where a key is missing or does not fit."""
-    missing = [name for name, key in (("seed", seed), ("epoch", epoch), ("index", index)) if key is None]
+    missing = [
+        name for name, key in (("seed", seed), ("epoch", epoch), ("index", index)) if key is None
+    ]
     if missing:
         raise ValueError(
             f"missing {', '.join(missing)}: a draw is a function of (seed, epoch, index), so that runs can be repeated; "
             "pass seed=, epoch= and index= (each sample's position in its split), or use as_transform()"
         )
     if np.shape(index) != (n_images,):
-        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {tuple(np.shape(index))}")
+        raise ValueError(
+            f"expected index of shape ({n_images},), one for each image, got {tuple(np.shape(index))}"
+        )
     return check_key(seed, epoch, index)[2]
 
 
@@ -199,7 +202,9 @@ def from_float(images, dtype):
     """float32 images in [0, 1] as `dtype`: uint8 rounded to nearest, or a float type."""
     if dtype != torch.uint8:
         return images.to(dtype)
-    return (images * BITS).round_().to(torch.int16).to(torch.uint8)  # by way of int16: three times as fast on a CPU
+    return (
+        (images * BITS).round_().to(torch.int16).to(torch.uint8)
+    )  # by way of int16: three times as fast on a CPU
 
 
 def crop(pictures, chosen, window, size):
@@ -214,9 +219,13 @@ def crop(pictures, chosen, window, size):
     y = np.arange(size[0])
     rows = window.top[:, None] + np.where(window.flip_y[:, None], size[0] - 1 - y, y)
     channels = chosen[:, None] * n_channels + np.arange(n_channels)
-    start = (channels[:, :, None] * full_height + rows[:, None]) * full_width + window.left[:, None, None]
+    start = (channels[:, :, None] * full_height + rows[:, None]) * full_width + window.left[
+        :, None, None
+    ]
     every_row = pictures.reshape(-1).unfold(0, size[1], 1)
-    cut = every_row.index_select(0, to_device(start.ravel(), pictures.device)).view(*start.shape, size[1])
+    cut = every_row.index_select(0, to_device(start.ravel(), pictures.device)).view(
+        *start.shape, size[1]
+    )
     flipped = np.flatnonzero(window.flip_x)
     return put(cut, flipped, take(cut, flipped).flip(-1)) if len(flipped) else cut
 
@@ -250,7 +259,9 @@ class MixingImages:
         pictures = as_tensor(pictures) if isinstance(pictures, np.ndarray) else pictures
         kind, shape = getattr(pictures, "dtype", None), getattr(pictures, "shape", ())
         if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
-            raise ValueError(f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}")
+            raise ValueError(
+                f"expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got {describe(pictures)}"
+            )
         self.pictures, self.flips = pictures.contiguous(), bool(flips)
 
     def __repr__(self) -> str:
@@ -265,7 +276,9 @@ class MixingImages:
                 f"{size[0]} x {size[1]}: prepare it at least as large"
             )
         uniform = uniforms("mixing image", 5, seed=seed, epoch=epoch, index=index)
-        return integers(uniform[:, 0], len(self.pictures)), draw_window(uniform[:, 1:], room, self.flips, self.flips)
+        return integers(uniform[:, 0], len(self.pictures)), draw_window(
+            uniform[:, 1:], room, self.flips, self.flips
+        )
 
     def crop(self, picture, window, size, device):
         """The mixing images: float32 (B, 1 or 3, height, width) in [0, 1]."""

@@ -65,12 +65,16 @@ def hash_mask(key, keep, shape):
 @lru_cache(maxsize=8)
 def place_words(n, device):
     """The Weyl sequence, folded: int32 (n,), the k-th is (k + 1) times the golden ratio of 2**32."""
-    return fold(torch.arange(1, n + 1, device=device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32)), 16)
+    return fold(
+        torch.arange(1, n + 1, device=device, dtype=torch.int32) * (0x9E3779B9 - (1 << 32)), 16
+    )
 
 
 def fold(h, bits, shifted=None):
     """h ^= h >> bits as if unsigned, in place; int32. shifted: a tensor like it to work in."""
-    return h.bitwise_xor_(torch.bitwise_right_shift(h, bits, out=shifted).bitwise_and_((1 << 32 - bits) - 1))
+    return h.bitwise_xor_(
+        torch.bitwise_right_shift(h, bits, out=shifted).bitwise_and_((1 << 32 - bits) - 1)
+    )
 
 
 BLENDS = ("add", "multiply", "mix_pixels", "mix_elements")
@@ -96,4 +100,10 @@ def apply_blends(image, other, kind, *drawn, clip=True, within=False):
     image, other: pairs of a tensor (M, 3, H, W), of other (M, 1 or 3, H, W), and int (B,), which of its rows; kind: int (B,),
     positions in `BLENDS`; drawn: a, b, keep, key of `blend`, (B,), NumPy arrays; within: as in `by_kind`.
     """
-    return by_kind([partial(blend, name, clip=clip) for name in BLENDS], kind, [image, other], *drawn, within=within)
+    return by_kind(
+        [partial(blend, name, clip=clip) for name in BLENDS],
+        kind,
+        [image, other],
+        *drawn,
+        within=within,
+    )

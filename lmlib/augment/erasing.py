@@ -65,7 +65,9 @@ class Erasing(Augmentation):
 
     def change(self, images, params):
         mask = params.mask(images.shape[-2:], images.device)
-        return torch.lerp(images, torch.full_like(mask, self.fill), mask)  # exact where the weight is 0 or 1
+        return torch.lerp(
+            images, torch.full_like(mask, self.fill), mask
+        )  # exact where the weight is 0 or 1
 
 
 class Cutout(Erasing):
@@ -77,7 +79,10 @@ class Cutout(Erasing):
     """
 
     def __init__(self, length=16, fill=0.5):
-        self.length, self.fill = check_whole("length", length, 1, 10**4), check_range("fill", fill, 0, 1)
+        self.length, self.fill = (
+            check_whole("length", length, 1, 10**4),
+            check_range("fill", fill, 0, 1),
+        )
 
     def sample(self, size, *, seed, epoch, index, view=0):
         check_patch(self.length, size)
@@ -96,9 +101,14 @@ class RandomErasing(Erasing):
     """
 
     def __init__(self, probability=0.5, area=(0.02, 0.33), aspect=(0.3, 3.3), fill=0.0):
-        self.probability, self.fill = check_range("probability", probability, 0, 1), check_range("fill", fill, 0, 1)
+        self.probability, self.fill = (
+            check_range("probability", probability, 0, 1),
+            check_range("fill", fill, 0, 1),
+        )
         if not 0 <= area[0] <= area[1] <= 1 or not 0 < aspect[0] <= aspect[1]:
-            raise ValueError(f"area must be a range in [0, 1] and aspect one above 0, got {area} and {aspect}")
+            raise ValueError(
+                f"area must be a range in [0, 1] and aspect one above 0, got {area} and {aspect}"
+            )
         self.area, self.aspect = area, aspect
 
     def sample(self, size, *, seed, epoch, index, view=0):
@@ -107,7 +117,10 @@ class RandomErasing(Erasing):
         area = size[0] * size[1] * (self.area[0] + shape[:, 0] * (self.area[1] - self.area[0]))
         low, high = np.log(self.aspect)
         aspect = np.exp(low + shape[:, 1] * (high - low))
-        height, width = np.rint(np.sqrt(area * aspect)).astype(int), np.rint(np.sqrt(area / aspect)).astype(int)
+        height, width = (
+            np.rint(np.sqrt(area * aspect)).astype(int),
+            np.rint(np.sqrt(area / aspect)).astype(int),
+        )
         fits = (height > 0) & (width > 0) & (height < size[0]) & (width < size[1])
         coin, y, x = uniforms("random erasing/place", 3, **keys).T
         chosen = np.arange(len(fits)), fits.argmax(1)  # the first attempt that fits

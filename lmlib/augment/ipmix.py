@@ -56,7 +56,9 @@ def draw_patch(uniform, patch_sizes, size):
 
 def through_bytes(images):
     """To 8 bits and back as the program does it, towards zero and without a clip: 1.2 becomes 306, which wraps around to 50."""
-    values = (images * BITS).clamp_(-(2.0**32), 2.0**32).trunc_()  # beyond, a float32 is a multiple of 256 anyway
+    values = (
+        (images * BITS).clamp_(-(2.0**32), 2.0**32).trunc_()
+    )  # beyond, a float32 is a multiple of 256 anyway
     return values.remainder_(256).div_(BITS)
 
 
@@ -73,12 +75,24 @@ class IPMix(Augmentation):
 
     table = TEN
 
-    def __init__(self, mixing_set, k=3, t=3, beta=3, magnitude=3, patch_sizes=(4, 8, 16, 32), wrap=False, flips=False):
+    def __init__(
+        self,
+        mixing_set,
+        k=3,
+        t=3,
+        beta=3,
+        magnitude=3,
+        patch_sizes=(4, 8, 16, 32),
+        wrap=False,
+        flips=False,
+    ):
         self.mixing = MixingImages(mixing_set, flips)
         self.k, self.t = (check_whole(name, value, 1, 100) for name, value in (("k", k), ("t", t)))
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
         self.magnitude = check_range("magnitude", magnitude, 0.1, 10)
-        self.patch_sizes = [check_whole("each of patch_sizes", length, 2, 10**4) for length in patch_sizes]
+        self.patch_sizes = [
+            check_whole("each of patch_sizes", length, 2, 10**4) for length in patch_sizes
+        ]
         if not self.patch_sizes:
             raise ValueError("patch_sizes must name at least one size, got none")
         self.wrap = wrap
@@ -99,20 +113,28 @@ class IPMix(Augmentation):
         patch = draw_patch(draw("patch", 6), self.patch_sizes, size)
         blend, *weights, keep = draw("blend", 5)
         a, b = draw_weights(*weights, self.beta)
-        mask_key = words("ipmix/mask", self.k * self.t, **keys).astype(np.int64).reshape(-1, self.k, self.t)
+        mask_key = (
+            words("ipmix/mask", self.k * self.t, **keys)
+            .astype(np.int64)
+            .reshape(-1, self.k, self.t)
+        )
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
         blend, keep = integers(blend, len(BLENDS)), keep.astype(np.float32)
         steps = IPMixSteps(op, level, *patch, blend, a, b, keep, mask_key)
         return IPMixParams(weight, m, patches, depth, steps, picture, window)
 
     def change(self, images, params):
-        mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
+        mixing_image = self.mixing.crop(
+            params.picture, params.window, tuple(images.shape[-2:]), images.device
+        )
         depth = np.where(params.patches, 0, params.depth)  # those of patches are the image as yet
         chains = run_chains(self.table, images, params.steps.op, params.steps.level, depth)
         for step in range(self.t):
             goes_on = params.patches & (params.depth > step)
             for length in np.unique(self.patch_sizes):
-                now = (goes_on & (params.steps.length[..., step] == length)).nonzero()  # (whose, which of the k chains)
+                now = (
+                    goes_on & (params.steps.length[..., step] == length)
+                ).nonzero()  # (whose, which of the k chains)
                 if len(now[0]):
                     self.mix_patches(chains, mixing_image, now, params.steps[*now, step], length)
         return mix_chains(images, chains, params.weight, params.m)
@@ -124,7 +146,10 @@ class IPMix(Augmentation):
         y, x = y[:, :, None], x[:, None, :]
         whose, which = (to_device(part, device)[:, None, None] for part in now)
         pixels, others = chains.movedim(2, -1), mixing_image.movedim(1, -1)
-        square, other = pixels[whose, which, y, x].movedim(-1, 1), others[whose, y, x].movedim(-1, 1)
+        square, other = (
+            pixels[whose, which, y, x].movedim(-1, 1),
+            others[whose, y, x].movedim(-1, 1),
+        )
         weights = drawn.blend, drawn.a, drawn.b, drawn.keep, drawn.mask_key
         everyone = np.arange(len(square))
         blended = apply_blends((square, everyone), (other, everyone), *weights, clip=not self.wrap)

@@ -11,7 +11,16 @@ from .base import Augmentation, MixingImages, Params, Window, check_range
 from .blend import BLENDS, PROBABILITIES, apply_blends, blend, draw_weights
 from .ops import OPS, apply_operations, draw_levels, to_device
 
-DRAWN = {"layer": 1, "operation": 3, "level": 3, "sign": 3, "blend": 2, "weights": 6, "keep": 2, "mask": 2}
+DRAWN = {
+    "layer": 1,
+    "operation": 3,
+    "level": 3,
+    "sign": 3,
+    "blend": 2,
+    "weights": 6,
+    "keep": 2,
+    "mask": 2,
+}
 """What is drawn for a sample, and how many numbers each takes."""
 
 
@@ -60,8 +69,14 @@ class LayerMix(Augmentation):
         self.layers = tuple(check_name("layer", layer, (1, 2, 3)) for layer in layers)
         if not self.layers:
             raise ValueError("layers must name at least one of 1, 2, 3, got none")
-        if len(probabilities) != len(BLENDS) or min(probabilities) < 0 or not np.isclose(sum(probabilities), 1):
-            raise ValueError(f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}")
+        if (
+            len(probabilities) != len(BLENDS)
+            or min(probabilities) < 0
+            or not np.isclose(sum(probabilities), 1)
+        ):
+            raise ValueError(
+                f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}"
+            )
         self.probabilities = tuple(probabilities)
 
     @property
@@ -71,13 +86,17 @@ class LayerMix(Augmentation):
 
     def sample(self, size, *, seed, epoch, index, view=0):
         keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
-        *uniform, mask_key = words_of({f"layermix/{what}": n for what, n in DRAWN.items()}, **keys).values()
+        *uniform, mask_key = words_of(
+            {f"layermix/{what}": n for what, n in DRAWN.items()}, **keys
+        ).values()
         layer, op, level, sign, blend, weights, keep = (drawn * 2.0**-32 for drawn in uniform)
         layer = np.array(self.layers)[integers(layer[:, 0], len(self.layers))]
         op = integers(op, len(self.table))
         if self.shared:
             op = np.repeat(op[:, :1], 3, axis=1)
-        level = draw_levels(self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size)
+        level = draw_levels(
+            self.table, op, level, np.where(sign < 0.5, 1.0, -1.0), self.magnitude, size
+        )
         # The last bin is open to the right, so that a rounded sum of the probabilities loses nothing.
         blend = np.searchsorted(np.cumsum(self.probabilities)[:-1], blend, side="right")
         weights = weights.reshape(-1, 3, 2)
@@ -89,7 +108,9 @@ class LayerMix(Augmentation):
     def change(self, images, params):
         if len(images) != 1:
             return self.change_many(images, params)
-        n_steps = {1: 1, 2: 3, 3: 6}[params.layer[0]]  # grouping by kind would take a twentieth of the time at 224 px
+        n_steps = {1: 1, 2: 3, 3: 6}[
+            params.layer[0]
+        ]  # grouping by kind would take a twentieth of the time at 224 px
         *_, changed = islice(self.steps(images, params), n_steps)
         return changed
 
@@ -110,7 +131,11 @@ class LayerMix(Augmentation):
         same = op[0] == op[1] and params.level[0, 0] == params.level[0, 1]  # as without a level
         yield (second := first if same else functions[op[1]](image, level[1:2]))
         yield (mixed := blended(first, second, 0))
-        yield (mixing_image := self.mixing.crop(params.picture, params.window, tuple(image.shape[-2:]), image.device))
+        yield (
+            mixing_image := self.mixing.crop(
+                params.picture, params.window, tuple(image.shape[-2:]), image.device
+            )
+        )
         yield (mixed := blended(mixed, mixing_image, 1))
         yield functions[op[2]](mixed, level[2:])
 
@@ -119,10 +144,16 @@ class LayerMix(Augmentation):
         n, more = len(images), params.layer >= 2
         # A second view is made where it differs: an operation without a level gives the same again.
         differs = (params.op[:, 0] != params.op[:, 1]) | (params.level[:, 0] != params.level[:, 1])
-        (second,), (again,), (third,) = more.nonzero(), (more & differs).nonzero(), (params.layer == 3).nonzero()
+        (second,), (again,), (third,) = (
+            more.nonzero(),
+            (more & differs).nonzero(),
+            (params.layer == 3).nonzero(),
+        )
         first, other = np.arange(n), np.arange(n)  # where a sample's views are among all views
         other[again] = np.arange(n, n + len(again))
-        op, level = (np.concatenate([part[:, 0], part[again, 1]]) for part in (params.op, params.level))
+        op, level = (
+            np.concatenate([part[:, 0], part[again, 1]]) for part in (params.op, params.level)
+        )
         views = apply_operations(self.table, images, np.concatenate([first, again]), op, level)
 
         mixed = views[:n]
@@ -134,7 +165,9 @@ class LayerMix(Augmentation):
             cut = params.picture[third], params.window[third]
             mixing_image = self.mixing.crop(*cut, tuple(images.shape[-2:]), images.device)
             drawn = drawn_blend(params, third, 1)
-            mixed = apply_blends((mixed, third), (mixing_image, first[: len(third)]), *drawn, within=True)
+            mixed = apply_blends(
+                (mixed, third), (mixing_image, first[: len(third)]), *drawn, within=True
+            )
             drawn = params.op[third, 2], params.level[third, 2]
             mixed = apply_operations(self.table, mixed, third, *drawn, within=True)
         return mixed

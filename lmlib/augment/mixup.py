@@ -45,7 +45,9 @@ class LabelMixing(Augmentation):
 
     def draw_share(self, **keys):
         """A share Beta(alpha, alpha) for each sample: float64 (B,)."""
-        return np.array([random.beta(self.alpha, self.alpha) for random in generators("share", **keys)])
+        return np.array(
+            [random.beta(self.alpha, self.alpha) for random in generators("share", **keys)]
+        )
 
     def apply(self, images, partners, params):
         """Pure: images and partners (B, 3, H, W) to mixed images and the own label's weight, float32 (B,)."""
@@ -59,17 +61,24 @@ class LabelMixing(Augmentation):
         Returns the mixed images, of the same shape, dtype and device, and the weight of the own label, float32 (B,).
         """
         check_layout(images)
-        if not isinstance(partners, torch.Tensor) or (partners.shape, partners.dtype) != (images.shape, images.dtype):
+        if not isinstance(partners, torch.Tensor) or (partners.shape, partners.dtype) != (
+            images.shape,
+            images.dtype,
+        ):
             raise ValueError(
                 f"expected partners like the images, {describe(images)}, got {describe(partners)}: pass the training images "
                 "at method.partner_index(n_train, ...)"
             )
         index = check_keys(seed, epoch, index, len(images))
-        params = self.sample(tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view)
+        params = self.sample(
+            tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view
+        )
         return self.apply(images, partners, params)
 
     def as_transform(self):
-        raise ValueError("a transform of one image has no partner to mix with: use the method on batches")
+        raise ValueError(
+            "a transform of one image has no partner to mix with: use the method on batches"
+        )
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ def affine(images, *matrix):
     x, y = from_centre(width, images.device), from_centre(height, images.device)[:, None]
     grid = torch.empty(len(images), 2, height, width, device=images.device)
     for axis, side in enumerate((width, height)):
-        along_x, along_y, offset = (scaled(value, side / 2) for value in matrix[3 * axis : 3 * axis + 3])
+        along_x, along_y, offset = (
+            scaled(value, side / 2) for value in matrix[3 * axis : 3 * axis + 3]
+        )
         if along_y is None:
             position = along_x * x
         elif along_x is None:
@@ -48,7 +50,9 @@ def affine(images, *matrix):
         else:
             position = (along_x * x).double() + along_y * y.double()
         grid[:, axis] = position if offset is None else position.float() + offset
-    moved = grid_sample(images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = grid_sample(
+        images, grid.movedim(1, -1), mode="bilinear", padding_mode="zeros", align_corners=False
+    )
     return moved.clamp_(max=1)  # four weights may add up to one and a last bit
 
 
@@ -67,7 +71,9 @@ def scaled(value, half):
 
 def rotate(images, level):
     """Rotate by `level` degrees, counter-clockwise, about the centre."""
-    angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
+    angle = torch.deg2rad(
+        level.double()
+    )  # double: the last bit of a float32 cosine depends on its place in the batch
     cos, sin = angle.cos(), angle.sin()
     return affine(images, cos, -sin, 0, sin, cos, 0)
 
@@ -107,7 +113,9 @@ def brightness(images, level):
 def autocontrast(images, level):
     """Stretch each channel to [0, 1]; a flat channel stays; `level` is not used."""
     low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
-    flat = (high - low < 1e-30).to(images.dtype)  # or so nearly flat that the scale would be infinite
+    flat = (high - low < 1e-30).to(
+        images.dtype
+    )  # or so nearly flat that the scale would be infinite
     low = low * (1 - flat)
     return (images - low).mul_(1 / ((high - low) * (1 - flat) + flat)).clamp_(0, 1)
 
@@ -115,12 +123,16 @@ def autocontrast(images, level):
 def posterize(images, level):
     """Keep the highest `level` bits (rounded down) of the 8-bit value."""
     step = per_image(torch.exp2(8 - level.trunc()).round())
-    return (images * BITS).round_().mul_(1 / step).floor_().mul_(step).div_(BITS)  # 1 / step is exact: a power of two
+    return (
+        (images * BITS).round_().mul_(1 / step).floor_().mul_(step).div_(BITS)
+    )  # 1 / step is exact: a power of two
 
 
 def solarize(images, level):
     """Invert the values at or above the threshold `level`."""
-    inverted = torch.ge(images, per_image(level), out=torch.empty_like(images))  # 0 or 1: bool masks are slow on a CPU
+    inverted = torch.ge(
+        images, per_image(level), out=torch.empty_like(images)
+    )  # 0 or 1: bool masks are slow on a CPU
     return torch.sub(images, inverted, out=inverted).abs_()
 
 
@@ -131,7 +143,10 @@ def equalize(images, level):
     place = to_bytes(images).view(n_rows, -1).add_(row).view(-1)
     histogram = torch.bincount(place, minlength=n_rows * 256).view(n_rows, 256)
     up_to = histogram.cumsum(1)
-    below, up_to = (up_to - histogram).double(), up_to.double()  # whole numbers; a CPU divides them faster so
+    below, up_to = (
+        (up_to - histogram).double(),
+        up_to.double(),
+    )  # whole numbers; a CPU divides them faster so
     # The step leaves out the pixels of the highest value present; a step of zero (a flat channel, or nearly) keeps the image.
     unfinished = torch.lt(up_to, n_pixels, out=torch.empty_like(up_to))
     step = up_to.mul_(unfinished).amax(1, keepdim=True).div_(255).trunc_()
@@ -145,7 +160,9 @@ class Operation(NamedTuple):
     """An operation and how its level is drawn."""
 
     function: object
-    level: object  # (uniform (B,), sign (B,) of +-1, magnitude 0 to 10, (height, width)) -> level (B,)
+    level: (
+        object  # (uniform (B,), sign (B,) of +-1, magnitude 0 to 10, (height, width)) -> level (B,)
+    )
 
 
 def unused(uniform, sign, magnitude, size):
@@ -166,8 +183,12 @@ PAPER = {
     "equalize": Operation(equalize, unused),
     "grayscale": Operation(grayscale, unused),
     "autocontrast": Operation(autocontrast, unused),
-    "brightness": Operation(brightness, lambda *drawn: 1 + signed(0.9)(*drawn)),  # factor 0.1 to 1.9
-    "posterize": Operation(posterize, lambda u, sign, m, size: np.maximum(4 - np.floor(u * 0.4 * m), 1)),  # bits
+    "brightness": Operation(
+        brightness, lambda *drawn: 1 + signed(0.9)(*drawn)
+    ),  # factor 0.1 to 1.9
+    "posterize": Operation(
+        posterize, lambda u, sign, m, size: np.maximum(4 - np.floor(u * 0.4 * m), 1)
+    ),  # bits
     "solarize": Operation(solarize, lambda u, sign, m, size: 1 - u * m / 10),  # threshold
     "rotate": Operation(rotate, signed(30)),  # degrees
     "shear_x": Operation(shear_x, signed(0.3)),  # tangent
@@ -185,10 +206,16 @@ def from_a_tenth(u, maximum, m):
 
 RELEASED = {
     "equalize": Operation(equalize, unused),
-    "posterize": Operation(posterize, lambda u, sign, m, size: np.trunc(from_a_tenth(u, 4, m))),  # 0 bits: black
-    "posterize_increasing": Operation(posterize, lambda u, sign, m, size: 4 - np.trunc(from_a_tenth(u, 4, m))),
+    "posterize": Operation(
+        posterize, lambda u, sign, m, size: np.trunc(from_a_tenth(u, 4, m))
+    ),  # 0 bits: black
+    "posterize_increasing": Operation(
+        posterize, lambda u, sign, m, size: 4 - np.trunc(from_a_tenth(u, 4, m))
+    ),
     "solarize": Operation(solarize, lambda u, sign, m, size: from_a_tenth(u, 1, m)),
-    "solarize_increasing": Operation(solarize, lambda u, sign, m, size: 0.1 + u * ((1 - m) / 10 - 0.1)),
+    "solarize_increasing": Operation(
+        solarize, lambda u, sign, m, size: 0.1 + u * ((1 - m) / 10 - 0.1)
+    ),
     "autocontrast": Operation(autocontrast, unused),
     "grayscale": Operation(grayscale, unused),
     "rotate": Operation(rotate, signed(30, 0.1)),
@@ -219,7 +246,13 @@ def apply_operations(table, images, chosen, op, level, within=False):
     level float32 (N,): all but the images NumPy arrays. Returns float32 (N, 3, H, W); `within` returns all images, the
     changed ones in their places: what was given may be overwritten, or not be what is returned.
     """
-    return by_kind([operation.function for operation in table.values()], op, [(images, chosen)], level, within=within)
+    return by_kind(
+        [operation.function for operation in table.values()],
+        op,
+        [(images, chosen)],
+        level,
+        within=within,
+    )
 
 
 def by_kind(functions, kind, pictures, *drawn, within=False):
@@ -267,7 +300,11 @@ def as_run(chosen):
     """Positions that follow one another, at least one, as a slice; None where they do not."""
     start, n = int(chosen[0]), len(chosen)
     ends_meet = int(chosen[-1]) == start + n - 1
-    return slice(start, start + n) if ends_meet and (n < 3 or (chosen[1:] > chosen[:-1]).all()) else None
+    return (
+        slice(start, start + n)
+        if ends_meet and (n < 3 or (chosen[1:] > chosen[:-1]).all())
+        else None
+    )
 
 
 def as_tensor(array: np.ndarray | torch.Tensor) -> torch.Tensor:

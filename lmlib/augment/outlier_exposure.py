@@ -1,6 +1,7 @@
 """Outlier exposure: the images as they are, and outliers beside them whose predictions the loss `oe` makes uniform."""
 
-from .base import Baseline, MixingImages, outside_graphs
+from ..graphs import outside_graphs
+from .base import Baseline, MixingImages
 
 
 class OutlierExposure(Baseline):
@@ -15,7 +16,9 @@ class OutlierExposure(Baseline):
         self.mixing = MixingImages(mixing_set, flips)
 
     def sample(self, size, *, seed, epoch, index, view=0):
-        self.mixing.sample(size, seed=seed, epoch=epoch, index=index)  # raises where the pictures are too small
+        self.mixing.sample(
+            size, seed=seed, epoch=epoch, index=index
+        )  # raises where the pictures are too small
         return super().sample(size, seed=seed, epoch=epoch, index=index, view=view)
 
     @outside_graphs

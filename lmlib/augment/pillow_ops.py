@@ -12,7 +12,16 @@ from torch.nn.functional import grid_sample
 
 from ..draws import integers
 from . import ops
-from .ops import BITS, Operation, apply_operations, draw_levels, per_image, to_bytes, to_device, unused
+from .ops import (
+    BITS,
+    Operation,
+    apply_operations,
+    draw_levels,
+    per_image,
+    to_bytes,
+    to_device,
+    unused,
+)
 
 
 def affine(images, mode, *matrix):
@@ -25,11 +34,16 @@ def affine(images, mode, *matrix):
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device, dtype=torch.float32) + 0.5
     y = torch.arange(height, device=images.device, dtype=torch.float32)[:, None] + 0.5
-    matrix = [value.float()[:, None, None] if isinstance(value, torch.Tensor) else value for value in matrix]
+    matrix = [
+        value.float()[:, None, None] if isinstance(value, torch.Tensor) else value
+        for value in matrix
+    ]
     grid = torch.empty(len(images), height, width, 2, device=images.device)
     for axis, n in enumerate((width, height)):
         along_x, along_y, offset = matrix[3 * axis : 3 * axis + 3]
-        grid[..., axis] = (along_x * x + (along_y * y + offset)).mul_(2 / n).sub_(1)  # -1 to 1 from edge to edge
+        grid[..., axis] = (
+            (along_x * x + (along_y * y + offset)).mul_(2 / n).sub_(1)
+        )  # -1 to 1 from edge to edge
     inside = (grid >= -1) & (grid < 1)
     sampled = grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
     return sampled.mul_((inside[..., 0] & inside[..., 1])[:, None])
@@ -38,7 +52,9 @@ def affine(images, mode, *matrix):
 def rotate(images, level, mode="bilinear"):
     """Rotate by `level` degrees, counter-clockwise, about the centre."""
     height, width = images.shape[-2:]
-    angle = torch.deg2rad(level.double())  # double: the last bit of a float32 cosine depends on its place in the batch
+    angle = torch.deg2rad(
+        level.double()
+    )  # double: the last bit of a float32 cosine depends on its place in the batch
     cos, sin, x, y = angle.cos(), angle.sin(), width / 2, height / 2
     return affine(images, mode, cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
 
@@ -122,10 +138,14 @@ NINE = {
     "posterize": Operation(ops.posterize, lambda u, sign, m, size: 4 - whole(u, m, 4)),  # bits
     "rotate": Operation(rotate, lambda u, sign, m, size: sign * whole(u, m, 30)),  # degrees
     # Half a grey level below Pillow's threshold, so that a float is inverted where its 8-bit value is.
-    "solarize": Operation(ops.solarize, lambda u, sign, m, size: (256 - whole(u, m, 256) - 0.5) / BITS),
+    "solarize": Operation(
+        ops.solarize, lambda u, sign, m, size: (256 - whole(u, m, 256) - 0.5) / BITS
+    ),
     "shear_x": Operation(shear_x, lambda u, sign, m, size: sign * part(u, m, 0.3)),  # tangent
     "shear_y": Operation(shear_y, lambda u, sign, m, size: sign * part(u, m, 0.3)),
-    "translate_x": Operation(translate_x, lambda u, sign, m, size: sign * whole(u, m, size[1] / 3)),  # pixels
+    "translate_x": Operation(
+        translate_x, lambda u, sign, m, size: sign * whole(u, m, size[1] / 3)
+    ),  # pixels
     "translate_y": Operation(translate_y, lambda u, sign, m, size: sign * whole(u, m, size[0] / 3)),
 }
 """AugMix's and PixMix's operations. IPMix's authors count autocontrast as overlapping too, and leave it out."""
@@ -162,5 +182,7 @@ def chain(table, images, chosen, op, level, depth):
     changed = images.index_select(0, to_device(chosen, images.device))
     for step in range(op.shape[1]):
         (now,) = (depth > step).nonzero()
-        changed = apply_operations(table, changed, now, op[now, step], level[now, step], within=True)
+        changed = apply_operations(
+            table, changed, now, op[now, step], level[now, step], within=True
+        )
     return changed

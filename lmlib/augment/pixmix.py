@@ -17,7 +17,9 @@ class PixMixParams(Params):
     """What was drawn for B samples. The last axis of `augmented`, `op` and `level` is the picture: the start, then k rounds."""
 
     rounds: np.ndarray  # int (B,): 0 to k
-    augmented: np.ndarray  # bool (B, 1 + k): start with an operation; then: blend with a view, not the mixing image
+    augmented: (
+        np.ndarray
+    )  # bool (B, 1 + k): start with an operation; then: blend with a view, not the mixing image
     op: np.ndarray  # int (B, 1 + k): positions in the table
     level: np.ndarray  # float32 (B, 1 + k): in the operation's unit
     blend: np.ndarray  # int (B, k): 0 add, 1 multiply
@@ -55,19 +57,28 @@ class PixMix(Augmentation):
         drawn = uniforms("pixmix/operation", 4 * (1 + self.k), **keys).reshape(-1, 1 + self.k, 4)
         augmented, *uniform = np.moveaxis(drawn, -1, 0)
         op, level = draw_operations(self.table, uniform, self.magnitude, size)
-        blend, *weights = np.moveaxis(uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4), -1, 0)
+        blend, *weights = np.moveaxis(
+            uniforms("pixmix/blend", 4 * self.k, **keys).reshape(-1, self.k, 4), -1, 0
+        )
         a, b = draw_weights(*weights, self.beta)
         picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        return PixMixParams(rounds, augmented < 0.5, op, level, integers(blend, 2), a, b, picture, window)
+        return PixMixParams(
+            rounds, augmented < 0.5, op, level, integers(blend, 2), a, b, picture, window
+        )
 
     def change(self, images, params):
-        mixing_image = self.mixing.crop(params.picture, params.window, tuple(images.shape[-2:]), images.device)
+        mixing_image = self.mixing.crop(
+            params.picture, params.window, tuple(images.shape[-2:]), images.device
+        )
         (now,) = params.augmented[:, 0].nonzero()
         start = params.op[now, 0], params.level[now, 0]
         mixed = apply_operations(self.table, images.clone(), now, *start, within=True)
         for n in range(self.k):
             goes_on, augmented = params.rounds > n, params.augmented[:, 1 + n]
-            (with_view,), (with_picture,) = (goes_on & augmented).nonzero(), (goes_on & ~augmented).nonzero()
+            (with_view,), (with_picture,) = (
+                (goes_on & augmented).nonzero(),
+                (goes_on & ~augmented).nonzero(),
+            )
             drawn = params.op[with_view, 1 + n], params.level[with_view, 1 + n]
             views = apply_operations(self.table, images, with_view, *drawn)
             mixed = self.blend(mixed, with_view, (views, np.arange(len(views))), params, n)

@@ -12,11 +12,23 @@ import numpy as np
 from ..checks import check_name
 from ..draws import integers, uniforms
 from .base import Augmentation, Params, check_range, check_whole
-from .ops import BITS, Operation, autocontrast, draw_levels, equalize, posterize, signed, solarize, unused
+from .ops import (
+    BITS,
+    Operation,
+    autocontrast,
+    draw_levels,
+    equalize,
+    posterize,
+    signed,
+    solarize,
+    unused,
+)
 from .pillow_ops import NINE, OVERLAPS, chain, identity, invert
 
 POLICIES = "cifar10", "imagenet"
-STRONGEST = 10  # levels below are for a position u in [0, 1] in their range; `signed` counts in tenths
+STRONGEST = (
+    10  # levels below are for a position u in [0, 1] in their range; `signed` counts in tenths
+)
 
 
 def whole(level):
@@ -36,12 +48,20 @@ def operations(shear, move, turn, factor, bits):
     enhancing = "brightness", "color", "contrast", "sharpness"
     return (
         {"identity": Operation(identity, unused)}
-        | {name: Operation(partial(NINE[name].function, mode="nearest"), level) for name, level in geometric.items()}
-        | {name: Operation(OVERLAPS[name].function, lambda *drawn: 1 + signed(factor)(*drawn)) for name in enhancing}
+        | {
+            name: Operation(partial(NINE[name].function, mode="nearest"), level)
+            for name, level in geometric.items()
+        }
+        | {
+            name: Operation(OVERLAPS[name].function, lambda *drawn: 1 + signed(factor)(*drawn))
+            for name in enhancing
+        }
         | {
             "posterize": Operation(posterize, lambda u, sign, m, size: 8 - np.rint(u * bits)),
             # Half a grey level below the first whole value that is inverted, so that floats round as 8-bit values do.
-            "solarize": Operation(solarize, lambda u, sign, m, size: (np.ceil(BITS - u * BITS - 1e-6) - 0.5) / BITS),
+            "solarize": Operation(
+                solarize, lambda u, sign, m, size: (np.ceil(BITS - u * BITS - 1e-6) - 0.5) / BITS
+            ),
             "autocontrast": Operation(autocontrast, unused),
             "equalize": Operation(equalize, unused),
         }
@@ -63,12 +83,22 @@ class Policy(Augmentation):
 
     def change(self, images, params):
         everyone, n_operations = np.arange(len(images)), params.op.shape[1]
-        return chain(self.table, images, everyone, params.op, params.level, np.full(len(images), n_operations))
+        return chain(
+            self.table,
+            images,
+            everyone,
+            params.op,
+            params.level,
+            np.full(len(images), n_operations),
+        )
 
     def drawn(self, op, position, signs, size):
         """The parameters for operations at a `position` in [0, 1] of their range and a uniform draw for the sign; all (B, T)."""
         return PolicyParams(
-            op, draw_levels(self.table, op, position, np.where(signs < 0.5, 1.0, -1.0), STRONGEST, size)
+            op,
+            draw_levels(
+                self.table, op, position, np.where(signs < 0.5, 1.0, -1.0), STRONGEST, size
+            ),
         )
 
 
@@ -78,7 +108,9 @@ class TrivialAugment(Policy):
     table = WIDE
 
     def sample(self, size, *, seed, epoch, index, view=0):
-        op, level, sign = uniforms("trivialaugment", 3, seed=seed, epoch=epoch, index=index, view=view).T[..., None]
+        op, level, sign = uniforms(
+            "trivialaugment", 3, seed=seed, epoch=epoch, index=index, view=view
+        ).T[..., None]
         return self.drawn(integers(op, len(self.table)), integers(level, 31) / 30, sign, size)
 
 
@@ -96,9 +128,13 @@ class RandAugment(Policy):
         self.magnitude = check_range("magnitude", magnitude, 0, 30)
 
     def sample(self, size, *, seed, epoch, index, view=0):
-        uniform = uniforms("randaugment", 2 * self.n_operations, seed=seed, epoch=epoch, index=index, view=view)
+        uniform = uniforms(
+            "randaugment", 2 * self.n_operations, seed=seed, epoch=epoch, index=index, view=view
+        )
         op, sign = uniform[:, 0::2], uniform[:, 1::2]
-        return self.drawn(integers(op, len(self.table)), np.full_like(op, self.magnitude / 30), sign, size)
+        return self.drawn(
+            integers(op, len(self.table)), np.full_like(op, self.magnitude / 30), sign, size
+        )
 
 
 class AutoAugment(Policy):
@@ -110,17 +146,28 @@ class AutoAugment(Policy):
     table = STANDARD | {"invert": Operation(invert, unused)}
 
     def __init__(self, policy="cifar10"):
-        from torchvision.transforms import AutoAugment, AutoAugmentPolicy  # heavy, and the other methods do without
+        from torchvision.transforms import (  # heavy, and the other methods do without
+            AutoAugment,
+            AutoAugmentPolicy,
+        )
 
         self.policy = check_name("policy", policy, POLICIES)
         pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
         names = [name.replace("_", "") for name in self.table]
-        drawn = [(names.index(name.lower()), share, level or 0) for pair in pairs for name, share, level in pair]
+        drawn = [
+            (names.index(name.lower()), share, level or 0)
+            for pair in pairs
+            for name, share, level in pair
+        ]
         op, self.probability, level = np.moveaxis(np.reshape(drawn, (-1, 2, 3)), -1, 0)
         self.op, self.position = op.astype(int), level / 9
 
     def sample(self, size, *, seed, epoch, index, view=0):
         uniform = uniforms("autoaugment", 5, seed=seed, epoch=epoch, index=index, view=view)
         pair = integers(uniform[:, 0], len(self.op))
-        op = np.where(uniform[:, 1:3] < self.probability[pair], self.op[pair], list(self.table).index("identity"))
+        op = np.where(
+            uniform[:, 1:3] < self.probability[pair],
+            self.op[pair],
+            list(self.table).index("identity"),
+        )
         return self.drawn(op, self.position[pair], uniform[:, 3:5], size)

@@ -9,7 +9,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from .base import Augmentation, describe, outside_graphs
+from ..graphs import outside_graphs
+from .base import Augmentation, describe
 
 
 class AugmentationTransform(v2.Transform):

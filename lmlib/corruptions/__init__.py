@@ -12,8 +12,8 @@ What is drawn for an image depends on (seed, benchmark, corruption, severity, in
 import numpy as np
 import torch
 
-from ..augment.base import outside_graphs
 from ..checks import check_name, check_whole
+from ..graphs import outside_graphs
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
 from .blur import BLUR
 from .c_bar import C_BAR
@@ -28,7 +28,11 @@ VERSION = 1
 
 SEVERITIES = 1, 2, 3, 4, 5
 
-NAMES = {"cifar_c": C_CORRUPTIONS + C_EXTRA, "cifar_c_bar": C_BAR_CORRUPTIONS, "cifar_p": PERTURBATIONS}
+NAMES = {
+    "cifar_c": C_CORRUPTIONS + C_EXTRA,
+    "cifar_c_bar": C_BAR_CORRUPTIONS,
+    "cifar_p": PERTURBATIONS,
+}
 """The names of each benchmark, in the order of its authors."""
 
 LEVELS = {"cifar_c": SEVERITIES, "cifar_c_bar": SEVERITIES, "cifar_p": (None,)}
@@ -52,7 +56,9 @@ def recipe(name, benchmark, severity=None):
     found = RECIPES[benchmark][name]
     if benchmark == "cifar_p":
         if severity is not None:
-            raise ValueError(f"sequences of cifar_p have no severity, got {severity!r}: leave it out")
+            raise ValueError(
+                f"sequences of cifar_p have no severity, got {severity!r}: leave it out"
+            )
         return found, found.parameters[0]
     return found, found.parameters[check_whole("severity", severity, 1, 5) - 1]
 
@@ -67,7 +73,10 @@ def draw(name, *, n=None, severity=None, benchmark="cifar_c", seed, index):
     found, p = recipe(name, benchmark, severity)
     index = _check_key(name, seed, index, n)
     key = f"{benchmark}/{name}/{severity}" if severity else f"{benchmark}/{name}"
-    arrays = {what: field.draw(f"{key}/{what}", seed=seed, index=index) for what, field in found.fields(p).items()}
+    arrays = {
+        what: field.draw(f"{key}/{what}", seed=seed, index=index)
+        for what, field in found.fields(p).items()
+    }
     return Draws(arrays, (benchmark, name, severity))
 
 
@@ -109,20 +118,34 @@ def make(images, name, severity, benchmark, *, seed=None, index=None, draws=None
         else:
             drawn = {what: array[part] for what, array in draws.items()}
         result[part] = found.apply(np.ascontiguousarray(arrays[part]), p, **drawn)
-    return torch.from_numpy(result).to(images.device) if isinstance(images, torch.Tensor) else result
+    return (
+        torch.from_numpy(result).to(images.device) if isinstance(images, torch.Tensor) else result
+    )
 
 
 def _check_images(images):
     array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape[1:] != (3, SIZE, SIZE):
-        what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"images must be uint8 (N, 3, 32, 32), NumPy or torch, got {what}: convert them first")
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype != np.uint8
+        or array.shape[1:] != (3, SIZE, SIZE)
+    ):
+        what = (
+            f"{array.dtype} {array.shape}"
+            if isinstance(array, np.ndarray)
+            else type(array).__name__
+        )
+        raise ValueError(
+            f"images must be uint8 (N, 3, 32, 32), NumPy or torch, got {what}: convert them first"
+        )
     return array
 
 
 def _check_key(name, seed, index, n):
     if seed is None or index is None:
-        raise ValueError(f"{name} is random: give seed and index, so that no image's draws depend on its batch")
+        raise ValueError(
+            f"{name} is random: give seed and index, so that no image's draws depend on its batch"
+        )
     index = np.atleast_1d(np.asarray(index))
     if n is not None and index.shape != (n,):
         raise ValueError(f"index must name each of the {n} images, got shape {index.shape}")

@@ -38,7 +38,9 @@ def unpack(archive):
         n_bytes, md5 = ARCHIVES[archive.name]
         verify(archive, "md5", md5, n_bytes)
     else:
-        print(f"{archive.name}: no checksum was published; its arrays are checked by shape, type and labels alone")
+        print(
+            f"{archive.name}: no checksum was published; its arrays are checked by shape, type and labels alone"
+        )
     folder = archive.parent / archive.name.split(".")[0]
     try:
         with paths.locked(paths.CACHE / folder.name):  # two runs may want it at once
@@ -60,10 +62,16 @@ def _unpack(archive, folder):
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{archive} holds {doubled[0]} more than once: it is not unpacked")
         if not arrays:
-            raise ValueError(f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks")
-        for left in archive.parent.glob(f".{folder.name}.*/"):  # by a call that was killed: nobody else writes here
+            raise ValueError(
+                f"{archive} holds no array {folder.name}/<name>.npy: it is not one of the benchmarks"
+            )
+        for left in archive.parent.glob(
+            f".{folder.name}.*/"
+        ):  # by a call that was killed: nobody else writes here
             shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{folder.name}.") as temporary:
+        with tempfile.TemporaryDirectory(
+            dir=archive.parent, prefix=f".{folder.name}."
+        ) as temporary:
             part = Path(temporary) / folder.name
             part.mkdir()
             for member in tqdm(arrays, desc=f"unpacking {archive.name}"):
@@ -76,6 +84,14 @@ def _unpack(archive, folder):
 
 def _is_array(archive, member, folder):
     """Whether to take a member. Raises ValueError for one that no honest archive has."""
-    if not (member.isreg() or member.isdir()) or member.name.startswith("/") or ".." in member.name.split("/"):
-        raise ValueError(f"{archive} holds '{member.name}', a link or a path that leads elsewhere: it is not unpacked")
-    return member.isreg() and re.fullmatch(rf"(\./)?{re.escape(folder)}/[a-z0-9_]+\.npy", member.name)
+    if (
+        not (member.isreg() or member.isdir())
+        or member.name.startswith("/")
+        or ".." in member.name.split("/")
+    ):
+        raise ValueError(
+            f"{archive} holds '{member.name}', a link or a path that leads elsewhere: it is not unpacked"
+        )
+    return member.isreg() and re.fullmatch(
+        rf"(\./)?{re.escape(folder)}/[a-z0-9_]+\.npy", member.name
+    )

@@ -34,7 +34,9 @@ def glass_blur(images, p, offset):
     sigma, _ = p
     x = to_bytes(smooth(to_float(images), sigma))
     n, steps = len(x), offset.shape[1]
-    source = np.broadcast_to(np.arange(SIZE * SIZE).reshape(SIZE, SIZE), (n, steps, SIZE, SIZE)).copy()
+    source = np.broadcast_to(
+        np.arange(SIZE * SIZE).reshape(SIZE, SIZE), (n, steps, SIZE, SIZE)
+    ).copy()
     source[:, :, 2:, 2:] += offset[..., 1].astype(np.int64) * SIZE + offset[..., 0]
     for step in range(steps):
         flat = source[:, step].reshape(n, 1, SIZE * SIZE)
@@ -52,7 +54,9 @@ def _disk(radius, alias_sigma):
     reach = np.arange(-8, 9)
     disk = (reach[:, None] ** 2 + reach**2 <= radius**2).astype(np.float32)
     kernel = cv2.GaussianBlur(disk / disk.sum(), (3, 3), sigmaX=alias_sigma)
-    return kernel[6:11, 6:11].astype(np.float64)  # beyond two pixels it is zero for every radius used here (<= 1.5)
+    return kernel[6:11, 6:11].astype(
+        np.float64
+    )  # beyond two pixels it is zero for every radius used here (<= 1.5)
 
 
 def motion_taps(radius, sigma, angle):
@@ -101,7 +105,9 @@ def zoom_blur(images, end):
     """Mean of the image and its zooms by np.arange(1, end, 0.01), whose first is the image again; summed in float32 as there."""
     x, factors = to_float(images, np.float32), np.arange(1, end, 0.01)
     source = x.astype(np.float64)
-    total = sum((matrix @ source @ matrix.T).astype(np.float32) for matrix in map(zoom_matrix, factors))
+    total = sum(
+        (matrix @ source @ matrix.T).astype(np.float32) for matrix in map(zoom_matrix, factors)
+    )
     return to_bytes((x + total) / np.float32(len(factors) + 1))
 
 
@@ -112,7 +118,11 @@ BLUR = {
         ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)),
         {"offset": lambda p: integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8)},
     ),
-    "defocus_blur": Recipe(defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))),
-    "motion_blur": Recipe(motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), {"angle": uniform(-45, 45)}),
+    "defocus_blur": Recipe(
+        defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))
+    ),
+    "motion_blur": Recipe(
+        motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), {"angle": uniform(-45, 45)}
+    ),
     "zoom_blur": Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
 }

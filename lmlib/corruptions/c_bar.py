@@ -63,7 +63,10 @@ def checkerboard_cutout(images, severity, angle, cell, grid):
     u = (cosine * ROWS + sine * COLUMNS) / size
     v = (-sine * ROWS + cosine * COLUMNS) / size
     cells = (4 * SIZE // size).astype(np.int64)
-    i, j = (np.where(w.astype(np.int64) < 0, w.astype(np.int64) + cells, w.astype(np.int64)) for w in (u, v))
+    i, j = (
+        np.where(w.astype(np.int64) < 0, w.astype(np.int64) + cells, w.astype(np.int64))
+        for w in (u, v)
+    )
     chosen = grid[np.arange(len(grid))[:, None, None], i, j] < level(severity, 1)
     grey = chosen & ((u % 2).astype(np.int64) == (v % 2).astype(np.int64))
     return np.where(grey[:, None], np.uint8(128), images)
@@ -79,7 +82,10 @@ def sparkle(centre, rays, lengths, exponent=1):
     turn = (np.arctan2(right, down) + np.pi) / TURN * rays
     i = turn.astype(np.int64)
     place = turn - i
-    near, far = (np.take_along_axis(lengths, (k % rays).reshape(len(lengths), -1), axis=1) for k in (i, i + 1))
+    near, far = (
+        np.take_along_axis(lengths, (k % rays).reshape(len(lengths), -1), axis=1)
+        for k in (i, i + 1)
+    )
     length = (near + place.reshape(near.shape) * (far - near)).reshape(place.shape)
     glow = (length**2 / (down**2 + right**2 + 1e-4)) ** exponent
     return np.clip((1 - (place - 0.5) ** 2) * glow, 0, 1)
@@ -121,7 +127,9 @@ def _pinch_and_twirl(severity):
 def pinch_and_twirl(images, severity, clockwise):
     """Nine discs of radius 5, pinched and twirled; clockwise: (n, 3, 3) of 0 and 1, the first axis along columns of cells."""
     n, signs = len(images), clockwise.swapaxes(1, 2)
-    rows, columns = (np.broadcast_to(grid, (n, SIZE, SIZE)).astype(np.float64) for grid in (ROWS, COLUMNS))
+    rows, columns = (
+        np.broadcast_to(grid, (n, SIZE, SIZE)).astype(np.float64) for grid in (ROWS, COLUMNS)
+    )
     for target, local in zip((rows, columns), _pinch_and_twirl(severity), strict=True):
         discs = target[:, :30, :30]
         discs[:] = discs // 10 * 10 + local[signs].transpose(0, 1, 3, 2, 4).reshape(n, 30, 30)
@@ -131,7 +139,11 @@ def pinch_and_twirl(images, severity, clockwise):
 
 def ripple(images, severity, wavelength, phase):
     """Sine waves along rows and columns, black outside; wavelength (pixels), phase: (n, 2)."""
-    wave = level(severity, 0.025) * SIZE * np.sin(TURN * np.arange(SIZE) / wavelength[..., None] + phase[..., None])
+    wave = (
+        level(severity, 0.025)
+        * SIZE
+        * np.sin(TURN * np.arange(SIZE) / wavelength[..., None] + phase[..., None])
+    )
     padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (3, 3), (3, 3)))
     return truncate(bilinear(padded, ROWS + wave[:, 0, :, None], COLUMNS + wave[:, 1, None], 3))
 
@@ -154,7 +166,12 @@ def _cubic_taps(position):
     """The four coefficients a cubic B-spline needs at a position (m,), mirrored at the border, and their weights: (4, m)."""
     first = np.floor(position).astype(int)
     t = position - first
-    weights = [(1 - t) ** 3 / 6, (4 - 6 * t**2 + 3 * t**3) / 6, (1 + 3 * t + 3 * t**2 - 3 * t**3) / 6, t**3 / 6]
+    weights = [
+        (1 - t) ** 3 / 6,
+        (4 - 6 * t**2 + 3 * t**3) / 6,
+        (1 + 3 * t + 3 * t**2 - 3 * t**3) / 6,
+        t**3 / 6,
+    ]
     index = np.abs(first + np.arange(-1, 3)[:, None])
     return np.where(index > SIZE - 1, 2 * (SIZE - 1) - index, index), np.array(weights)
 
@@ -214,11 +231,17 @@ C_BAR = {
     "blue_noise_sample": Recipe(
         blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), {"phases": uniform(0, TURN, SIZE, SIZE // 2)}
     ),
-    "brownish_noise": Recipe(brownish_noise, (2.5, 4, 5.5, 6.5, 7), {"phases": uniform(0, TURN, 3, SIZE, SIZE // 2)}),
+    "brownish_noise": Recipe(
+        brownish_noise, (2.5, 4, 5.5, 6.5, 7), {"phases": uniform(0, TURN, 3, SIZE, SIZE // 2)}
+    ),
     "checkerboard_cutout": Recipe(
         checkerboard_cutout,
         (1, 2, 3, 4, 5),
-        {"angle": uniform(0, TURN), "cell": uniform(0.1 * SIZE, 0.25 * SIZE), "grid": uniform(0, 1, CELLS, CELLS)},
+        {
+            "angle": uniform(0, TURN),
+            "cell": uniform(0.1 * SIZE, 0.25 * SIZE),
+            "grid": uniform(0, 1, CELLS, CELLS),
+        },
     ),
     "inverse_sparkles": Recipe(
         inverse_sparkles,
@@ -230,9 +253,13 @@ C_BAR = {
         (0.7, 3.5, 5.6, 6.3, 7),
         {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, RAYS)},
     ),
-    "pinch_and_twirl": Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), {"clockwise": integer(0, 2, 3, 3)}),
+    "pinch_and_twirl": Recipe(
+        pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), {"clockwise": integer(0, 2, 3, 3)}
+    ),
     "ripple": Recipe(
-        ripple, (5.5, 6, 6.5, 7.5, 8), {"wavelength": uniform(0.1 * SIZE, 0.3 * SIZE, 2), "phase": uniform(0, TURN, 2)}
+        ripple,
+        (5.5, 6, 6.5, 7.5, 8),
+        {"wavelength": uniform(0.1 * SIZE, 0.3 * SIZE, 2), "phase": uniform(0, TURN, 2)},
     ),
     "circular_motion_blur": Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
     "lines": Recipe(
@@ -244,5 +271,7 @@ C_BAR = {
             "line": lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
         },
     ),
-    "transverse_chromatic_abberation": Recipe(transverse_chromatic_abberation, (1, 2, 5, 9, 10), {"order": order(3)}),
+    "transverse_chromatic_abberation": Recipe(
+        transverse_chromatic_abberation, (1, 2, 5, 9, 10), {"order": order(3)}
+    ),
 }

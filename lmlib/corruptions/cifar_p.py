@@ -41,12 +41,16 @@ def motion_blur(images, p):
 def snow(images, p, normal):
     """Flakes whose motion blur turns from -150 to -30 degrees, over a whitened image; normal: (n, 32, 32)."""
     angles = [np.full(len(images), 4 * i - 150) for i in range(N_FRAMES)]
-    return np.stack([weather.snow(images, p, normal, angle, np.float64) for angle in angles], axis=1)
+    return np.stack(
+        [weather.snow(images, p, normal, angle, np.float64) for angle in angles], axis=1
+    )
 
 
 def brightness(images, step):
     """V + step (i - 15) % in HSV. No frame is the clean image: the HSV round trip and the truncation change it."""
-    return np.stack([digital.brightness(images, (i - 15) * step / 100) for i in range(N_FRAMES)], axis=1)
+    return np.stack(
+        [digital.brightness(images, (i - 15) * step / 100) for i in range(N_FRAMES)], axis=1
+    )
 
 
 def gaussian_blur(images, sigmas):
@@ -72,14 +76,26 @@ def inverse_affine(angle=0, scale=1, shear=0):
     """
     a, s = math.radians(angle), math.radians(shear)
     size = 1.0 / scale / (math.cos(a + s) * math.cos(a) + math.sin(a + s) * math.sin(a))
-    xx, xy, yx, yy = (size * value for value in (math.cos(a + s), math.sin(a + s), -math.sin(a), math.cos(a)))
-    return xx, xy, xx * -CENTRE + xy * -CENTRE + CENTRE, yx, yy, yx * -CENTRE + yy * -CENTRE + CENTRE
+    xx, xy, yx, yy = (
+        size * value for value in (math.cos(a + s), math.sin(a + s), -math.sin(a), math.cos(a))
+    )
+    return (
+        xx,
+        xy,
+        xx * -CENTRE + xy * -CENTRE + CENTRE,
+        yx,
+        yy,
+        yx * -CENTRE + yy * -CENTRE + CENTRE,
+    )
 
 
 def geometry(images, warps):
     """One frame for each affine warp, bilinear, black outside."""
     return by_picture(
-        images, lambda picture: [picture.transform((SIZE, SIZE), Image.AFFINE, warp, Image.BILINEAR) for warp in warps]
+        images,
+        lambda picture: [
+            picture.transform((SIZE, SIZE), Image.AFFINE, warp, Image.BILINEAR) for warp in warps
+        ],
     )
 
 
@@ -102,7 +118,10 @@ def translate(images, shifts):
 def tilt(images, warps):
     """One frame for each perspective (3, 3), OpenCV's linear warp, black outside."""
     return by_picture(
-        images, lambda picture: [cv2.warpPerspective(np.asarray(picture), warp, (SIZE, SIZE)) for warp in warps]
+        images,
+        lambda picture: [
+            cv2.warpPerspective(np.asarray(picture), warp, (SIZE, SIZE)) for warp in warps
+        ],
     )
 
 
@@ -126,7 +145,9 @@ def _sequence(apply, p, fields=None, n_frames=N_FRAMES):
 
 
 SEQUENCES = {
-    "gaussian_noise": _sequence(after_clean(gaussian_noise), 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}),
+    "gaussian_noise": _sequence(
+        after_clean(gaussian_noise), 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}
+    ),
     "shot_noise": _sequence(after_clean(shot_noise), 700, {"uniform": uniform(0, 1, 30, *IMAGE)}),
     "motion_blur": _sequence(motion_blur, (6, 1.8, [9 * (i - 20) for i in range(21)]), n_frames=21),
     "zoom_blur": _sequence(zoom_blur, [inverse_affine(scale=1 + 0.004 * i) for i in range(1, 31)]),

@@ -41,7 +41,10 @@ def contrast(images, factor):
 
 def pixelate(images, side):
     """Box filter down to side x side, and back."""
-    return by_picture(images, lambda picture: picture.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX))
+    return by_picture(
+        images,
+        lambda picture: picture.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX),
+    )
 
 
 def jpeg_compression(images, quality):
@@ -58,7 +61,9 @@ def jpeg_compression(images, quality):
 def by_picture(images, change):
     """Each of uint8 (n, 3, 32, 32) as a Pillow image through `change`, which gives an image or an array (..., 32, 32, 3)."""
     pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    return np.moveaxis(np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures]), -1, -3)
+    return np.moveaxis(
+        np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures]), -1, -3
+    )
 
 
 def elastic_transform(images, p, jitter, dx, dy):
@@ -70,7 +75,9 @@ def elastic_transform(images, p, jitter, dx, dy):
     alpha, sigma, _ = p
     points = np.float32([[26, 26], [26, 6], [6, 6]])
     warped = np.empty((len(images), SIZE, SIZE, 3), np.float32)
-    for out, picture, moved in zip(warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True):
+    for out, picture, moved in zip(
+        warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True
+    ):
         warp = cv2.getAffineTransform(points, points + moved)
         x = to_float(picture, np.float32)
         cv2.warpAffine(x, warp, (SIZE, SIZE), dst=out, borderMode=cv2.BORDER_REFLECT_101)
@@ -78,8 +85,12 @@ def elastic_transform(images, p, jitter, dx, dy):
     if alpha:
         rows, columns = np.mgrid[:SIZE, :SIZE]
         pad = (0, 0), (0, 0), (ELASTIC_PAD, ELASTIC_PAD), (ELASTIC_PAD, ELASTIC_PAD)
-        down, right = ((smooth(field, sigma, 3, "reflect") * alpha).astype(np.float32) for field in (dy, dx))
-        x = bilinear(np.pad(x, pad, mode="symmetric"), rows + down, columns + right, ELASTIC_PAD).astype(np.float32)
+        down, right = (
+            (smooth(field, sigma, 3, "reflect") * alpha).astype(np.float32) for field in (dy, dx)
+        )
+        x = bilinear(
+            np.pad(x, pad, mode="symmetric"), rows + down, columns + right, ELASTIC_PAD
+        ).astype(np.float32)
     return to_bytes(np.ascontiguousarray(x))
 
 

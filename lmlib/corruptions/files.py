@@ -30,7 +30,11 @@ from .recipe import SIZE
 
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}  # images at once: 1.5 MB of them, 6 MB of frames
+CHUNK = {
+    "cifar_c": 512,
+    "cifar_c_bar": 512,
+    "cifar_p": 64,
+}  # images at once: 1.5 MB of them, 6 MB of frames
 ROOM = 2e9  # bytes that a whole test set's file leaves free on the disk
 
 
@@ -73,11 +77,16 @@ class Benchmark:
             or select.dtype.kind not in "iu"
             or (select.size and not 0 <= select.min() <= select.max() < n)
         ):
-            raise ValueError(f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)")
+            raise ValueError(
+                f"select must be positions 0 .. {n - 1} in the test set, an integer array (m,)"
+            )
         if len(select) == n and name not in self.arrays:
             self._write(name)
         size = CHUNK[self.benchmark]
-        return (self._chunk(name, severity, select[i : i + size], len(select) < n) for i in range(0, len(select), size))
+        return (
+            self._chunk(name, severity, select[i : i + size], len(select) < n)
+            for i in range(0, len(select), size)
+        )
 
     def _write(self, name):
         """Write all images under `name` unless they are written; where that cannot be, say why."""
@@ -102,7 +111,10 @@ class Benchmark:
         make_it = partial(make, images, name, severity, self.benchmark, seed=self.seed, index=index)
         if not keep:
             return make_it()
-        key = _origin(self.benchmark, images, self.seed) | {"index": index.tolist(), "severity": severity}
+        key = _origin(self.benchmark, images, self.seed) | {
+            "index": index.tolist(),
+            "severity": severity,
+        }
         key |= {"photographs": frost.fingerprint(frost.textures())} if name == "frost" else {}
         return kept(self.folder / "subsets" / f"{name}-{paths.digest_of(key)}.npz", make_it)
 
@@ -134,7 +146,9 @@ def open_benchmark(benchmark, dataset, *, seed=0):
     folder = folder_name(dataset.name, benchmark)
     images = dataset.test.images
     if images.shape[1:] != (3, SIZE, SIZE):
-        raise ValueError(f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}")
+        raise ValueError(
+            f"{dataset.name}: benchmarks are for images (N, 3, 32, 32), got {images.shape}"
+        )
     given, arrays, missing = _official_folder(folder, dataset, benchmark), {}, {}
     if given is not None:
         arrays, missing = _read_all(given, NAMES[benchmark], benchmark, len(images))
@@ -147,7 +161,9 @@ def open_benchmark(benchmark, dataset, *, seed=0):
     origin = "generated" if given is None else "official"
     provenance = {name: origin for name in NAMES[benchmark] if name not in missing}
     for name, reason in missing.items():
-        warnings.warn(f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2)
+        warnings.warn(
+            f"{folder}: {name} is left out, a mean is over the others only: {reason}", stacklevel=2
+        )
     return Benchmark(benchmark, paths.CACHE / folder, dataset, seed, arrays, provenance, missing)
 
 
@@ -215,12 +231,16 @@ def _official_folder(folder, dataset, benchmark):
         reason = f"the images of {dataset.name} are not known to be in the published order"
     elif (path / "labels.npy").exists():
         try:
-            if not np.array_equal(read_array(path / "labels.npy", expected.shape, np.integer), expected):
+            if not np.array_equal(
+                read_array(path / "labels.npy", expected.shape, np.integer), expected
+            ):
                 reason = "its labels.npy does not hold the labels of the test set"
         except ValueError as error:
             reason = str(error)
     elif benchmark != "cifar_p":
-        warnings.warn(f"{path} has no labels.npy: the order of its images cannot be checked", stacklevel=3)
+        warnings.warn(
+            f"{path} has no labels.npy: the order of its images cannot be checked", stacklevel=3
+        )
     if reason:
         warnings.warn(f"{path} is not used, images are generated instead: {reason}", stacklevel=3)
         return None
@@ -255,10 +275,16 @@ def write(benchmark, dataset, *, seed=0, names=None):
     names; FileNotFoundError for frost without photographs.
     """
     folder, images = paths.CACHE / folder_name(dataset.name, benchmark), dataset.test.images
-    names = NAMES[benchmark] if names is None else [check_name("name", name, NAMES[benchmark]) for name in names]
+    names = (
+        NAMES[benchmark]
+        if names is None
+        else [check_name("name", name, NAMES[benchmark]) for name in names]
+    )
     with paths.locked(folder):
         manifest = _manifest(folder, benchmark, images, seed)
-        for left in folder.glob(".*.npy.*.part"):  # by a call that was killed: nobody else writes here
+        for left in folder.glob(
+            ".*.npy.*.part"
+        ):  # by a call that was killed: nobody else writes here
             left.unlink()
         with paths.atomic_write(folder / "labels.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.tile(dataset.test.labels, len(LEVELS[benchmark])))
@@ -283,7 +309,11 @@ def _make(path, name, benchmark, images, seed):
     """Write the file of `name`; returns its entry in the manifest."""
     with paths.atomic_write(path) as temporary:
         with temporary.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": array_shape(name, benchmark, len(images))}
+            header = {
+                "descr": "|u1",
+                "fortran_order": False,
+                "shape": array_shape(name, benchmark, len(images)),
+            }
             np.lib.format.write_array_header_1_0(file, header)
             for made in _in_order(images, name, benchmark, seed):
                 file.write(made.tobytes())
@@ -295,12 +325,20 @@ def _in_order(images, name, benchmark, seed):
     starts = range(0, len(images), CHUNK[benchmark])
     for severity, start in tqdm(list(product(LEVELS[benchmark], starts)), desc=name, leave=False):
         index = np.arange(start, min(start + CHUNK[benchmark], len(images)))
-        yield np.moveaxis(make(images[index], name, severity, benchmark, seed=seed, index=index), -3, -1)
+        yield np.moveaxis(
+            make(images[index], name, severity, benchmark, seed=seed, index=index), -3, -1
+        )
 
 
 def _origin(benchmark, images, seed):
     digest = hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
-    return {"benchmark": benchmark, "version": VERSION, "seed": seed, "images": digest, "provenance": "generated"}
+    return {
+        "benchmark": benchmark,
+        "version": VERSION,
+        "seed": seed,
+        "images": digest,
+        "provenance": "generated",
+    }
 
 
 def _describe(path, name, known=None):
@@ -324,5 +362,7 @@ def _manifest(folder, benchmark, images, seed):
     except ValueError as error:
         raise ValueError(f"{error}: move {folder} away") from error
     if not origin.items() <= manifest.items():
-        raise ValueError(f"{folder} was made by another recipe, with another seed or from other images: move it away")
+        raise ValueError(
+            f"{folder} was made by another recipe, with another seed or from other images: move it away"
+        )
     return manifest

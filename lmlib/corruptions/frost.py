@@ -23,7 +23,13 @@ from ..pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
-PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"  # the reference never uses frost6.jpg
+PICTURES = (
+    "frost1.png",
+    "frost2.png",
+    "frost3.png",
+    "frost4.jpg",
+    "frost5.jpg",
+)  # the reference never uses frost6.jpg
 SHA256 = "282708261ab39a0b767f7ce8856841b4be3d19abe0d42f98d9102da9319b8934"  # `fingerprint` of the five, reduced
 
 _UNKEPT = {}  # what this process unpacked and could not write, by the path where it would lie
@@ -54,13 +60,33 @@ def fetch():
     Raises OSError in one sentence when pip cannot get the wheel; ValueError when it is not the published one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "20", "--dest", folder, WHEEL]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
+        command += [
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+            "--timeout",
+            "20",
+            "--dest",
+            folder,
+            WHEEL,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise OSError(f"pip could not download {WHEEL} for the frost photographs ({reason}); {_advice()}")
+            raise OSError(
+                f"pip could not download {WHEEL} for the frost photographs ({reason}); {_advice()}"
+            )
         unpack(wheels[0])
 
 
@@ -68,7 +94,9 @@ def unpack(wheel):
     """Take the photographs out of a wheel of `imagecorruptions` 1.1.2. Raises ValueError if its sha256 is another."""
     verify(wheel, "sha256", WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
-        pictures = [reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES]
+        pictures = [
+            reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES
+        ]
     with paths.as_cache(_cached()), paths.atomic_write(_cached()) as temporary:
         with temporary.open("wb") as file:
             np.savez(file, *pictures)
@@ -96,21 +124,31 @@ def _read(own, cached):
     if own.is_dir():
         return tuple(_read_own(own, i) for i in range(1, 6))
     if not (cached.exists() or cached in _UNKEPT):
-        raise FileNotFoundError(f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}")
+        raise FileNotFoundError(
+            f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}"
+        )
     try:
         with np.load(cached, allow_pickle=False) as archive:
             pictures = tuple(archive[f"arr_{i}"] for i in range(5))
     except Exception:  # np.load may raise anything for what is truncated or foreign
         pictures = _UNKEPT.get(cached, ())
     if fingerprint(pictures) != SHA256:
-        raise ValueError(f"{cached} does not hold the five frost photographs: delete it and fetch them again")
+        raise ValueError(
+            f"{cached} does not hold the five frost photographs: delete it and fetch them again"
+        )
     return pictures
 
 
 def _read_own(folder, i):
-    found = [path for suffix in ("png", "jpg", "jpeg") if (path := folder / f"frost{i}.{suffix}").exists()]
+    found = [
+        path
+        for suffix in ("png", "jpg", "jpeg")
+        if (path := folder / f"frost{i}.{suffix}").exists()
+    ]
     if not found:
-        raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: frost1 to frost5 are all needed")
+        raise FileNotFoundError(
+            f"{folder} has no frost{i}.png or frost{i}.jpg: frost1 to frost5 are all needed"
+        )
     try:
         picture = reduce(found[0])
     except ValueError as error:

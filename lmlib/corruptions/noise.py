@@ -46,17 +46,25 @@ def shot_noise(images, photons, uniform):
 def _poisson_cdf(photons):
     """P(K <= k) of Poisson(photons x) for each grey level: (256, k)."""
     rate = to_float(np.arange(256)) * photons
-    k = np.arange(int(photons + 10 * np.sqrt(photons) + 20))  # 10 standard deviations: no draw below 1 lies beyond
+    k = np.arange(
+        int(photons + 10 * np.sqrt(photons) + 20)
+    )  # 10 standard deviations: no draw below 1 lies beyond
     cdf = pdtr(k, rate[:, None])
     cdf[:, -1] = 1
     return cdf
 
 
 NOISE = {
-    "gaussian_noise": Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), {"normal": normal(*IMAGE)}),
+    "gaussian_noise": Recipe(
+        gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), {"normal": normal(*IMAGE)}
+    ),
     "shot_noise": Recipe(shot_noise, (500, 250, 100, 75, 50), {"uniform": uniform(0, 1, *IMAGE)}),
     "impulse_noise": Recipe(
-        impulse_noise, (0.01, 0.02, 0.03, 0.05, 0.07), {"hit": uniform(0, 1, *IMAGE), "salt": uniform(0, 1, *IMAGE)}
+        impulse_noise,
+        (0.01, 0.02, 0.03, 0.05, 0.07),
+        {"hit": uniform(0, 1, *IMAGE), "salt": uniform(0, 1, *IMAGE)},
     ),
-    "speckle_noise": Recipe(speckle_noise, (0.06, 0.10, 0.12, 0.16, 0.20), {"normal": normal(*IMAGE)}),
+    "speckle_noise": Recipe(
+        speckle_noise, (0.06, 0.10, 0.12, 0.16, 0.20), {"normal": normal(*IMAGE)}
+    ),
 }

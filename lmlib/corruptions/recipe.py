@@ -22,7 +22,9 @@ class Field:
     shape: tuple
     dtype: type
     of_generator: Callable | None  # a NumPy generator to the array of one image
-    of_uniforms: Callable | None = None  # uniform draws (n, *shape) in [0, 1) to the arrays of n images
+    of_uniforms: Callable | None = (
+        None  # uniform draws (n, *shape) in [0, 1) to the arrays of n images
+    )
 
     def draw(self, purpose, *, seed, index):
         """The draws of the images `index` (n,): array (n, *shape), keyed by (purpose, seed, index)."""
@@ -31,7 +33,9 @@ class Field:
             drawn = random.uniforms(purpose, size, seed=seed, index=index)
             return self.of_uniforms(drawn.reshape(len(index), *self.shape)).astype(self.dtype)
         drawn = np.empty((len(index), *self.shape), self.dtype)
-        for row, generator in zip(drawn, random.generators(purpose, seed=seed, index=index), strict=True):
+        for row, generator in zip(
+            drawn, random.generators(purpose, seed=seed, index=index), strict=True
+        ):
             row[...] = self.of_generator(generator)
         return drawn
 

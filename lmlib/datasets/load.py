@@ -43,7 +43,9 @@ class Dataset:
     test: Split
     classes: tuple  # class names, in the order of the labels
     source: str  # where the pixels came from, for the record
-    canonical: bool  # whether images stand in the order as published: official corruption files need it
+    canonical: (
+        bool  # whether images stand in the order as published: official corruption files need it
+    )
     flip: bool  # whether a mirrored image is still of its class
     pad: int  # the random crop's padding in pixels
     hash: str  # `fingerprint` of the two splits
@@ -117,24 +119,39 @@ def cifar(name, root):
     """CIFAR-10 or CIFAR-100: from the source in `root/raw`, decoded once to one verified file in `root/cache`."""
     reader, files = sources.find(name, root / "raw")
     cache = root / "cache" / f"{name}.npz"
-    seen = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()]
+    seen = [
+        [path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()
+    ]
     dataset = _read_cache(name, cache, seen) if cache.exists() else None
     if dataset is None:
         if not files:
             fetch_dataset(name, root / "raw")
             return cifar(name, root)
         splits, canonical = sources.read(name, reader, files)
-        train, test = (Split(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y) for x, y in splits.values())
+        train, test = (
+            Split(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y) for x, y in splits.values()
+        )
         source = f"{name} from {' and '.join(path.name for path in files)}"
         dataset = _cifar(name, train, test, source, canonical)
         _write_cache(cache, dataset, seen)
     if not dataset.canonical:
-        print(f"{dataset.source}: not in canonical order, so that official corruption files cannot be used with it")
+        print(
+            f"{dataset.source}: not in canonical order, so that official corruption files cannot be used with it"
+        )
     return dataset
 
 
 def _cifar(name, train, test, source, canonical):
-    return _dataset(name, train, test, sources.CIFAR[name].classes, source, canonical=canonical, flip=True, pad=4)
+    return _dataset(
+        name,
+        train,
+        test,
+        sources.CIFAR[name].classes,
+        source,
+        canonical=canonical,
+        flip=True,
+        pad=4,
+    )
 
 
 def _write_cache(path, dataset, seen):
@@ -142,7 +159,9 @@ def _write_cache(path, dataset, seen):
     manifest = {key: getattr(dataset, key) for key in ("hash", "source", "canonical")}
     manifest |= {"files": seen, "version": VERSION}
     arrays = {
-        f"{part}_{kind}": getattr(getattr(dataset, part), kind) for part in PARTS for kind in ("images", "labels")
+        f"{part}_{kind}": getattr(getattr(dataset, part), kind)
+        for part in PARTS
+        for kind in ("images", "labels")
     }
     with paths.as_cache(path), paths.atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, manifest=np.array(json.dumps(manifest)), **arrays)
@@ -155,7 +174,9 @@ def _read_cache(name, path, seen):
             manifest = json.loads(str(file["manifest"]))
             if manifest["version"] != VERSION or seen not in ([], manifest["files"]):
                 return None
-            train, test = (Split(file[f"{split}_images"], file[f"{split}_labels"]) for split in PARTS)
+            train, test = (
+                Split(file[f"{split}_images"], file[f"{split}_labels"]) for split in PARTS
+            )
         dataset = _cifar(name, train, test, manifest["source"], manifest["canonical"])
         if dataset.hash != manifest["hash"]:
             raise ValueError(f"checksum {dataset.hash}, expected {manifest['hash']}")
@@ -200,7 +221,9 @@ def folder(path: Path) -> Dataset:
                 size = images[0].shape[-1]
             if labels[-1:] != [label]:
                 where = path / part / name
-                raise ValueError(f"{where} is empty of pictures: every class needs some in both parts")
+                raise ValueError(
+                    f"{where} is empty of pictures: every class needs some in both parts"
+                )
         splits.append(Split(np.stack(images), np.array(labels, dtype=np.int64)))
     if skipped:
         warnings.warn(skipped_words(path, skipped), stacklevel=3)
@@ -247,7 +270,9 @@ def validation_split(split, n, *, seed):
     The two are disjoint and together the whole split. Raises ValueError unless 1 <= n < len(split).
     """
     if n == len(split):
-        raise ValueError(f"a validation split of {n} leaves nothing to train on: the split has {len(split)} images")
+        raise ValueError(
+            f"a validation split of {n} leaves nothing to train on: the split has {len(split)} images"
+        )
     validation = stratified_subset(split.labels, n, seed=seed, purpose="validation split")
     return np.setdiff1d(np.arange(len(split)), validation), validation
 

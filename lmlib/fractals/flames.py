@@ -15,7 +15,9 @@ from .. import draws as random
 from .ifs import attractor, cell_counts, iterate, rotation
 
 VERSION = 2  # raise it when the pictures change, here or in `ifs`
-MARGIN = 1.25  # the canvas is this much wider than the picture, so that a blur sees what lies outside
+MARGIN = (
+    1.25  # the canvas is this much wider than the picture, so that a blur sees what lies outside
+)
 N_POINTS_MIN, N_POINTS_PER_PIXEL = 96_000, 12  # points of one layer
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as in Pillow's L
 
@@ -35,7 +37,9 @@ def sample_view(rng, points, zoom):
 def coverage(points, view):
     """The share of the frame's 8 x 8 cells that hold a point of `points` (2 or 3, M), in [0, 1]."""
     centre, half_width, turn = view
-    return (cell_counts(turn @ (points[:2] - centre[:, None]) / (2 * half_width) + 0.5, 8) > 0).mean()
+    return (
+        cell_counts(turn @ (points[:2] - centre[:, None]) / (2 * half_width) + 0.5, 8) > 0
+    ).mean()
 
 
 def scene(rng, zoom, least=0.6):
@@ -53,10 +57,14 @@ def density(system, points, view, rng, side, n_points, n_fold):
     n_fold: the frame is turned by 1 / n_fold of a circle from generation to generation, which makes a rosette.
     """
     centre, half_width, turn = view
-    points = np.tile(points, 4 if n_points > 400_000 else 2)  # copies part at once: each goes through other maps
+    points = np.tile(
+        points, 4 if n_points > 400_000 else 2
+    )  # copies part at once: each goes through other maps
     n_steps, n_batch, total = -(-n_points // points.shape[1]), 4, np.zeros((2, side * side))
     batch = np.empty((3, n_batch, points.shape[1]))
-    frames = rotation(2 * np.pi * np.arange(n_fold) / n_fold) @ turn * (side / (2 * MARGIN * half_width))
+    frames = (
+        rotation(2 * np.pi * np.arange(n_fold) / n_fold) @ turn * (side / (2 * MARGIN * half_width))
+    )
     for step, moved in enumerate(iterate(system, points, rng, n_batch * -(-n_steps // n_batch))):
         frame = frames[step % n_fold]
         batch[:2, step % n_batch] = frame @ moved[:2] + (side / 2 - frame @ centre)[:, None]
@@ -65,7 +73,10 @@ def density(system, points, view, rng, side, n_points, n_fold):
             inside = ((batch[:2] >= 0) & (batch[:2] < side)).all(0)
             column, row, colour = batch[:, inside]
             cell = row.astype(np.int64) * side + column.astype(np.int64)
-            total += np.bincount(cell, minlength=side * side), np.bincount(cell, colour, minlength=side * side)
+            total += (
+                np.bincount(cell, minlength=side * side),
+                np.bincount(cell, colour, minlength=side * side),
+            )
     return total.reshape(2, side, side)
 
 
@@ -85,7 +96,9 @@ def smooth(histogram, sigmas, enough=30):
     blurred = np.maximum(np.fft.irfft2(spectra, s=histogram.shape[1:]), 0)
     result = blurred[-1]
     for sigma, finer in zip(sigmas[-2::-1], blurred[-2::-1], strict=True):
-        found = result[0] * 4 * np.pi * sigma**2  # points under the finer kernel, as the wider one estimates them
+        found = (
+            result[0] * 4 * np.pi * sigma**2
+        )  # points under the finer kernel, as the wider one estimates them
         result += (found / (found + enough)) * (finer - result)
     return result
 
@@ -119,10 +132,14 @@ def draw_layer(rng, point_rng, size, zoom, focus):
     blur = np.maximum(0.6, side * np.array([focus, 0.008 + focus, 0.025 + focus, 0.08 + focus]))
     count, colour = smooth(histogram, tuple(blur))
     edge = (side - size * fine) // 2
-    count, colour = (part[edge : edge + size * fine, edge : edge + size * fine] for part in (count, colour))
+    count, colour = (
+        part[edge : edge + size * fine, edge : edge + size * fine] for part in (count, colour)
+    )
     tone = np.log1p(contrast * count / count.mean())
     tone = np.clip(tone / np.quantile(tone, 0.995), 0, 1)
-    rgb = paint(palette, colour / np.maximum(count, 1e-9) + bands * tone) * (0.35 + 0.65 * tone[..., None])
+    rgb = paint(palette, colour / np.maximum(count, 1e-9) + bands * tone) * (
+        0.35 + 0.65 * tone[..., None]
+    )
     rgb *= shade(rng, size * fine)[..., None]
     stacked = np.concatenate([rgb, tone[..., None]], -1)
     stacked = stacked.reshape(size, fine, size, fine, 4).mean((1, 3))
@@ -148,7 +165,9 @@ def draw(index, *, seed, size):
     for zoom, focus in zip(zooms, blurs, strict=True):
         rgb, opacity = draw_layer(rng, point_rng, size, zoom, focus)
         opacity = opacity[..., None]
-        picture = rgb * (0.3 + 0.7 * opacity) if picture is None else picture + opacity * (rgb - picture)
+        picture = (
+            rgb * (0.3 + 0.7 * opacity) if picture is None else picture + opacity * (rgb - picture)
+        )
     return tone_map(picture, rng.uniform(0.0, 0.1), rng.uniform(0.85, 1), rng.uniform(0.25, 0.55))
 
 
@@ -175,9 +194,13 @@ def generate(n, *, size=36, seed=0, colour=False):
     each at 36 px and 150 ms at 256 px on one core. Raises ValueError for n below 1 or size below 8.
     """
     if n < 1 or size < 8:
-        raise ValueError(f"expected n of at least 1 and size of at least 8 pixels, got n = {n}, size = {size}")
+        raise ValueError(
+            f"expected n of at least 1 and size of at least 8 pixels, got n = {n}, size = {size}"
+        )
     images = np.empty((n, 3 if colour else 1, size, size), np.uint8)
     for index in tqdm(range(n), desc=f"fractals, {size} px", disable=n < 50):
         picture = np.rint(255 * draw(index, seed=seed, size=size)).astype(np.uint8)
-        images[index] = picture.transpose(2, 0, 1) if colour else Image.fromarray(picture).convert("L")
+        images[index] = (
+            picture.transpose(2, 0, 1) if colour else Image.fromarray(picture).convert("L")
+        )
     return images

@@ -61,7 +61,9 @@ class System:
     """N maps p -> (1 - amount) q + amount * variation(q), with q = matrix p + offset, of which one is chosen with `probability`."""
 
     matrix: np.ndarray  # (N, 3, 3): on x, y and the colour coordinate, which every map halves
-    offset: np.ndarray  # (N, 3): the third pulls colour towards the map's own place on the palette, in [0, 1]
+    offset: (
+        np.ndarray
+    )  # (N, 3): the third pulls colour towards the map's own place on the palette, in [0, 1]
     probability: np.ndarray  # (N,), sum 1
     variation: np.ndarray  # (N,) index into VARIATIONS
     amount: np.ndarray  # (N,) in [0, 1]; 0 is the affine map alone
@@ -154,7 +156,9 @@ def why_degenerate(points):
     mean = counts.mean()
     if (counts > 0).mean() < 0.15:
         return "it is empty or a curve"
-    if counts.std() < 0.75 * mean + np.sqrt(mean):  # a uniform square's counts spread by the square root of their mean
+    if counts.std() < 0.75 * mean + np.sqrt(
+        mean
+    ):  # a uniform square's counts spread by the square root of their mean
         return "it is nearly uniform"
     if np.sort(counts)[-4:].sum() > 0.5 * counts.sum():
         return "half of it is in four cells"

@@ -21,7 +21,9 @@ from . import flames
 from .flames import generate
 
 VERSION = 1  # of the preparation; raise it when its pixels change
-PREPARATION = "short side resized, centre square kept; the release's crop also moves along the long side"
+PREPARATION = (
+    "short side resized, centre square kept; the release's crop also moves along the long side"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class MixingSet:
     def label(self):
         """A few words for a table, e.g. "500 generated fractals (a substitute), grey"."""
         source = self.manifest["source"]
-        origin = "generated fractals (a substitute)" if self.is_substitute else f"images imported from {source}"
+        origin = (
+            "generated fractals (a substitute)"
+            if self.is_substitute
+            else f"images imported from {source}"
+        )
         return f"{self.manifest['n_fractals']:,} {origin}, {'colour' if self.manifest['colour'] else 'grey'}"
 
 
@@ -52,10 +58,15 @@ def prepare(image: Image.Image, *, size: int = 36, colour: bool = False) -> np.n
     from 36 anywhere, along the long side too; here the square is fixed first, and the crop of each
     use moves within it. Raises ValueError for grey of more than 8 bits.
     """
-    from torchvision.transforms.functional import center_crop, resize  # heavy, and a generated set does without
+    from torchvision.transforms.functional import (  # heavy, and a generated set does without
+        center_crop,
+        resize,
+    )
 
     image = center_crop(resize(rgb(image), size), size)
-    return np.array(image).transpose(2, 0, 1).copy() if colour else np.array(image.convert("L"))[None]
+    return (
+        np.array(image).transpose(2, 0, 1).copy() if colour else np.array(image.convert("L"))[None]
+    )
 
 
 def import_images(
@@ -82,11 +93,15 @@ def import_images(
                 width, height = picture.size
                 raise ValueError(f"{width} x {height} pixels, a strip and not a picture")
             images[name] = prepare(picture, size=size, colour=colour)
-        except Exception as error:  # a foreign file can break a decoder in any way; each is named in the report
+        except (
+            Exception
+        ) as error:  # a foreign file can break a decoder in any way; each is named in the report
             skipped[name] = str(error) or type(error).__name__
     if not images:
         reasons = "".join(f"; {name!r}: {reason}" for name, reason in list(skipped.items())[:3])
-        raise ValueError(f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}")
+        raise ValueError(
+            f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}"
+        )
     return np.stack([images[name] for name in sorted(images)]), dict(sorted(skipped.items()))
 
 
@@ -118,7 +133,11 @@ def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=Fa
         if skipped:
             report = file.with_suffix(".json")
             warnings.warn(f"{skipped_words(source, skipped)}; all in {report}", stacklevel=2)
-    manifest = wanted | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION} | _described(images)
+    manifest = (
+        wanted
+        | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION}
+        | _described(images)
+    )
     with paths.as_cache(file):
         with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
             np.save(opened, images)
@@ -150,7 +169,11 @@ def listing(source: str | Path) -> str:
 
 def _described(images):
     """What a manifest says of the array itself: shape, dtype, and the SHA-256 of its bytes."""
-    return {"shape": list(images.shape), "dtype": str(images.dtype), "sha256": hashlib.sha256(images).hexdigest()}
+    return {
+        "shape": list(images.shape),
+        "dtype": str(images.dtype),
+        "sha256": hashlib.sha256(images).hexdigest(),
+    }
 
 
 def _read(file, wanted):
@@ -162,11 +185,16 @@ def _read(file, wanted):
         with file.open("rb") as opened:
             images = np.lib.format.read_array(opened, allow_pickle=False)
         whole = wanted | _described(images)
-        reason = "; ".join(f"{key} is not the manifest's" for key, value in whole.items() if manifest.get(key) != value)
+        reason = "; ".join(
+            f"{key} is not the manifest's"
+            for key, value in whole.items()
+            if manifest.get(key) != value
+        )
     except Exception as error:  # np.load may raise anything for what is truncated or foreign
         reason = str(error) or type(error).__name__
     if not reason:
         return MixingSet(images, manifest)
     warnings.warn(
-        f"the cached mixing set {file} is half-written or was altered ({reason}): making it again", stacklevel=3
+        f"the cached mixing set {file} is half-written or was altered ({reason}): making it again",
+        stacklevel=3,
     )

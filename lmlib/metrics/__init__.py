@@ -78,9 +78,15 @@ def mce_alexnet(errors):
     """
     counts = {np.size(value) for value in dict(errors).values()}
     if not counts <= {1, 5}:
-        raise ValueError(f"AlexNet's errors are means of five severities; got {sorted(counts)} severities.")
+        raise ValueError(
+            f"AlexNet's errors are means of five severities; got {sorted(counts)} severities."
+        )
     means = severity_means(errors, C_CORRUPTIONS, also_known=C_EXTRA)
-    return mean_over({name: mean / ALEXNET_ERRORS[name] for name, mean in means.items()}, C_CORRUPTIONS, largest=2.0)
+    return mean_over(
+        {name: mean / ALEXNET_ERRORS[name] for name, mean in means.items()},
+        C_CORRUPTIONS,
+        largest=2.0,
+    )
 
 
 def mce_c_bar(errors):
@@ -90,7 +96,9 @@ def mce_c_bar(errors):
 
 def mce_c_and_c_bar(c, c_bar):
     """Mean over the 15 of C and the 10 of C-bar, each counting once: MeanOver, n = 25 when all are there."""
-    return mean_over(dict(c) | dict(c_bar), (*C_CORRUPTIONS, *C_BAR_CORRUPTIONS), also_known=C_EXTRA)
+    return mean_over(
+        dict(c) | dict(c_bar), (*C_CORRUPTIONS, *C_BAR_CORRUPTIONS), also_known=C_EXTRA
+    )
 
 
 # --- consistency of sequences ----------------------------------------------------------------------------------------
@@ -102,8 +110,15 @@ def flips(predictions, noise=False):
     predictions: integers (N, T), T >= 2. The reference is the previous frame; for noise sequences (noise=True) frame 0.
     """
     predictions = _array(predictions)
-    if predictions.ndim != 2 or predictions.shape[1] < 2 or not len(predictions) or predictions.dtype.kind not in "iu":
-        raise ValueError(f"predictions must be integers (N >= 1, T >= 2), got {predictions.dtype} {predictions.shape}.")
+    if (
+        predictions.ndim != 2
+        or predictions.shape[1] < 2
+        or not len(predictions)
+        or predictions.dtype.kind not in "iu"
+    ):
+        raise ValueError(
+            f"predictions must be integers (N >= 1, T >= 2), got {predictions.dtype} {predictions.shape}."
+        )
     reference = predictions[:, :1] if noise else predictions[:, :-1]
     return (predictions[:, 1:] != reference).mean(axis=1)
 
@@ -184,7 +199,9 @@ def rms_noise_floor(confidence, bin_size=100, *, seed, n_draws=100):
     right with the probability its confidence says.
     """
     confidence = np.sort(_confidence(confidence))
-    draws = random.generators("calibration noise floor", seed=seed, index=np.arange(check_whole("n_draws", n_draws, 1)))
+    draws = random.generators(
+        "calibration noise floor", seed=seed, index=np.arange(check_whole("n_draws", n_draws, 1))
+    )
     correct = (generator.random(len(confidence)) < confidence for generator in draws)
     return float(np.mean([rms_calibration_error(confidence, drawn, bin_size) for drawn in correct]))
 
@@ -205,7 +222,9 @@ def reliability(confidence, correct, n_bins=15):
     bins = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
     n_samples = np.bincount(bins, minlength=n_bins)
     size = np.where(n_samples > 0, n_samples, np.nan)
-    sums = (np.bincount(bins, weights=weights, minlength=n_bins) for weights in (confidence, correct))
+    sums = (
+        np.bincount(bins, weights=weights, minlength=n_bins) for weights in (confidence, correct)
+    )
     return Reliability(edges, *(total / size for total in sums), n_samples)
 
 
@@ -249,7 +268,9 @@ def _array(values):
 def _logits(logits, ndim):
     logits = _array(logits).astype(np.float64, copy=False)
     if logits.ndim != ndim or not logits.size:
-        raise ValueError(f"logits must be {('(N, K)', '(N, T, K)')[ndim - 2]} and not empty, got shape {logits.shape}.")
+        raise ValueError(
+            f"logits must be {('(N, K)', '(N, T, K)')[ndim - 2]} and not empty, got shape {logits.shape}."
+        )
     n_bad = int((~np.isfinite(logits.max(axis=-1))).sum())
     if n_bad:
         raise ValueError(
@@ -261,9 +282,13 @@ def _logits(logits, ndim):
 def _logits_and_labels(logits, labels):
     logits, labels = _logits(logits, ndim=2), _array(labels)
     if labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(f"labels must be integers ({len(logits)},), got {labels.dtype} {labels.shape}.")
+        raise ValueError(
+            f"labels must be integers ({len(logits)},), got {labels.dtype} {labels.shape}."
+        )
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise ValueError(f"labels must lie in 0 .. {logits.shape[1] - 1}, got {labels.min()} .. {labels.max()}.")
+        raise ValueError(
+            f"labels must lie in 0 .. {logits.shape[1] - 1}, got {labels.min()} .. {labels.max()}."
+        )
     return logits, labels.astype(np.int64)
 
 
@@ -271,15 +296,21 @@ def _confidence(confidence):
     confidence = _array(confidence).astype(np.float64, copy=False)
     if confidence.ndim != 1 or not confidence.size:
         raise ValueError(f"confidence must be (N,) and not empty, got shape {confidence.shape}.")
-    if not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():  # a float32 softmax may end a rounding above 1
-        raise ValueError(f"confidence must lie in [0, 1], got {confidence.min()} .. {confidence.max()}.")
+    if not (
+        (confidence >= 0) & (confidence <= 1 + 1e-6)
+    ).all():  # a float32 softmax may end a rounding above 1
+        raise ValueError(
+            f"confidence must lie in [0, 1], got {confidence.min()} .. {confidence.max()}."
+        )
     return np.minimum(confidence, 1)
 
 
 def _calibration_input(confidence, correct):
     confidence, correct = _confidence(confidence), _array(correct)
     if correct.shape != confidence.shape or not np.isin(correct, (0, 1)).all():
-        raise ValueError(f"correct must be ({len(confidence)},) of 0 and 1, got {correct.dtype} {correct.shape}.")
+        raise ValueError(
+            f"correct must be ({len(confidence)},) of 0 and 1, got {correct.dtype} {correct.shape}."
+        )
     return confidence, correct.astype(np.float64)
 
 

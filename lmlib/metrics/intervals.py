@@ -23,7 +23,11 @@ class Summary(NamedTuple):
 def summary(values):
     """Mean, std and n of one number per seed: Summary. values: (n,), n >= 1, finite."""
     values = _finite("values", values)
-    return Summary(float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan"), values.size)
+    return Summary(
+        float(values.mean()),
+        float(values.std(ddof=1)) if values.size > 1 else float("nan"),
+        values.size,
+    )
 
 
 class Difference(NamedTuple):
@@ -46,7 +50,9 @@ def paired_difference(ours, theirs):
     ours, theirs = dict(ours), dict(theirs)
     shared = [seed for seed in ours if seed in theirs]
     if not shared:
-        raise ValueError(f"no shared seed to pair: one side has {sorted(ours)}, the other {sorted(theirs)}.")
+        raise ValueError(
+            f"no shared seed to pair: one side has {sorted(ours)}, the other {sorted(theirs)}."
+        )
     mean, std, n = summary([ours[seed] - theirs[seed] for seed in shared])
     if n == 1:
         return Difference(mean, -np.inf, np.inf, 1.0, std, n)
@@ -94,7 +100,9 @@ def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=
     if statistic is np.mean:
         values = values.reshape(n_images, -1).mean(axis=1)
     generators = random.generators("bootstrap", seed=seed, index=np.arange(n_resamples))
-    estimates = [statistic(values[generator.integers(n_images, size=n_images)]) for generator in generators]
+    estimates = [
+        statistic(values[generator.integers(n_images, size=n_images)]) for generator in generators
+    ]
     tail = (1 - LEVEL) / 2
     return Interval(*(float(bound) for bound in np.quantile(estimates, [tail, 1 - tail])))
 
@@ -114,21 +122,35 @@ def variance_shares(cells, factors):
             f"an analysis of variance over {factors} needs at least two levels of each and every combination equally often, "
             f"got {levels} levels and {sizes.min()} to {sizes.max()} rows in {len(sizes)} combinations."
         )
-    squares = {factor: cells.groupby(factor)["value"].transform("mean").var(ddof=0) for factor in factors}
+    squares = {
+        factor: cells.groupby(factor)["value"].transform("mean").var(ddof=0) for factor in factors
+    }
     df = {factor: level - 1 for factor, level in zip(factors, levels, strict=True)}
     if len(factors) > 1 and sizes.iloc[0] > 1:
         squares[" x ".join(factors)] = by_cell.transform("mean").var(ddof=0) - sum(squares.values())
         df[" x ".join(factors)] = len(sizes) - 1 - sum(df.values())
-    squares["rest"], df["rest"] = value.var(ddof=0) - sum(squares.values()), len(value) - 1 - sum(df.values())
+    squares["rest"], df["rest"] = (
+        value.var(ddof=0) - sum(squares.values()),
+        len(value) - 1 - sum(df.values()),
+    )
     table = pd.DataFrame({"squares": squares, "df": df})
     variance = table["squares"] / table["df"]
-    table["share"], table["F"] = table["squares"] / value.var(ddof=0), (variance / variance["rest"]).drop("rest")
+    table["share"], table["F"] = (
+        table["squares"] / value.var(ddof=0),
+        (variance / variance["rest"]).drop("rest"),
+    )
     table["p_value"] = stats.f.sf(table["F"], table["df"], table.loc["rest", "df"])
     return table[["share", "df", "F", "p_value"]]
 
 
 def _finite(name, values, ndim=1):
     values = np.asarray(values, float)
-    if values.ndim != (ndim or max(values.ndim, 1)) or not values.size or not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite numbers, at least one, got {values.shape}: {values.ravel()[:5]}.")
+    if (
+        values.ndim != (ndim or max(values.ndim, 1))
+        or not values.size
+        or not np.isfinite(values).all()
+    ):
+        raise ValueError(
+            f"{name} must be finite numbers, at least one, got {values.shape}: {values.ravel()[:5]}."
+        )
     return values

@@ -21,7 +21,9 @@ def mean_over(values, names, *, also_known=(), largest=1.0):
     left out. Raises ValueError for an unknown name, a value out of range, unequal numbers of severities, or no value.
     """
     means = severity_means(values, names, also_known=also_known, largest=largest)
-    return MeanOver(np.mean(list(means.values())), means, [name for name in names if name not in means])
+    return MeanOver(
+        np.mean(list(means.values())), means, [name for name in names if name not in means]
+    )
 
 
 def severity_means(values, names, *, also_known=(), largest=1.0):
@@ -29,13 +31,21 @@ def severity_means(values, names, *, also_known=(), largest=1.0):
     values = dict(values)
     for name in values:
         check_name("corruption or perturbation", name, (*names, *also_known))
-    found = {name: np.atleast_1d(np.asarray(values[name], float)) for name in names if name in values}
+    found = {
+        name: np.atleast_1d(np.asarray(values[name], float)) for name in names if name in values
+    }
     if not found:
-        raise ValueError(f"none of the {len(names)} names to average has a value: {', '.join(names)}.")
+        raise ValueError(
+            f"none of the {len(names)} names to average has a value: {', '.join(names)}."
+        )
     counts = {value.size for value in found.values()}
     if len(counts) > 1:
-        raise ValueError(f"every name must have as many severities as the others, got {sorted(counts)}.")
+        raise ValueError(
+            f"every name must have as many severities as the others, got {sorted(counts)}."
+        )
     for name, value in found.items():
         if not value.size or not ((value >= 0) & (value <= largest)).all():
-            raise ValueError(f"{name} must lie in [0, {largest:g}], as a fraction and not in percent, got {value}.")
+            raise ValueError(
+                f"{name} must lie in [0, {largest:g}], as a fraction and not in percent, got {value}."
+            )
     return {name: value.mean() for name, value in found.items()}

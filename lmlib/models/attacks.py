@@ -7,7 +7,15 @@ from torch import nn
 from .. import draws as random
 from ..augment.base import as_float, check_values
 from ..checks import check_name, check_range, check_whole
-from .prediction import DIVERGED, as_batch, as_tensor, check_classes, gradient_mode, logits_of, place_of
+from .prediction import (
+    DIVERGED,
+    as_batch,
+    as_tensor,
+    check_classes,
+    gradient_mode,
+    logits_of,
+    place_of,
+)
 
 
 def pgd(
@@ -45,7 +53,9 @@ def pgd(
         check_classes("labels", labels, n_classes=logits_of(model, clean[:1]).shape[1])
         for _ in range(steps):
             adversarial = adversarial.detach().requires_grad_()
-            loss = nn.functional.cross_entropy(logits_of(model, adversarial), labels, reduction="sum")
+            loss = nn.functional.cross_entropy(
+                logits_of(model, adversarial), labels, reduction="sum"
+            )
             (gradient,) = torch.autograd.grad(loss, adversarial)
             adversarial = adversarial.detach() + step_size * gradient.sign()
             adversarial = adversarial.clamp(low, high).clamp(0, 1)
@@ -57,7 +67,9 @@ def pgd(
 def _start(images: torch.Tensor, *, seed: int, index: np.ndarray) -> torch.Tensor:
     """Uniform draws in [-1, 1), one field per image, keyed by (seed, index): float32 like `images`."""
     fields = np.empty(tuple(images.shape), np.float32)
-    for field, generator in zip(fields, random.generators("pgd start", seed=seed, index=index), strict=True):
+    for field, generator in zip(
+        fields, random.generators("pgd start", seed=seed, index=index), strict=True
+    ):
         generator.random(out=field, dtype=np.float32)
     return torch.from_numpy(2 * fields - 1).to(images.device)
 
@@ -67,9 +79,13 @@ def _checked(images, labels, index):
     images, labels = as_batch(images), as_tensor("labels", labels)
     images = check_values(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}.")
+        raise ValueError(
+            f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}."
+        )
     if np.shape(index) != (len(images),):
-        raise ValueError(f"index must be integers ({len(images)},), got shape {tuple(np.shape(index))}.")
+        raise ValueError(
+            f"index must be integers ({len(images)},), got shape {tuple(np.shape(index))}."
+        )
     return images, labels.long(), random.check_key(0, 0, index)[2]
 
 
@@ -77,7 +93,11 @@ def _budget(epsilon, step_size, steps):
     """The three as plain numbers."""
     try:
         epsilon = check_range("epsilon", epsilon, 0, 1)
-        return epsilon, check_range("step_size", step_size, 0, 1, low_open=True), check_whole("steps", steps, 1)
+        return (
+            epsilon,
+            check_range("step_size", step_size, 0, 1, low_open=True),
+            check_whole("steps", steps, 1),
+        )
     except ValueError as error:
         raise ValueError(
             "epsilon and step_size must be fractions of the grey range, as 2/255, and steps at least 1; "

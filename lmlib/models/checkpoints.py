@@ -17,7 +17,9 @@ def digest_of(tensors, values):
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(
+            tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        )
     return digest.hexdigest()
 
 
@@ -41,7 +43,9 @@ def load_checkpoint(path):
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors, values = {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["values"])  # noqa: SIM118
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+            values = json.loads(metadata["values"])
         if digest_of(tensors, values) != metadata["sha256"]:
             raise ValueError("its checksum does not match its content")
     except (SafetensorError, OSError, KeyError, ValueError) as error:

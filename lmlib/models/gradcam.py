@@ -8,7 +8,15 @@ from torch import nn
 
 from ..augment.base import as_float, check_values
 from .networks import plain
-from .prediction import DIVERGED, as_batch, as_tensor, check_classes, gradient_mode, logits_of, place_of
+from .prediction import (
+    DIVERGED,
+    as_batch,
+    as_tensor,
+    check_classes,
+    gradient_mode,
+    logits_of,
+    place_of,
+)
 
 
 def gradcam(
@@ -33,7 +41,9 @@ def gradcam(
         raise ValueError(f"class_index must be one or ({len(images)},), got {tuple(classes.shape)}")
     with gradient_mode(model):
         if layer not in set(model.modules()):
-            raise ValueError("layer must be a module inside the model: look for it in model.named_modules()")
+            raise ValueError(
+                "layer must be a module inside the model: look for it in model.named_modules()"
+            )
         # Copies leave inference mode, in case the caller was in it.
         batch = as_float(images.to(place_of(model)[0])).clone()
         activation, logits = _activation_and_logits(model, batch, layer)
@@ -64,7 +74,9 @@ def _activation_and_logits(model, images, layer):
     with layer.register_forward_hook(keep):
         logits = logits_of(model, images)
     if not kept:
-        raise ValueError("the model did not run this layer: choose one between its images and its logits")
+        raise ValueError(
+            "the model did not run this layer: choose one between its images and its logits"
+        )
     return kept[-1], logits
 
 
@@ -73,7 +85,9 @@ def agreement(maps, others):
 
     0 where one of the two is the same everywhere, as a map without evidence is.
     """
-    first, second = (x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (maps, others))
+    first, second = (
+        x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (maps, others)
+    )
     return F.cosine_similarity(first, second, eps=1e-9).clamp(-1, 1)
 
 
@@ -81,5 +95,7 @@ def overlay(images, maps):
     """Maps glowing on their images, which are dimmed and grey: images (B, 3, H, W), maps (B, H, W), to (B, 3, H, W) in [0, 1]."""
     images = images / 255 if images.dtype == torch.uint8 else images
     grey = 0.7 * images.mean(1, keepdim=True).cpu()
-    colours = torch.from_numpy(matplotlib.colormaps["inferno"](maps.cpu().numpy())[..., :3]).permute(0, 3, 1, 2)
+    colours = torch.from_numpy(
+        matplotlib.colormaps["inferno"](maps.cpu().numpy())[..., :3]
+    ).permute(0, 3, 1, 2)
     return torch.lerp(grey.expand_as(colours).double(), colours, 0.8 * maps.cpu().double()[:, None])

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 
 from ..checks import check_name
 
+FORWARD_PASSES = {"ce": 1, "jsd": 3, "oe": 2}
+"""Loss -> images that go through the network for one training image."""
+
 
 def cross_entropy(logits, labels):
     """Mean cross-entropy. logits (B, K); labels int64 (B,), or float (B, K), rows of sum 1. Returns a scalar."""
@@ -33,7 +36,9 @@ def jsd_loss(logits, labels, *, jsd_weight=12):
     """
     check_loss("jsd", soft_labels=labels.is_floating_point())
     if len(logits) != 3 * len(labels):
-        raise ValueError(f"jsd needs logits of three views of each image, got {len(logits)} for {len(labels)} labels")
+        raise ValueError(
+            f"jsd needs logits of three views of each image, got {len(logits)} for {len(labels)} labels"
+        )
     clean, view_0, view_1 = logits.chunk(3)
     return cross_entropy(clean, labels) + jsd_weight * jsd_consistency(clean, view_0, view_1)
 
@@ -54,5 +59,7 @@ def check_loss(name, *, soft_labels):
     """Return `name` if it is a loss that takes such labels; else raise ValueError. For the start of a run."""
     check_name("loss", name, LOSSES)
     if name == "jsd" and soft_labels:
-        raise ValueError("jsd needs one class per image, got soft labels: use ce, or a method without mixed labels")
+        raise ValueError(
+            "jsd needs one class per image, got soft labels: use ce, or a method without mixed labels"
+        )
     return name

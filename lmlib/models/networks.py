@@ -35,7 +35,9 @@ class Classifier(nn.Module):
         if images.dtype == torch.uint8:
             images = images.float() / 255
         elif not images.is_floating_point():
-            raise ValueError(f"images must be uint8 or float in [0, 1], got {images.dtype}: convert them first")
+            raise ValueError(
+                f"images must be uint8 or float in [0, 1], got {images.dtype}: convert them first"
+            )
         return self.network(images * 2 - 1)  # mean = std = 0.5 in every channel
 
 
@@ -62,10 +64,14 @@ def check_network(name, image_size):
     if not wide:
         check_name("network", name, NETWORKS)
     elif wide[0] < 10 or wide[0] % 6 != 4 or wide[1] < 1:
-        raise ValueError(f"a WRN's depth is 10, 16, 22, ... (6 n + 4) and its widen factor at least 1, got '{name}'")
+        raise ValueError(
+            f"a WRN's depth is 10, 16, 22, ... (6 n + 4) and its widen factor at least 1, got '{name}'"
+        )
     expected = NETWORKS.get(name, 32)
     if image_size != expected:
-        raise ValueError(f"{name} takes images of {expected} px, got {image_size} px: choose another network")
+        raise ValueError(
+            f"{name} takes images of {expected} px, got {image_size} px: choose another network"
+        )
 
 
 def n_parameters(model):
@@ -122,7 +128,9 @@ def _wide(name):
 
 def _wide_resnet(depth, widen, n_classes):
     """Wide residual network with pre-activation (Zagoruyko & Komodakis 2016): stages of 16, 32, 64 channels times `widen`."""
-    dropout = 0.3 if depth >= 28 else 0.0  # the paper's networks have it, the small ones for a CPU do not
+    dropout = (
+        0.3 if depth >= 28 else 0.0
+    )  # the paper's networks have it, the small ones for a CPU do not
     layers, n_in = [_conv(3, 16, 3)], 16
     for n_out, stride in ((16 * widen, 1), (32 * widen, 2), (64 * widen, 2)):
         for block in range((depth - 4) // 6):
@@ -140,7 +148,11 @@ class _WideBlock(nn.Module):
     def __init__(self, n_in, n_out, stride, dropout):
         super().__init__()
         self.activate = nn.Sequential(nn.BatchNorm2d(n_in), nn.ReLU(inplace=True))
-        between = [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True), *([nn.Dropout(dropout)] if dropout else [])]
+        between = [
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout else []),
+        ]
         self.branch = nn.Sequential(_conv(n_in, n_out, 3, stride), *between, _conv(n_out, n_out, 3))
         self.shortcut = _conv(n_in, n_out, 1, stride) if n_in != n_out else None
 
@@ -156,7 +168,11 @@ def _conv(n_in, n_out, size, stride=1):
 
 def _resnet(name, n_classes):
     """torchvision's ResNet (He et al. 2016) or ResNeXt (Xie et al. 2017); for 32 px with a 3x3 stem and no first pooling."""
-    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet  # heavy, and the wide networks do without
+    from torchvision.models.resnet import (  # heavy, and the wide networks do without
+        BasicBlock,
+        Bottleneck,
+        ResNet,
+    )
 
     if name == "resnet-50":
         return ResNet(Bottleneck, [3, 4, 6, 3], n_classes)

@@ -14,7 +14,10 @@ from torch import nn
 from ..augment.base import as_float, check_layout, check_values, describe
 from ..checks import check_dense, check_name, check_whole
 
-PREDICTED = {"cpu": 125, "cuda": 2000}  # images in one forward pass without gradients: more only take memory
+PREDICTED = {
+    "cpu": 125,
+    "cuda": 2000,
+}  # images in one forward pass without gradients: more only take memory
 PRECISIONS = "fp32", "bf16"
 DIVERGED = "the model's logits hold NaN: the network diverged, retrain the run."
 
@@ -32,7 +35,9 @@ def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
     Raises ValueError for what is no module, a function say.
     """
     if not isinstance(model, nn.Module):
-        raise ValueError(f"expected a torch.nn.Module that returns logits, got {describe(model)}: wrap it in one")
+        raise ValueError(
+            f"expected a torch.nn.Module that returns logits, got {describe(model)}: wrap it in one"
+        )
     modes = {module: module.training for module in model.modules()}
     try:
         yield model.eval()
@@ -83,7 +88,9 @@ def as_tensor(name: str, values: object) -> torch.Tensor:
     try:
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
     except TypeError as error:
-        raise ValueError(f"{name} must be an array or tensor of numbers, got dtype {array.dtype}") from error
+        raise ValueError(
+            f"{name} must be an array or tensor of numbers, got dtype {array.dtype}"
+        ) from error
 
 
 def as_batch(images: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -135,7 +142,9 @@ def predict(
     images, logits = as_batch(images), []
     with eval_mode(model):
         device, _ = place_of(model)
-        size = check_whole("batch_size", PREDICTED[device.type] if batch_size is None else batch_size, 1)
+        size = check_whole(
+            "batch_size", PREDICTED[device.type] if batch_size is None else batch_size, 1
+        )
         with precision_context(precision, device):
             for start in range(0, max(len(images), 1), size):
                 batch = check_values(images[start : start + size].to(device))

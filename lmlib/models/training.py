@@ -24,7 +24,10 @@ from .prediction import precision_context, predict
 VERSION = 1  # raised by hand when the numbers of a training change
 MOMENTUM = 0.9
 LAST_RATE = 1e-6
-BLOCK = {"cpu": 4, "cuda": 16}  # batches that are augmented in one call: it saves overhead and changes nothing else
+BLOCK = {
+    "cpu": 4,
+    "cuda": 16,
+}  # batches that are augmented in one call: it saves overhead and changes nothing else
 
 
 def learning_rate(step, n_steps, first):
@@ -44,14 +47,18 @@ class Batches:
     """
 
     def __init__(self, config, dataset, method, device="cpu"):
-        self.images, self.labels = (to_device(part, device) for part in (dataset.train.images, dataset.train.labels))
+        self.images, self.labels = (
+            to_device(part, device) for part in (dataset.train.images, dataset.train.labels)
+        )
         self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
         self.method, self.n_classes = method, dataset.n_classes
         self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
         self.n_steps = -(-len(self.index) // self.batch_size)
 
     def epoch(self, epoch):
-        order = self.index[permutation("training order", len(self.index), seed=self.seed, epoch=epoch)]
+        order = self.index[
+            permutation("training order", len(self.index), seed=self.seed, epoch=epoch)
+        ]
         block = BLOCK[self.images.device.type] * self.batch_size
         for start in range(0, len(order), block):
             index = order[start : start + block]
@@ -59,7 +66,11 @@ class Batches:
             for first in range(0, len(index), self.batch_size):
                 piece = slice(first, first + self.batch_size)
                 views = [view[piece] for view in inputs]
-                yield torch.cat(views), targets[piece], None if outliers is None else outliers[piece]
+                yield (
+                    torch.cat(views),
+                    targets[piece],
+                    None if outliers is None else outliers[piece],
+                )
 
     def augmented(self, index, epoch):
         """Views, targets and outliers of the samples `index`."""
@@ -71,13 +82,22 @@ class Batches:
             place = torch.from_numpy(partner).to(self.images.device)
             other = self.base(self.images[place], seed=self.seed, epoch=epoch, index=partner)
             mixed, weight = self.method(as_float(images), as_float(other), **keys)
-            own, others = one_hot(targets, self.n_classes), one_hot(self.labels[place], self.n_classes)
+            own, others = (
+                one_hot(targets, self.n_classes),
+                one_hot(self.labels[place], self.n_classes),
+            )
             return [mixed], weight[:, None] * own + (1 - weight[:, None]) * others, None
         if self.loss == "jsd":
             images = as_float(images)
-            return [images, self.method(images, **keys), self.method(images, **keys, view=1)], targets, None
+            return (
+                [images, self.method(images, **keys), self.method(images, **keys, view=1)],
+                targets,
+                None,
+            )
         outliers = (
-            self.method.outliers(tuple(images.shape[-2:]), **keys, device=images.device) if self.loss == "oe" else None
+            self.method.outliers(tuple(images.shape[-2:]), **keys, device=images.device)
+            if self.loss == "oe"
+            else None
         )
         return [self.method(as_float(images), **keys)], targets, outliers
 
@@ -104,7 +124,10 @@ class Trainer:
         torch.backends.cudnn.benchmark = False
         self.batches, self.test = Batches(config, dataset, method, self.device), dataset.test
         model = build_model(
-            config.network, n_classes=dataset.n_classes, image_size=dataset.image_size, seed=config.seed
+            config.network,
+            n_classes=dataset.n_classes,
+            image_size=dataset.image_size,
+            seed=config.seed,
         )
         self.model = model.to(self.device, memory_format=torch.channels_last)
         if config.compile and self.device.type == "cuda":
@@ -124,7 +147,11 @@ class Trainer:
         names = {parameter: name for name, parameter in plain(self.model).named_parameters()}
         for parameter, state in self.optimizer.state.items():
             tensors[f"momentum.{names[parameter]}"] = state["momentum_buffer"]
-        return tensors, {"epoch": self.epoch, "step": self.epoch * self.batches.n_steps, "history": self.history}
+        return tensors, {
+            "epoch": self.epoch,
+            "step": self.epoch * self.batches.n_steps,
+            "history": self.history,
+        }
 
     def restore(self, tensors, values):
         """Go on from a `state`."""
@@ -132,7 +159,9 @@ class Trainer:
         for name, parameter in plain(self.model).named_parameters():
             if f"momentum.{name}" in tensors:
                 buffer = torch.empty_like(parameter)  # the parameter's memory format
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(tensors[f"momentum.{name}"])
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(
+                    tensors[f"momentum.{name}"]
+                )
         self.epoch, self.history = values["epoch"], list(values["history"])
 
     def step(self, step, inputs, targets, outliers):
@@ -144,7 +173,10 @@ class Trainer:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Dropout takes no generator: it draws from the global one, which is set from the key and given back afterwards.
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), precision_context(config.precision, self.device):
+        with (
+            torch.random.fork_rng(devices=devices),
+            precision_context(config.precision, self.device),
+        ):
             torch.random.default_generator.manual_seed(dropout_seed(config.seed, step))
             if devices:
                 torch.cuda.manual_seed(dropout_seed(config.seed, step))
@@ -162,7 +194,9 @@ class Trainer:
         n_steps = self.batches.n_steps
         total = self.config.epochs * n_steps
         said = time.perf_counter()
-        with tqdm(total=total, initial=self.epoch * n_steps, desc=label, unit="step", mininterval=2) as progress:
+        with tqdm(
+            total=total, initial=self.epoch * n_steps, desc=label, unit="step", mininterval=2
+        ) as progress:
             while self.epoch < self.config.epochs:
                 start, losses = time.perf_counter(), []
                 self.model.train()
@@ -173,11 +207,22 @@ class Trainer:
                         check_finite(losses, self.epoch, n)
                     if time.perf_counter() - said > SAYS_EVERY:
                         said = time.perf_counter()
-                        progress.write(f"{label}: step {progress.n:,} of {total:,}, loss {float(losses[-1]):.3f}")
-                error = error_of(self.model, self.test.images, self.test.labels, self.config.precision)
+                        progress.write(
+                            f"{label}: step {progress.n:,} of {total:,}, loss {float(losses[-1]):.3f}"
+                        )
+                error = error_of(
+                    self.model, self.test.images, self.test.labels, self.config.precision
+                )
                 mean_loss = float(torch.stack(losses).double().mean())
                 seconds = time.perf_counter() - start
-                self.history.append({"epoch": self.epoch, "loss": mean_loss, "test_error": error, "seconds": seconds})
+                self.history.append(
+                    {
+                        "epoch": self.epoch,
+                        "loss": mean_loss,
+                        "test_error": error,
+                        "seconds": seconds,
+                    }
+                )
                 self.epoch += 1
                 progress.set_postfix(loss=f"{mean_loss:.3f}", test_error=f"{error:.3f}")
                 save(*self.state())
@@ -210,7 +255,9 @@ def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) ->
     given = {bare(name): value for name, value in tensors.items() if name.startswith("model.")}
     names, wanted = {bare(name): name for name in model.state_dict()}, model.state_dict()
     missing, foreign = sorted(names.keys() - given), sorted(given.keys() - names)
-    other = [name for name in names.keys() & given if given[name].shape != wanted[names[name]].shape]
+    other = [
+        name for name in names.keys() & given if given[name].shape != wanted[names[name]].shape
+    ]
     if missing or foreign or other:
         first = (missing or foreign or sorted(other))[0]
         raise ValueError(

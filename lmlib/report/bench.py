@@ -26,7 +26,12 @@ GOALS = {32: 4.0, 224: 1.5}
 
 def affine(image, translate=(0, 0), shear=(0, 0)):
     return tv.affine(
-        image, angle=0, translate=list(translate), scale=1, shear=list(shear), interpolation=InterpolationMode.BILINEAR
+        image,
+        angle=0,
+        translate=list(translate),
+        scale=1,
+        shear=list(shear),
+        interpolation=InterpolationMode.BILINEAR,
     )
 
 
@@ -119,24 +124,37 @@ def bench_augmentation(*, n_repeats, size, batch):
 
 def section_layermix(n_repeats=7):
     """LayerMix beside a per-image loop and torchvision's AugMix."""
-    tables = [bench_augmentation(n_repeats=n_repeats, size=size, batch=batch) for size, batch in ((32, 512), (224, 32))]
+    tables = [
+        bench_augmentation(n_repeats=n_repeats, size=size, batch=batch)
+        for size, batch in ((32, 512), (224, 32))
+    ]
     for table in tables:
         show(table)
     print(f"drawn: {plots.save(draw(tables), 'bench', profile='quick')}")
     ratios = pd.concat(tables).set_index(["program", "threads", "size"])["ratio"]["LayerMix", 1]
-    return [goal(f"LayerMix at {size} px on 1 thread, times the loop", ratios[size], GOALS[size]) for size in GOALS]
+    return [
+        goal(f"LayerMix at {size} px on 1 thread, times the loop", ratios[size], GOALS[size])
+        for size in GOALS
+    ]
 
 
 def draw(tables):
     """Bars of images/s, one panel a table; the whiskers reach the best round. Returns the figure."""
     figure, axes = plt.subplots(1, len(tables), figsize=(4.5 * len(tables), 3))
     for axis, table in zip(axes, tables, strict=True):
-        names = [f"{row.program}, {row.threads} thread{'s' * (row.threads > 1)}" for row in table.itertuples()]
+        names = [
+            f"{row.program}, {row.threads} thread{'s' * (row.threads > 1)}"
+            for row in table.itertuples()
+        ]
         whiskers = [np.zeros(len(table)), table["best"] - table["median"]]
-        bars = axis.barh(names, table["median"], xerr=whiskers, color=plots.COLOURS[0], alpha=0.75, capsize=3)
+        bars = axis.barh(
+            names, table["median"], xerr=whiskers, color=plots.COLOURS[0], alpha=0.75, capsize=3
+        )
         axis.bar_label(bars, [f"{ratio:.1f}x" for ratio in table["ratio"]], padding=3)
         axis.margins(x=0.2)
-        axis.set(title=f"{table['size'].iloc[0]} px, batch {table['batch'].iloc[0]}", xlabel="images/s")
+        axis.set(
+            title=f"{table['size'].iloc[0]} px, batch {table['batch'].iloc[0]}", xlabel="images/s"
+        )
         axis.invert_yaxis()
     return figure
 

@@ -47,5 +47,7 @@ def milliseconds(images, name, benchmark):
     index, times = np.arange(len(images)), []
     for severity in LEVELS[benchmark]:
         make(images[:1], name, severity, benchmark, seed=0, index=index[:1])
-        times.append(timeit(partial(make, images, name, severity, benchmark, seed=0, index=index), number=1))
+        times.append(
+            timeit(partial(make, images, name, severity, benchmark, seed=0, index=index), number=1)
+        )
     return 1000 * np.mean(times) / len(images)

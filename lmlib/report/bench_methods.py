@@ -40,7 +40,10 @@ def ours(name, images, mixing_set):
 def torchvisions(name, images):
     """The same with torchvision's transform, on the whole batch as floats or on one uint8 image after the other."""
     if name in ("mixup", "cutmix"):
-        transform, labels = TORCHVISION[name](num_classes=10), torch.zeros(len(images), dtype=torch.int64)
+        transform, labels = (
+            TORCHVISION[name](num_classes=10),
+            torch.zeros(len(images), dtype=torch.int64),
+        )
         floats = images.float() / 255
         return lambda epoch: transform(floats, labels)
     transform = TORCHVISION[name]()
@@ -57,12 +60,17 @@ def bench_methods(n_repeats, *, batch=512):
     """
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.integers(0, 256, (batch, 3, 32, 32), dtype=np.uint8))
-    mixing_set, floats = random.integers(0, 256, (64, 1, 36, 36), dtype=np.uint8), images.float() / 255
+    mixing_set, floats = (
+        random.integers(0, 256, (64, 1, 36, 36), dtype=np.uint8),
+        images.float() / 255,
+    )
     programs = {(name, 1): ours(name, floats, mixing_set) for name in METHODS}
     programs |= {(f"torchvision {name}", 1): torchvisions(name, images) for name in TORCHVISION}
     speeds = race(programs, n_repeats, batch=batch).set_index("program")
     theirs = speeds["median"].reindex([f"torchvision {name}" for name in METHODS]).to_numpy()
-    table = speeds.loc[list(METHODS), ["batch", "median", "best"]].rename_axis("method").reset_index()
+    table = (
+        speeds.loc[list(METHODS), ["batch", "median", "best"]].rename_axis("method").reset_index()
+    )
     return table.assign(torchvision=theirs, ratio=table["median"] / theirs)
 
 
@@ -79,6 +87,10 @@ def goals(table):
     slow = mixing[mixing["median"] < GOAL]
     fast = f"{len(mixing) - len(slow)} of {len(mixing)} mixing methods: {GOAL:,} images/s or more on 1 thread"
     return [f"met     {fast}"] + [
-        goal(f"{row.method}, {row.median:,.0f} images/s: times its per-image form (nan: it has none)", row.ratio, RATIO)
+        goal(
+            f"{row.method}, {row.median:,.0f} images/s: times its per-image form (nan: it has none)",
+            row.ratio,
+            RATIO,
+        )
         for row in slow.itertuples()
     ]

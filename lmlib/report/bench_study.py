@@ -38,13 +38,22 @@ def bench_steps(*, n_repeats):
         batches, n_images = trainer.batches, BLOCK["cpu"] * config.batch_size
         batches.index = batches.index[:n_images]  # an epoch of whole batches
         fixed = list(batches.epoch(0))
-        programs[f"{loss}, bare", config.threads] = partial(train, trainer, lambda epoch, fixed=fixed: fixed)
+        programs[f"{loss}, bare", config.threads] = partial(
+            train, trainer, lambda epoch, fixed=fixed: fixed
+        )
         programs[f"{loss}, with LayerMix", config.threads] = partial(train, trainer, batches.epoch)
     images, index = batches.images[batches.index], batches.index
-    programs["LayerMix alone", config.threads] = lambda epoch: method(images, seed=0, epoch=epoch, index=index)
+    programs["LayerMix alone", config.threads] = lambda epoch: method(
+        images, seed=0, epoch=epoch, index=index
+    )
     speeds = race(programs, n_repeats, batch=n_images)
     ms = 1000 * config.batch_size / speeds["median"]
-    columns = {"step": speeds["program"], "ms": ms, "images/s": speeds["median"], "of the bare step": ms / ms[0]}
+    columns = {
+        "step": speeds["program"],
+        "ms": ms,
+        "images/s": speeds["median"],
+        "of the bare step": ms / ms[0],
+    }
     return pd.DataFrame(columns)
 
 
@@ -76,7 +85,10 @@ def bench_widgets():
     rows = []
     with n_threads(1):
         for (widget, name), (control, values) in events.items():
-            ms = [1000 * timeit(partial(setattr, control, "value", value), number=1) for value in values]
+            ms = [
+                1000 * timeit(partial(setattr, control, "value", value), number=1)
+                for value in values
+            ]
             rows.append([widget, name, np.median(ms), max(ms), len(ms)])
     return pd.DataFrame(rows, columns=["widget", "control", "median", "slowest", "n"])
 
@@ -87,7 +99,9 @@ def bench_fractals(*, n_repeats):
     def program(size, n):
         return {("fractals", 1): lambda number: generate(n, size=size, seed=number)}
 
-    return pd.concat(race(program(size, n), n_repeats, size=size, batch=n) for size, n in ((36, 8), (256, 2)))
+    return pd.concat(
+        race(program(size, n), n_repeats, size=size, batch=n) for size, n in ((36, 8), (256, 2))
+    )
 
 
 def draw_corruptions(table):
@@ -100,7 +114,11 @@ def draw_corruptions(table):
         axis.hlines(part["name"], least, most, color=plots.COLOURS[1], linewidth=4)
         axis.plot(least, part["name"], "|", color=plots.COLOURS[1], markersize=9)
         axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
-        axis.set(xscale="log", title=benchmark, xlabel=f"ms a{' sequence' if benchmark == 'cifar_p' else 'n image'}")
+        axis.set(
+            xscale="log",
+            title=benchmark,
+            xlabel=f"ms a{' sequence' if benchmark == 'cifar_p' else 'n image'}",
+        )
         axis.invert_yaxis()
     figure.suptitle("dots: ours; lines: the reference programs, measured elsewhere", fontsize=10)
     return figure
@@ -113,15 +131,29 @@ def section_steps(n_repeats=7):
     steps = table.set_index("step")["of the bare step"]
     percent = 100 / steps["ce, with LayerMix"]
     return [
-        goal("LayerMix's share of a training step on 1 thread", steps["LayerMix alone"], SHARE, at_most=True, digits=2),
-        goal("a JSD step, augmentation aside, in plain steps", steps["jsd, bare"], JSD, at_most=True, digits=2),
+        goal(
+            "LayerMix's share of a training step on 1 thread",
+            steps["LayerMix alone"],
+            SHARE,
+            at_most=True,
+            digits=2,
+        ),
+        goal(
+            "a JSD step, augmentation aside, in plain steps",
+            steps["jsd, bare"],
+            JSD,
+            at_most=True,
+            digits=2,
+        ),
         goal("training with crop and LayerMix, % of the bare step's speed", percent, TRAINING),
     ]
 
 
 def section_corruptions():
     """Every corruption, milliseconds an image (a sequence for CIFAR-P), beside the reference's, which was measured elsewhere."""
-    print(f"drawn: {plots.save(draw_corruptions(corruptions.bench()), 'bench-corruptions', profile='quick')}")
+    print(
+        f"drawn: {plots.save(draw_corruptions(corruptions.bench()), 'bench-corruptions', profile='quick')}"
+    )
     return []
 
 
@@ -130,7 +162,9 @@ def section_widgets():
     table = bench_widgets()
     show(table, median=1, slowest=1)
     slowest = table.loc[table["widget"] == "explorer", "median"].max()
-    return [goal("the explorer at 32 px, slowest control's median, ms", slowest, RESPONSE, at_most=True)]
+    return [
+        goal("the explorer at 32 px, slowest control's median, ms", slowest, RESPONSE, at_most=True)
+    ]
 
 
 def section_fractals(n_repeats=5):

@@ -34,7 +34,9 @@ class Comparison(NamedTuple):
 
 def comparisons(profile):
     """All comparisons of a profile's size, claim by claim: list of `Comparison`."""
-    rules = tomllib.loads((paths.PUBLISHED / "comparisons.toml").read_text(encoding="utf-8"))["rule"]
+    rules = tomllib.loads((paths.PUBLISHED / "comparisons.toml").read_text(encoding="utf-8"))[
+        "rule"
+    ]
     return [comparison for rule in rules for comparison in compared(profile, **rule)]
 
 
@@ -59,11 +61,16 @@ def places(profile, table):
     """Where a table is looked at: (its number, what both sides have there), for each of its datasets or networks."""
     sizes = get_profile(profile)
     if table == "3 and 4":
-        return [(3 if dataset == "cifar10" else 4, {"dataset": dataset}) for dataset in sizes.datasets]
+        return [
+            (3 if dataset == "cifar10" else 4, {"dataset": dataset}) for dataset in sizes.datasets
+        ]
     if table == 4:
         return [(4, {"dataset": sizes.datasets[-1]})]  # CIFAR-100 where there is more than one
     if table == 7:
-        return [(7, {"network": network, "epochs": epochs}) for network, epochs in dict.fromkeys(sizes.networks)]
+        return [
+            (7, {"network": network, "epochs": epochs})
+            for network, epochs in dict.fromkeys(sizes.networks)
+        ]
     return [(table, {"n_train": str(sizes.grid_n_train or "all")} if table == 6 else {})]
 
 
@@ -77,7 +84,9 @@ def side(profile, method="layermix", *, cells=({},), schedule=1, **changes):
         "network": sizes.network,
         "epochs": schedule * sizes.epochs,
         "method": method,
-        "parameters": tuple(json.dumps(own_parameters(cell, row.settings), sort_keys=True) for cell in cells),
+        "parameters": tuple(
+            json.dumps(own_parameters(cell, row.settings), sort_keys=True) for cell in cells
+        ),
         "loss": row.loss,
         "fractals": row.fractals if row.needs_mixing_set else "none",
         "n_train": "all",
@@ -99,7 +108,10 @@ def printed_value(table, column, wanted):
         "measure": [PRINTED_AS.get(column.measure, column.measure)],
         "benchmark": [column.benchmark],
         "method": [READING_OF.get(wanted["method"], wanted["method"])],
-        "jsd": ["", "yes" if wanted["loss"] == "jsd" else "no"],  # empty where the table does not say
+        "jsd": [
+            "",
+            "yes" if wanted["loss"] == "jsd" else "no",
+        ],  # empty where the table does not say
         "fractals": ["", wanted["fractals"]],
     } | {name: [wanted[name]] for name in ("dataset", "network", "epochs")}
     if table == 6:
@@ -118,14 +130,22 @@ def labels_of(comparison):
     labels = []
     for side in sides:
         words = [
-            f"{side[name]} epochs" if name == "epochs" else side[name] for name in differing if side[name] != "none"
+            f"{side[name]} epochs" if name == "epochs" else side[name]
+            for name in differing
+            if side[name] != "none"
         ]
         cells = [settings_of(side["method"], cell) for cell in side["parameters"]]
-        words += [f"{key} {short(cells[0][key])}" for key in own if all(cell[key] == cells[0][key] for cell in cells)]
+        words += [
+            f"{key} {short(cells[0][key])}"
+            for key in own
+            if all(cell[key] == cells[0][key] for cell in cells)
+        ]
         labels.append(", ".join([side["method"], *words]))
     return labels
 
 
 def short(value):
     """A setting as text: numbers of a list to two digits."""
-    return " / ".join(f"{one:.2g}" for one in value) if isinstance(value, list | tuple) else str(value)
+    return (
+        " / ".join(f"{one:.2g}" for one in value) if isinstance(value, list | tuple) else str(value)
+    )

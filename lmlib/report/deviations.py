@@ -6,11 +6,20 @@ from functools import cache
 import numpy as np
 
 from ..augment import METHODS, build_method
+from ..models.losses import FORWARD_PASSES
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 
-FORWARD_PASSES = {"ce": 1, "jsd": 3, "oe": 2}
-"""Loss -> images that go through the network for one training image."""
-SETTINGS = ["dataset", "network", "method", "parameters", "loss", "epochs", "n_train", "mixing", "precision"]
+SETTINGS = [
+    "dataset",
+    "network",
+    "method",
+    "parameters",
+    "loss",
+    "epochs",
+    "n_train",
+    "mixing",
+    "precision",
+]
 SHORT = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
 """The benchmarks as people read them; what is made of two of them needs no word of its own."""
 COUNTED = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
@@ -19,7 +28,9 @@ COUNTED = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
 @cache
 def trains_on_brightness(method, parameters="{}"):
     """Whether brightness, which the corruptions of C hold too, is among a method's operations. parameters: a row's, JSON."""
-    built = build_method(method, mixing_set=np.zeros((1, 3, 36, 36), np.uint8), **json.loads(parameters))
+    built = build_method(
+        method, mixing_set=np.zeros((1, 3, 36, 36), np.uint8), **json.loads(parameters)
+    )
     return "brightness" in getattr(built, "table", {})
 
 
@@ -36,7 +47,11 @@ def honesty(group, columns, by, paper):
     words = [*setting_deviations(run, by, paper), *test_deviations(group, columns)]
     if said["trains_on_brightness"]:
         means = group[group["benchmark"] == "c"].groupby("measure")["value"].mean() * 100
-        mce = ": mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means) if "mce" in means else ""
+        mce = (
+            ": mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means)
+            if "mce" in means
+            else ""
+        )
         words.append(f"trains on brightness{mce}")
     return said | {"deviations": "; ".join(words)}
 
@@ -47,14 +62,17 @@ def setting_deviations(run, by, paper):
     network, epochs = paper.get("network", "wrn-40-4"), paper.get("epochs", 100)
     other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
     other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
-    published = f"published {method.published_loss}" if method.published_loss else "the paper does not say"
+    published = (
+        f"published {method.published_loss}" if method.published_loss else "the paper does not say"
+    )
     said = (
         not run["dataset"].startswith("cifar") and f"{run['dataset']} for CIFAR",
         run["network"] != network and f"{run['network']} for {network}",
         run["epochs"] != epochs and f"{run['epochs']} epochs for {epochs}",
         run["n_train"] != "all" and f"{int(run['n_train']):,} training images",
         "substitute" in run["mixing"] and "substitute mixing set",
-        run["loss"] == "oe" and "outliers are the colour mixing set, a substitute for the withdrawn set",
+        run["loss"] == "oe"
+        and "outliers are the colour mixing set, a substitute for the withdrawn set",
         other_fractals and f"{run['fractals']} mixing set, published {method.fractals}",
         other_loss and f"loss {run['loss']}, {published}",
         n_passes > 1 and f"{n_passes} forward passes an image",
@@ -65,9 +83,14 @@ def setting_deviations(run, by, paper):
 def test_deviations(group, columns):
     """In words, which benchmarks were measured on fewer images or corruptions than all, and which on generated ones."""
     shown = group[group["benchmark"].isin({column.benchmark for column in columns} & set(SHORT))]
-    shown = shown.drop_duplicates("benchmark").assign(name=lambda rows: rows["benchmark"].map(SHORT))
+    shown = shown.drop_duplicates("benchmark").assign(
+        name=lambda rows: rows["benchmark"].map(SHORT)
+    )
     partial = shown[~shown["subset"].str.match(r"all [\d,]+ test images$")]
-    words = [f"{', '.join(part['name'])}: {subset}" for subset, part in partial.groupby("subset", sort=False)]
+    words = [
+        f"{', '.join(part['name'])}: {subset}"
+        for subset, part in partial.groupby("subset", sort=False)
+    ]
     means = group[(group["measure"] == "mce") & group["benchmark"].isin(shown["benchmark"])]
     for benchmark, over in means.groupby("benchmark", sort=False)["over"].min().items():
         if over < COUNTED[benchmark]:

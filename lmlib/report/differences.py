@@ -12,7 +12,9 @@ NUMBERS = ["n", "ours_mean", "reference_mean", "mean", "low", "high", "p_value",
 def by_seed(rows, keys):
     """The values of each group of rows that `keys` (names of columns) make: {key, a tuple: {seed: mean over its rows}}."""
     means = rows.groupby([*keys, "seed"], sort=False)["value"].mean()
-    return {key: group.droplevel(keys).to_dict() for key, group in means.groupby(level=keys, sort=False)}
+    return {
+        key: group.droplevel(keys).to_dict() for key, group in means.groupby(level=keys, sort=False)
+    }
 
 
 def compare_pairs(pairs):
@@ -27,7 +29,10 @@ def compare_pairs(pairs):
     for labels, ours, reference in pairs:
         found = {"n": 0}
         if ours.keys() & reference.keys():
-            found = {"ours_mean": np.mean(list(ours.values())), "reference_mean": np.mean(list(reference.values()))}
+            found = {
+                "ours_mean": np.mean(list(ours.values())),
+                "reference_mean": np.mean(list(reference.values())),
+            }
             found |= paired_difference(ours, reference)._asdict()
         records.append(labels | found)
     return adjusted(pd.DataFrame(records).reindex(columns=[*pairs[0][0], *NUMBERS]))
@@ -52,9 +57,13 @@ def differences(rows, columns, by, pairs):
     values = by_seed(rows, [*by, "benchmark", "measure"])
     found = []
     for family, *sides in pairs:
-        differ = [n for n, (ours, reference) in enumerate(zip(*sides, strict=True)) if ours != reference]
+        differ = [
+            n for n, (ours, reference) in enumerate(zip(*sides, strict=True)) if ours != reference
+        ]
         words = [", ".join(str(side[n]) for n in differ) for side in sides]
-        labels = {"family": family} | dict(zip([*by, "ours", "reference"], [*sides[0], *words], strict=True))
+        labels = {"family": family} | dict(
+            zip([*by, "ours", "reference"], [*sides[0], *words], strict=True)
+        )
         for column in columns:
             both = (values.get((*side, column.benchmark, column.measure), {}) for side in sides)
             found.append((labels | column._asdict(), *both))
@@ -75,4 +84,9 @@ def difference_text(row):
 def wide(table, index):
     """Differences for people: DataFrame of text, a row for what differs in the columns `index`, a column a measure's title."""
     words = [difference_text(row) for row in table.to_dict("records")]
-    return table.assign(words=words).set_index([*index, "title"])["words"].unstack(sort=False).fillna("")
+    return (
+        table.assign(words=words)
+        .set_index([*index, "title"])["words"]
+        .unstack(sort=False)
+        .fillna("")
+    )

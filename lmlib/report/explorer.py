@@ -16,7 +16,15 @@ from .plots import tiles
 
 MOMENT = 0.012  # seconds without an event after which none waits: a kernel takes one in a few milliseconds
 PATIENCE = 0.2  # seconds after which a picture is due although events go on
-STEPS = ("image", "operation", "the same again", "blend", "mixing image", "blend", "operation: layer 3")
+STEPS = (
+    "image",
+    "operation",
+    "the same again",
+    "blend",
+    "mixing image",
+    "blend",
+    "operation: layer 3",
+)
 """What `pipeline_steps` shows, after Fig. 2 of the paper; layer 1 is its second picture, layer 2 its fourth."""
 
 
@@ -91,7 +99,9 @@ class Explorer(Follower):
         self.images, self.mixing_set = as_tensor(images), mixing_set
         self.n_samples, self.zoom = n_samples, zoom
         slider = {"style": {"description_width": "80px"}, "layout": {"width": "380px"}}
-        self.magnitude = widgets.FloatSlider(8, min=0, max=10, step=0.5, description="magnitude", **slider)
+        self.magnitude = widgets.FloatSlider(
+            8, min=0, max=10, step=0.5, description="magnitude", **slider
+        )
         self.beta = widgets.FloatSlider(3, min=0.5, max=10, step=0.5, description="beta", **slider)
         self.image = widgets.IntSlider(0, min=0, max=len(images) - 1, description="image", **slider)
         self.seed = widgets.IntSlider(0, min=0, max=99, description="seed", **slider)
@@ -116,7 +126,10 @@ class Explorer(Follower):
 
     def layermix(self):
         """The `LayerMix` that the controls describe."""
-        every, one_blend = OPS[self.ops.value], tuple(float(name == self.blend.value) for name in BLENDS)
+        every, one_blend = (
+            OPS[self.ops.value],
+            tuple(float(name == self.blend.value) for name in BLENDS),
+        )
         layermix = Narrowed(
             self.mixing_set,
             magnitude=self.magnitude.value,
@@ -126,7 +139,11 @@ class Explorer(Follower):
             layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
             probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
         )
-        layermix.table = every if self.operation.value == "any" else {self.operation.value: every[self.operation.value]}
+        layermix.table = (
+            every
+            if self.operation.value == "any"
+            else {self.operation.value: every[self.operation.value]}
+        )
         return layermix
 
     def update(self):
@@ -141,9 +158,7 @@ class Explorer(Follower):
         self.samples.value = sheet(samples, 8, self.zoom)
         name = list(layermix.table)[params.op[0, 0]]
         blends = ", then ".join(BLENDS[k] for k in params.blend[0])
-        self.caption.value = (
-            f"<b>{name}</b>; blends: {blends}. Above: {' &rarr; '.join(STEPS)}. Below: {self.n_samples} samples."
-        )
+        self.caption.value = f"<b>{name}</b>; blends: {blends}. Above: {' &rarr; '.join(STEPS)}. Below: {self.n_samples} samples."
 
 
 class GridExplorer(Follower):
@@ -157,7 +172,9 @@ class GridExplorer(Follower):
         self.table, self.images, self.mixing_set = table, as_tensor(images), mixing_set
         self.n_draws, self.zoom = n_draws, zoom
         magnitudes, betas = map(list, table.index.levels)
-        self.magnitude = widgets.SelectionSlider(options=magnitudes, value=magnitudes[-1], description="magnitude")
+        self.magnitude = widgets.SelectionSlider(
+            options=magnitudes, value=magnitudes[-1], description="magnitude"
+        )
         self.beta = widgets.SelectionSlider(options=betas, description="beta")
         self.numbers, self.samples = widgets.HTML(), widgets.Image(format="png")
         self.follow(self.magnitude, self.beta)
@@ -169,5 +186,10 @@ class GridExplorer(Follower):
         cell = self.magnitude.value, self.beta.value
         self.numbers.value = self.table.loc[[cell]].to_html()
         layermix, index = LayerMix(self.mixing_set, *cell), np.arange(len(self.images))
-        draws = [layermix(as_float(self.images), seed=0, epoch=epoch, index=index) for epoch in range(self.n_draws)]
-        self.samples.value = sheet(torch.cat([as_float(self.images), *draws]), len(self.images), self.zoom)
+        draws = [
+            layermix(as_float(self.images), seed=0, epoch=epoch, index=index)
+            for epoch in range(self.n_draws)
+        ]
+        self.samples.value = sheet(
+            torch.cat([as_float(self.images), *draws]), len(self.images), self.zoom
+        )

@@ -29,12 +29,18 @@ figures/<profile>), measured (pattern of the tables that its numbers stand in, i
 
 def figures_of(exhibit, profile):
     """The figures of an exhibit that were drawn for a profile: paths."""
-    return sorted((paths.FIGURES / profile).glob(f"{exhibit.figures}.png")) if exhibit.figures else []
+    return (
+        sorted((paths.FIGURES / profile).glob(f"{exhibit.figures}.png")) if exhibit.figures else []
+    )
 
 
 def tables_of(exhibit, profile):
     """The tables behind an exhibit, as the table notebooks saved them: {file's name: DataFrame as `tables.cells` makes it}."""
-    files = sorted((paths.RESULTS / profile / "tables").glob(f"{exhibit.measured}.csv")) if exhibit.measured else []
+    files = (
+        sorted((paths.RESULTS / profile / "tables").glob(f"{exhibit.measured}.csv"))
+        if exhibit.measured
+        else []
+    )
     return {file.stem: read_cells(file) for file in files}
 
 
@@ -55,7 +61,9 @@ def status_of(exhibit, profile):
         return f"not made in profile {profile}: `./run_all.sh {profile}`"
     cells = pd.concat(tables)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
-    substitute = "; substitute mixing set" if cells["mixing"].str.contains("substitute").any() else ""
+    substitute = (
+        "; substitute mixing set" if cells["mixing"].str.contains("substitute").any() else ""
+    )
     return f"{scale}: {size_in_words(cells)}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
 
 
@@ -73,10 +81,15 @@ def beside(exhibit, cells):
 
 def contents(profile):
     """Every table and figure of the paper with its status, its notebook and its figures here: DataFrame, indexed by exhibit."""
-    linked = [f"[{exhibit.notebook}]({exhibit.notebook}.ipynb)" if exhibit.notebook else "" for exhibit in EXHIBITS]
+    linked = [
+        f"[{exhibit.notebook}]({exhibit.notebook}.ipynb)" if exhibit.notebook else ""
+        for exhibit in EXHIBITS
+    ]
     status = [status_of(exhibit, profile) for exhibit in EXHIBITS]
     n_figures = [len(figures_of(exhibit, profile)) for exhibit in EXHIBITS]
-    table = pd.DataFrame({"exhibit": LISTED["name"], "shows": LISTED["shows"], "status": status, "notebook": linked})
+    table = pd.DataFrame(
+        {"exhibit": LISTED["name"], "shows": LISTED["shows"], "status": status, "notebook": linked}
+    )
     return table.assign(figures=n_figures).set_index("exhibit")
 
 
@@ -91,7 +104,10 @@ def spent(names):
         own = paths.RUNS / name / "checkpoint.safetensors"
         kept = own if own.exists() else runs.committed_weights(name)
         executed = paths.RUNS / name / "train.ipynb"
-        for column, file, seconds in (("training", kept, training_seconds), ("in_all", executed, executed_seconds)):
+        for column, file, seconds in (
+            ("training", kept, training_seconds),
+            ("in_all", executed, executed_seconds),
+        ):
             try:
                 row[column] = seconds(file) if file and file.exists() else math.nan
             except (ValueError, LookupError, TypeError, SafetensorError) as error:
@@ -107,14 +123,19 @@ def training_seconds(checkpoint):
 
 def executed_seconds(notebook):
     """Seconds that papermill took for an executed notebook, nan if it did not come to its end."""
-    return json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["duration"] or math.nan
+    return (
+        json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["duration"]
+        or math.nan
+    )
 
 
 def markdown_table(frame):
     """A DataFrame of text as a Markdown table, so that links, code and formulas in its cells are rendered."""
     frame = frame.reset_index().astype(str)
     lines = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
-    return "\n".join("| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in lines
+    )
 
 
 class MathRenderer(IPythonRenderer):
@@ -132,7 +153,9 @@ class MathRenderer(IPythonRenderer):
 
 def markdown(source):
     """Markdown as HTML, formulas as MathML."""
-    return MarkdownWithMath(renderer=MathRenderer(escape=False, exclude_anchor_links=True)).render(source)
+    return MarkdownWithMath(renderer=MathRenderer(escape=False, exclude_anchor_links=True)).render(
+        source
+    )
 
 
 PAGE = """<!DOCTYPE html>
@@ -156,7 +179,9 @@ def export(executed, path):
     body, _ = exporter.from_notebook_node(notebook)
     folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
     body = re.sub(r'href="(\d\d-[\w-]+\.ipynb)"', rf'href="{folder}/\1"', body)
-    title = next((cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells), path.stem)
+    title = next(
+        (cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells), path.stem
+    )
     style = (paths.NOTEBOOKS / "report.css").read_text(encoding="utf-8")
     paths.write_text(path, PAGE.format(title=html.escape(title), style=style, body=body))
     return path

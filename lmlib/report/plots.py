@@ -46,7 +46,9 @@ def show_images(images, titles=None, n_columns=8, size=1.1):
     n_columns = min(n_columns, len(images))
     n_rows = -(-len(images) // n_columns)
     height = size * n_rows * (1.25 if titles is not None else 1)
-    figure, axes = plt.subplots(n_rows, n_columns, figsize=(size * n_columns, height), squeeze=False)
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(size * n_columns, height), squeeze=False
+    )
     for axis in axes.flat:
         axis.axis("off")
     for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -83,7 +85,9 @@ def bars_by_method(axis, rows):
     """
     values = 100 * rows["value"]
     bars = values.groupby(rows["method"], sort=False).agg(["mean", "std"]).fillna(0)
-    axis.bar(bars.index, bars["mean"], yerr=bars["std"], color=COLOURS, width=0.6, alpha=0.75, capsize=4)
+    axis.bar(
+        bars.index, bars["mean"], yerr=bars["std"], color=COLOURS, width=0.6, alpha=0.75, capsize=4
+    )
     axis.plot(rows["method"], values, "k.", markersize=4)
     axis.tick_params(axis="x", rotation=30 if len(bars) > 4 else 0)
     axis.set_ylim(bottom=0)
@@ -93,7 +97,9 @@ def tiles(images, n_columns):
     """Images (N, 3, H, W), uint8 or float, as one picture (rows (H + 2), columns (W + 2), 3), each in a white frame of a pixel."""
     images = np.asarray(images)
     white, shape = 255 if images.dtype == np.uint8 else 1, (-(-len(images) // n_columns), n_columns)
-    return montage(images, [white] * 3, grid_shape=shape, padding_width=2, channel_axis=1)[1:-1, 1:-1]
+    return montage(images, [white] * 3, grid_shape=shape, padding_width=2, channel_axis=1)[
+        1:-1, 1:-1
+    ]
 
 
 def mosaic(axis, images, rows=(), columns=()):

@@ -15,9 +15,22 @@ def published(table):
     missing and the words empty where the paper does not say. Raises ValueError for another table.
     """
     check_name("published table", table, TABLES)
-    words = ["dataset", "network", "method", "label", "jsd", "fractals", "column", "measure", "benchmark", "mark"]
+    words = [
+        "dataset",
+        "network",
+        "method",
+        "label",
+        "jsd",
+        "fractals",
+        "column",
+        "measure",
+        "benchmark",
+        "mark",
+    ]
     settings = ["epochs", "magnitude", "beta"]
-    cells = pd.read_csv(paths.PUBLISHED / f"table_{table}.csv", dtype=dict.fromkeys(settings, "Int64"))
+    cells = pd.read_csv(
+        paths.PUBLISHED / f"table_{table}.csv", dtype=dict.fromkeys(settings, "Int64")
+    )
     cells[words] = cells[words].astype(object).fillna("")
     percent = cells["measure"] != "mt5d"
     cells.loc[percent, ["value", "std"]] /= 100

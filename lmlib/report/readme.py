@@ -16,10 +16,14 @@ COLUMNS = [column for column in tables.TABLE_4 if column.title in SHOWN]
 def section(profile):
     """One profile's results as Markdown: a table for each dataset and schedule, what deviates in it, and its provenance."""
     rows = results.read_rows(profile)
-    fractals = rows["mixing"].str.split(", ").str[-1]  # Table 5 trains a method with the other kind, too
+    fractals = (
+        rows["mixing"].str.split(", ").str[-1]
+    )  # Table 5 trains a method with the other kind, too
     own = fractals.eq("none") | fractals.eq(rows["method"].map(lambda name: METHODS[name].fractals))
     rows = rows[own & rows["parameters"].eq("{}") & rows["n_train"].isna()]
-    rows = rows.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
+    rows = rows.sort_values(
+        "method", key=lambda names: names.map(list(METHODS).index), kind="stable"
+    )
     text = []
     for _, group in rows.groupby(["dataset", "network", "epochs"]):
         found = tables.cells(group, COLUMNS, profile=profile, by=("method", "loss"))
@@ -37,12 +41,24 @@ def section(profile):
 
 def deviations(found):
     """How the rows of a table differ from the paper's: what all of them share, then what single ones do not."""
-    said = {method: words.split("; ") for (method, _), words in found["deviations"].items() if words}
-    shared = [words for words in said.get(found.index[0][0], []) if all(words in own for own in said.values())]
-    lines = [
-        f"{method}: {'; '.join(left)}" for method, own in said.items() if (left := [w for w in own if w not in shared])
+    said = {
+        method: words.split("; ") for (method, _), words in found["deviations"].items() if words
+    }
+    shared = [
+        words
+        for words in said.get(found.index[0][0], [])
+        if all(words in own for own in said.values())
     ]
-    return "Not as in the paper: " + ". ".join(["; ".join(shared), *lines]) + "." if said else "All as in the paper."
+    lines = [
+        f"{method}: {'; '.join(left)}"
+        for method, own in said.items()
+        if (left := [w for w in own if w not in shared])
+    ]
+    return (
+        "Not as in the paper: " + ". ".join(["; ".join(shared), *lines]) + "."
+        if said
+        else "All as in the paper."
+    )
 
 
 def update():

@@ -30,10 +30,26 @@ class Column(NamedTuple):
     measure: str
 
 
-CLEAN, MCE, MFP = Column("clean", "clean", "clean_error"), Column("C mCE", "c", "mce"), Column("P mFP", "p", "mfp")
-PGD, PGD_PUBLISHED = Column("PGD strict", "pgd", "pgd_error"), Column("PGD published", "pgd", "pgd_error_published")
-CLEAN_RMS, C_RMS = (Column(f"{title} RMS", title.lower(), "rms_calibration_error") for title in ("clean", "C"))
-TABLE_3 = (MCE, MFP, PGD, PGD_PUBLISHED, CLEAN_RMS, C_RMS)  # the paper's column of calibration mixes the last two
+CLEAN, MCE, MFP = (
+    Column("clean", "clean", "clean_error"),
+    Column("C mCE", "c", "mce"),
+    Column("P mFP", "p", "mfp"),
+)
+PGD, PGD_PUBLISHED = (
+    Column("PGD strict", "pgd", "pgd_error"),
+    Column("PGD published", "pgd", "pgd_error_published"),
+)
+CLEAN_RMS, C_RMS = (
+    Column(f"{title} RMS", title.lower(), "rms_calibration_error") for title in ("clean", "C")
+)
+TABLE_3 = (
+    MCE,
+    MFP,
+    PGD,
+    PGD_PUBLISHED,
+    CLEAN_RMS,
+    C_RMS,
+)  # the paper's column of calibration mixes the last two
 TABLE_4 = (
     CLEAN, MCE, Column("C-bar mCE", "c_bar", "mce"), MFP, Column("P mT5D", "p", "mt5d"), PGD, PGD_PUBLISHED,
     CLEAN_RMS, C_RMS, Column("C-bar RMS", "c_bar", "rms_calibration_error"),
@@ -98,7 +114,9 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
     for name in by:
         check_name("column to lay a table out by", name, rows.columns)
     rows = rows[rows["corruption"].isna()]
-    rows = rows.assign(**{name: rows[name].astype(object).where(rows[name].notna(), "") for name in by})
+    rows = rows.assign(
+        **{name: rows[name].astype(object).where(rows[name].notna(), "") for name in by}
+    )
     look_up = printed_cells(printed, by)
     paper, said, records = {place[:-2]: cell for place, cell in look_up.items()}, {}, []
     for key, group in rows.groupby(by, sort=False):
@@ -108,9 +126,20 @@ def cells(rows, columns, *, profile, by=("method",), printed=None):
         here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
         marked = marks(by_seed(here, by), column.measure)
         for key, group in here.groupby(by, sort=False):
-            place = (*place_of(by, key), column.benchmark, PRINTED_AS.get(column.measure, column.measure))
-            numbers = cell(column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""}))
-            records.append(dict(zip(by, key, strict=True)) | numbers | {"mark": marked.get(key, "")} | said[key])
+            place = (
+                *place_of(by, key),
+                column.benchmark,
+                PRINTED_AS.get(column.measure, column.measure),
+            )
+            numbers = cell(
+                column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""})
+            )
+            records.append(
+                dict(zip(by, key, strict=True))
+                | numbers
+                | {"mark": marked.get(key, "")}
+                | said[key]
+            )
     if not records:
         titles = ", ".join(column.title for column in columns)
         raise ValueError(f"no rows of {titles}: `./run_all.sh {profile}` makes them")
@@ -121,7 +150,11 @@ def check_one_setting(key, by, group):
     """Raise ValueError where the rows of one table row come from different settings or test images, or from two runs of a seed."""
     runs = group.drop_duplicates("run")
     mixed = [name for name in SETTINGS if runs[name].nunique(dropna=False) > 1]
-    measured = group.groupby(["benchmark", "measure"])[["over", "subset", "source"]].nunique(dropna=False).max()
+    measured = (
+        group.groupby(["benchmark", "measure"])[["over", "subset", "source"]]
+        .nunique(dropna=False)
+        .max()
+    )
     mixed += list(measured.index[measured > 1])
     if mixed or runs["seed"].duplicated().any():
         what = f"settings ({', '.join(mixed)})" if mixed else "runs of one seed"
@@ -136,8 +169,15 @@ def cell(column, group, profile, printed):
     found |= {f"image_{end}": one[end] if found["n"] == 1 else np.nan for end in ("low", "high")}
     found |= {"printed": printed["value"], "printed_dataset": printed["dataset"]}
     if profile == "paper":
-        found["difference"] = found["mean"] - printed["value"] if printed["dataset"] == one["dataset"] else np.nan
-    return found | {"over": one["over"], "n_images": one["n"], "subset": one["subset"], "source": one["source"]}
+        found["difference"] = (
+            found["mean"] - printed["value"] if printed["dataset"] == one["dataset"] else np.nan
+        )
+    return found | {
+        "over": one["over"],
+        "n_images": one["n"],
+        "subset": one["subset"],
+        "source": one["source"],
+    }
 
 
 def printed_cells(printed, by):
@@ -146,15 +186,23 @@ def printed_cells(printed, by):
         return {}
     names = [*by, "benchmark", "measure"]
     if printed.duplicated(names).any():
-        raise ValueError(f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset")
-    return {place_of(names, (cell[name] for name in names)): cell for cell in printed.to_dict("records")}
+        raise ValueError(
+            f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset"
+        )
+    return {
+        place_of(names, (cell[name] for name in names)): cell for cell in printed.to_dict("records")
+    }
 
 
 def place_of(names, key):
     """A key as it is looked up: readings of a method under its printed name, numbers as text."""
-    values = ["" if pd.isna(value) else f"{value:g}" if isinstance(value, Number) else value for value in key]
+    values = [
+        "" if pd.isna(value) else f"{value:g}" if isinstance(value, Number) else value
+        for value in key
+    ]
     return tuple(
-        READING_OF.get(value, value) if name == "method" else value for name, value in zip(names, values, strict=True)
+        READING_OF.get(value, value) if name == "method" else value
+        for name, value in zip(names, values, strict=True)
     )
 
 
@@ -191,8 +239,16 @@ def text(cell):
     Decimals as in `plots.unit_of`. A superscript 1 or 2 marks the best and the second best.
     """
     scale, digits = unit_of(cell["measure"], cell["n_images"])
-    mean, std, low, high = (f"{cell[name] * scale:.{digits}f}" for name in ("mean", "std", "image_low", "image_high"))
-    spread = f" ± {std}" if cell["n"] > 1 else f" [{low}, {high}]" if np.isfinite(cell["image_low"]) else ""
+    mean, std, low, high = (
+        f"{cell[name] * scale:.{digits}f}" for name in ("mean", "std", "image_low", "image_high")
+    )
+    spread = (
+        f" ± {std}"
+        if cell["n"] > 1
+        else f" [{low}, {high}]"
+        if np.isfinite(cell["image_low"])
+        else ""
+    )
     mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
     return f"{mean}{spread} (n={cell['n']}){mark}"
 
@@ -205,7 +261,9 @@ def wide(found):
         parts[title, "ours"] = column.apply(text, axis=1)
         if column["printed"].notna().any():
             datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
-            parts[title, f"paper: {datasets}"] = (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
+            parts[title, f"paper: {datasets}"] = (
+                (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
+            )
         if "difference" in column and column["difference"].notna().any():
             parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
     parts["deviations", ""] = found["deviations"][~found.index.duplicated()]
@@ -232,8 +290,14 @@ def title(found, name, *, profile):
     plain, shown = found.reset_index(), set(found["measure"])
     seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
     single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
-    units = "percent; NLL, Brier and mT5D in their own unit" if shown & set(NOT_FRACTIONS) else "percent"
-    marked = "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
+    units = (
+        "percent; NLL, Brier and mT5D in their own unit"
+        if shown & set(NOT_FRACTIONS)
+        else "percent"
+    )
+    marked = (
+        "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
+    )
     return (
         f"{name} · profile {profile}: {size_in_words(plain)}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
         f"lower is better · {marked} at 95 %"
@@ -242,7 +306,13 @@ def title(found, name, *, profile):
 
 def show(found, name, *, profile):
     """The table for people: a Styler of `wide` with `title` as its caption."""
-    look = [{"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}]
+    look = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}
+    ]
     look += [{"selector": "td", "props": "white-space: nowrap; text-align: left"}]
-    styler = wide(found).style.set_caption(title(found, name, profile=profile)).set_table_styles(look)
-    return styler.set_properties(subset=[("deviations", "")], **{"min-width": "24em", "white-space": "normal"})
+    styler = (
+        wide(found).style.set_caption(title(found, name, profile=profile)).set_table_styles(look)
+    )
+    return styler.set_properties(
+        subset=[("deviations", "")], **{"min-width": "24em", "white-space": "normal"}
+    )

@@ -34,7 +34,8 @@ def race(programs, n_repeats, *, batch, size=32):
                 with n_threads(threads):
                     seconds[name, threads].append(timeit(partial(program, number), number=1))
     speeds = [
-        (size, batch, *key, batch / np.median(times[1:]), batch / min(times[1:])) for key, times in seconds.items()
+        (size, batch, *key, batch / np.median(times[1:]), batch / min(times[1:]))
+        for key, times in seconds.items()
     ]
     return pd.DataFrame(speeds, columns=["size", "batch", "program", "threads", "median", "best"])
 

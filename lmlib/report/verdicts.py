@@ -21,7 +21,9 @@ from .plots import NOT_FRACTIONS, unit_of
 from .tables import described, distinct, n_in_words, size_in_words
 
 N_SEEDS = 3  # fewer give no verdict
-POINTS = 0.005  # half a point: how near is near, or two standard deviations over seeds if that is more
+POINTS = (
+    0.005  # half a point: how near is near, or two standard deviations over seeds if that is more
+)
 PAPER = PROFILES["paper"]
 SCALES = {*PAPER.networks, (PAPER.network, PAPER.long_epochs), (PAPER.network, 3 * PAPER.epochs)}
 """(network, epochs) of the paper's CIFAR tables; the last is JSD's equal in compute, for claim C7."""
@@ -62,7 +64,11 @@ def verdict(comparison, ours, reference, p_holm, *, substitute):
         near = tolerance(difference.std, measure)
         if -near <= difference.low and difference.high <= near:
             return reproduced
-        return "contradicted" if holds and (difference.low > near or difference.high < -near) else "undecided"
+        return (
+            "contradicted"
+            if holds and (difference.low > near or difference.high < -near)
+            else "undecided"
+        )
     along = sign * difference.mean
     if holds and along < 0:
         return "contradicted"
@@ -75,7 +81,9 @@ def verdict(comparison, ours, reference, p_holm, *, substitute):
 def rows_of(rows, column, side):
     """The rows of one side of a comparison: one for each seed and cell. rows: of `tables.described`, without single corruptions."""
     wanted = {"benchmark": column.benchmark, "measure": column.measure} | side
-    wanted = {name: value if isinstance(value, tuple) else [value] for name, value in wanted.items()}
+    wanted = {
+        name: value if isinstance(value, tuple) else [value] for name, value in wanted.items()
+    }
     return rows[rows[list(wanted)].isin(wanted).all(axis=1)]
 
 
@@ -88,7 +96,11 @@ def by_seed(found, side):
 def is_paper_scale(found):
     """Whether rows are of the paper's networks and schedules, on all training and test images and every corruption."""
     counts = found["benchmark"].map(COUNTED)
-    whole = counts.isna() | (pd.to_numeric(found["over"]) == counts) | (found["measure"] == "mce_without_brightness")
+    whole = (
+        counts.isna()
+        | (pd.to_numeric(found["over"]) == counts)
+        | (found["measure"] == "mce_without_brightness")
+    )
     return bool(
         found["dataset"].isin(["cifar10", "cifar100"]).all()
         and set(zip(found["network"], found["epochs"], strict=True)) <= SCALES
@@ -106,7 +118,9 @@ def scale_of(found):
     if (found["n_train"] != "all").any():
         words.append(f"{distinct(found['n_train'])} training images")
     words.append(distinct(found["subset"]))
-    words += dict.fromkeys(label.rpartition(", ")[0] for label in found["mixing"].unique() if label != "none")
+    words += dict.fromkeys(
+        label.rpartition(", ")[0] for label in found["mixing"].unique() if label != "none"
+    )
     if found["source"].str.contains("generated").any():
         words.append("test images generated")
     return ", ".join(words)
@@ -124,15 +138,26 @@ def judge(rows, wanted):
     for one in wanted:
         found = [rows_of(rows, one.column, side) for side in (one.ours, one.reference)]
         ours, reference = labels_of(one)
-        labels = {"claim": one.claim, "family": one.family, "decides": one.decides, "sign": one.sign}
-        labels |= {"dataset": one.ours["dataset"], "title": one.column.title, "measure": one.column.measure}
+        labels = {
+            "claim": one.claim,
+            "family": one.family,
+            "decides": one.decides,
+            "sign": one.sign,
+        }
+        labels |= {
+            "dataset": one.ours["dataset"],
+            "title": one.column.title,
+            "measure": one.column.measure,
+        }
         labels |= {"ours": ours, "reference": reference, "printed": one.printed[0] - one.printed[1]}
         pairs.append((labels, by_seed(found[0], one.ours), by_seed(found[1], one.reference)))
         sides.append(pd.concat(found))
     table = compare_pairs(pairs)
     judged = [
         word_of(one, ours, reference, found, p_holm)
-        for one, (_, ours, reference), found, p_holm in zip(wanted, pairs, sides, table["p_holm"], strict=True)
+        for one, (_, ours, reference), found, p_holm in zip(
+            wanted, pairs, sides, table["p_holm"], strict=True
+        )
     ]
     return table.assign(scale=[scale_of(found) for found in sides], judged=judged)
 
@@ -153,25 +178,52 @@ def layers_seen(measured, *, profile):
     measured: DataFrame indexed by "layer 1" to "layer 3", columns diversity, affinity (each with `_error`, over images) and n.
     Errors of two layers are taken for independent, which is wide: both are of the same images. Half widths: 1.96 standard errors.
     """
-    records, kinds = [], (("diversity", 1, "mean squared change, x 100"), ("affinity", -1, "affinity"))
-    for (what, sign, title), (ours, reference) in product(kinds, (("layer 2", "layer 1"), ("layer 3", "layer 2"))):
+    records, kinds = (
+        [],
+        (("diversity", 1, "mean squared change, x 100"), ("affinity", -1, "affinity")),
+    )
+    for (what, sign, title), (ours, reference) in product(
+        kinds, (("layer 2", "layer 1"), ("layer 3", "layer 2"))
+    ):
         upper, lower = measured.loc[ours], measured.loc[reference]
-        mean, error = upper[what] - lower[what], math.hypot(upper[f"{what}_error"], lower[f"{what}_error"])
-        record = {"claim": "C11", "family": "claim C11", "decides": what == "diversity", "sign": sign, "title": title}
-        record |= {"measure": title, "ours": ours, "reference": reference, "n": int(upper["n"]), "printed": math.nan}
+        mean, error = (
+            upper[what] - lower[what],
+            math.hypot(upper[f"{what}_error"], lower[f"{what}_error"]),
+        )
+        record = {
+            "claim": "C11",
+            "family": "claim C11",
+            "decides": what == "diversity",
+            "sign": sign,
+            "title": title,
+        }
+        record |= {
+            "measure": title,
+            "ours": ours,
+            "reference": reference,
+            "n": int(upper["n"]),
+            "printed": math.nan,
+        }
         record |= {"ours_mean": upper[what], "reference_mean": lower[what], "mean": mean}
         record |= {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
-        records.append(record | {"p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0)})
+        records.append(
+            record
+            | {"p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0)}
+        )
     dataset, n = table_dataset(profile), int(measured["n"].iloc[0])
     scale = f"{dataset}, {n} test images, no training of its own"
-    table = adjusted(pd.DataFrame(records).dropna(subset="mean")).assign(dataset=dataset, scale=scale)
+    table = adjusted(pd.DataFrame(records).dropna(subset="mean")).assign(
+        dataset=dataset, scale=scale
+    )
     if n < 10_000 or not dataset.startswith("cifar"):
         return table.assign(judged="smaller scale")
     off = np.where(table["sign"] * table["mean"] > 0, "direction", "contradicted")
     return table.assign(judged=np.where(table["holds"], off, "undecided"))
 
 
-ABSENT = {"C10": "papermill notebooks/15-ablations.ipynb out.ipynb -p profile {profile} -p train_absent True"}
+ABSENT = {
+    "C10": "papermill notebooks/15-ablations.ipynb out.ipynb -p profile {profile} -p train_absent True"
+}
 ABSENT |= {"C11": "./run_all.sh {profile}", "C12": ABSENT["C10"]}
 """Claim -> what makes its rows at the size of a profile that leaves them out; the others need the profile `paper`."""
 

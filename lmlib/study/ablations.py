@@ -23,12 +23,18 @@ def layermix(**changes):
     return {"method": "layermix"} | ({"parameters": changes} if changes else {}) | fractals
 
 
-SHARED = {f"shared, m = {m}": {"method": "layermix", "parameters": {"magnitude": m}} for m in (3, 5, 8)}
-IID = {f"IID, m = {m}": {"method": "layermix_iid", "parameters": {"magnitude": m}} for m in (3, 5, 8)}
+SHARED = {
+    f"shared, m = {m}": {"method": "layermix", "parameters": {"magnitude": m}} for m in (3, 5, 8)
+}
+IID = {
+    f"IID, m = {m}": {"method": "layermix_iid", "parameters": {"magnitude": m}} for m in (3, 5, 8)
+}
 DEFAULT = {"LayerMix": layermix()}
 
 ABLATIONS = {
-    "shared": Ablation("Shared or IID operation (C10)", SHARED | IID, tuple(zip(SHARED, IID, strict=True))),
+    "shared": Ablation(
+        "Shared or IID operation (C10)", SHARED | IID, tuple(zip(SHARED, IID, strict=True))
+    ),
     "layers": against_first(
         "Layers (C11)",
         DEFAULT
@@ -50,10 +56,15 @@ ABLATIONS = {
         | {"colour, no flips": layermix(fractals="colour", flips=False)},
     ),
     "operations": against_first(
-        "Operations of the paper or of the release", DEFAULT | {"released operations": {"method": "layermix_released"}}
+        "Operations of the paper or of the release",
+        DEFAULT | {"released operations": {"method": "layermix_released"}},
     ),
     "pixmix": against_first(
         "PixMix in three readings",
-        {"PixMix": {"method": "pixmix"}, "k = 3": {"method": "pixmix_k3"}, "released": {"method": "pixmix_released"}},
+        {
+            "PixMix": {"method": "pixmix"},
+            "k = 3": {"method": "pixmix_k3"},
+            "released": {"method": "pixmix_released"},
+        },
     ),
 }

@@ -5,8 +5,8 @@ from collections import Counter
 
 import torch
 
+from ..models.losses import FORWARD_PASSES
 from ..models.training import Trainer
-from ..report.deviations import FORWARD_PASSES
 from . import rows as results
 from . import runs
 
@@ -50,7 +50,9 @@ def surely_missing(profile, settings):
     """Those of `settings` that lack rows whatever their mixing sets are: for each label, as many as there are files too few."""
     left = Counter(file.stem.rpartition("-")[0] for file in results.row_files(profile))
     checked = ((setting, *runs.check(**setting, images=False)) for setting in settings)
-    planned = {(config.name, wanted): (config.label, setting) for setting, config, _, wanted in checked}
+    planned = {
+        (config.name, wanted): (config.label, setting) for setting, config, _, wanted in checked
+    }
     missing = []
     for label, setting in planned.values():
         left[label] -= 1
@@ -67,6 +69,10 @@ def announce(profile, settings, *, jobs):
         runs.dataset_of(dataset)  # fetched if it is not here
     print(f"{len(settings)} runs are missing; measuring this machine for a minute ...", flush=True)
     hours, measured = training_hours(settings, jobs=jobs)
-    steps = ", ".join(f"{network} {1000 * seconds:.0f} ms a step" for network, seconds in measured.items())
+    steps = ", ".join(
+        f"{network} {1000 * seconds:.0f} ms a step" for network, seconds in measured.items()
+    )
     at_a_time = f"{hours:.1f} hours, {jobs} at a time ({steps})"
-    print(f"Estimated training time of {profile}: {at_a_time}; evaluation comes on top.", flush=True)
+    print(
+        f"Estimated training time of {profile}: {at_a_time}; evaluation comes on top.", flush=True
+    )

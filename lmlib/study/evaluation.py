@@ -18,7 +18,11 @@ from . import rows as results
 from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
 from .profiles import get_profile
 
-C_MEANS = {"mce": metrics.mce, "mce_without_brightness": metrics.mce_without_brightness, "mce_extra": metrics.mce_extra}
+C_MEANS = {
+    "mce": metrics.mce,
+    "mce_without_brightness": metrics.mce_without_brightness,
+    "mce_extra": metrics.mce_extra,
+}
 C_BAR_MEANS = {"mce": metrics.mce_c_bar}
 BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
 
@@ -26,7 +30,9 @@ BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
 def benchmark_functions(benchmark, severities=SEVERITIES):
     """What measures a model on a benchmark (a generator of outcomes) and what makes rows of the outcomes."""
     if benchmark in ("c", "c_bar"):
-        means, names = (C_MEANS, C_CORRUPTIONS) if benchmark == "c" else (C_BAR_MEANS, C_BAR_CORRUPTIONS)
+        means, names = (
+            (C_MEANS, C_CORRUPTIONS) if benchmark == "c" else (C_BAR_MEANS, C_BAR_CORRUPTIONS)
+        )
         measure = partial(outcomes.corruption_outcomes, f"cifar_{benchmark}", severities)
         return measure, partial(corruption_rows, means, names, severities)
     return {
@@ -37,7 +43,15 @@ def benchmark_functions(benchmark, severities=SEVERITIES):
 
 
 def evaluate(
-    model, dataset, *, folder, benchmarks=BENCHMARKS, subset=None, sequences=None, attacked=None, severities=SEVERITIES
+    model,
+    dataset,
+    *,
+    folder,
+    benchmarks=BENCHMARKS,
+    subset=None,
+    sequences=None,
+    attacked=None,
+    severities=SEVERITIES,
 ):
     """Measure a model on benchmarks: a list of rows (dicts with results.MEASURED), everything that Table 4 needs for a run.
 
@@ -55,14 +69,21 @@ def evaluate(
         measure, make_rows = benchmark_functions(benchmark, severities)
         measure, file = partial(measure, model, dataset, images), folder / f"{benchmark}.npz"
         found = resumed(measure, file, benchmark, name, dataset)
-        source = " and ".join(sorted(set(map(str, outcomes.parts(found, "source").values())))) or dataset.source
+        source = (
+            " and ".join(sorted(set(map(str, outcomes.parts(found, "source").values()))))
+            or dataset.source
+        )
         columns = {"benchmark": benchmark, "subset": name, "source": source}
         columns |= {"version": VERSION, "recipes": RECIPES_VERSION}
         rows += [columns | one for one in make_rows(found)]
-        errors[benchmark] = {name: 1 - correct.mean(-1) for name, correct in outcomes.parts(found, "correct").items()}
+        errors[benchmark] = {
+            name: 1 - correct.mean(-1) for name, correct in outcomes.parts(found, "correct").items()
+        }
     if {"c", "c_bar"} <= set(errors):
         both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"])
-        columns = next(one for one in rows if one["benchmark"] == "c_bar") | {"benchmark": "c_and_c_bar"}
+        columns = next(one for one in rows if one["benchmark"] == "c_bar") | {
+            "benchmark": "c_and_c_bar"
+        }
         rows.append(columns | row("mce", both, over=both.n, n=columns["n"]))
     return rows
 
@@ -93,7 +114,12 @@ def resumed(measure, path, benchmark, subset, dataset):
 
     measure: function of the names that are done, a generator of dicts of arrays.
     """
-    identity = {"benchmark": benchmark, "subset": subset, "seed": outcomes.SEED, "data": dataset.hash}
+    identity = {
+        "benchmark": benchmark,
+        "subset": subset,
+        "seed": outcomes.SEED,
+        "data": dataset.hash,
+    }
     identity |= {"version": outcomes.VERSION, "recipes": RECIPES_VERSION}
     kept = outcomes.read_outcomes(path, identity) or {}
     try:
@@ -102,7 +128,9 @@ def resumed(measure, path, benchmark, subset, dataset):
             with paths.as_cache(path):
                 outcomes.write_outcomes(path, identity, kept)
     except ValueError as error:  # logits that hold NaN, say
-        raise ValueError(f"run {path.parent.parent.name}, benchmark {benchmark}: {error}") from error
+        raise ValueError(
+            f"run {path.parent.parent.name}, benchmark {benchmark}: {error}"
+        ) from error
     return kept
 
 
@@ -138,7 +166,10 @@ def is_complete(profile, run):
         if results.rows_file(profile, run).exists():
             print(error)
         return False
-    found, sizes = rows.groupby("benchmark")["n"].max().to_dict(), subset_sizes(**profile_sizes(profile))
+    found, sizes = (
+        rows.groupby("benchmark")["n"].max().to_dict(),
+        subset_sizes(**profile_sizes(profile)),
+    )
     wanted = {name: min(sizes[name] or np.inf, found.get("clean", 0)) for name in BENCHMARKS}
     current = (rows["version"] == VERSION) & (rows["recipes"] == RECIPES_VERSION)
     return current.all() and wanted.items() <= found.items()

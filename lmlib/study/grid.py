@@ -65,14 +65,19 @@ def train_missing(profile, missing, jobs):
     progress.set_postfix_str(f"{min(jobs, len(missing))} running, 0 failed")
     try:
         # By name, so that AugMix and OE, which take the most memory, are not trained side by side as they stand in the tables.
-        futures = {pool.submit(train_one, profile, name, setting): name for name, setting in sorted(missing.items())}
+        futures = {
+            pool.submit(train_one, profile, name, setting): name
+            for name, setting in sorted(missing.items())
+        }
         for future in as_completed(futures):
             error = future.exception()
             if error is not None:
                 failed.append(f"{futures[future]}: {error}")
                 progress.write(f"failed: {failed[-1]}")
             progress.update()
-            progress.set_postfix_str(f"{min(jobs, len(missing) - progress.n)} running, {len(failed)} failed")
+            progress.set_postfix_str(
+                f"{min(jobs, len(missing) - progress.n)} running, {len(failed)} failed"
+            )
     finally:
         pool.shutdown(cancel_futures=True)
         progress.close()
@@ -83,7 +88,9 @@ def train_missing(profile, missing, jobs):
 
 def train_one(profile, name, setting):
     """One executed `04-train`, kept in the run's folder. Another grid's work on the same run is waited for, not repeated."""
-    from . import notebooks  # seconds of imports, for which a notebook that finds its rows does not wait
+    from . import (
+        notebooks,  # seconds of imports, for which a notebook that finds its rows does not wait
+    )
 
     folder = paths.RUNS / name
     with paths.locked(paths.RUNS / ".grid" / name):
@@ -100,7 +107,9 @@ def variant_rows(variants, profile):
     """
     parts = [pd.DataFrame(columns=[*results.COLUMNS, "variant"])]
     for label, settings in variants.items():
-        present = [name for name in named_settings(settings) if results.rows_file(profile, name).exists()]
+        present = [
+            name for name in named_settings(settings) if results.rows_file(profile, name).exists()
+        ]
         if present:
             parts.append(results.read_rows(profile, present).assign(variant=label))
     return pd.concat(parts[1:] or parts, ignore_index=True)

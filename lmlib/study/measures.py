@@ -27,7 +27,9 @@ def mean_row(measure, mean, by_image):
 CALIBRATION = {
     "rms_calibration_error": metrics.rms_calibration_error,
     "rms_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
-    "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(confidence, seed=SEED, n_draws=20),
+    "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(
+        confidence, seed=SEED, n_draws=20
+    ),
     "mad_calibration_error": metrics.mad_calibration_error,
     "ece": metrics.ece,
     "aurra": metrics.aurra,
@@ -60,16 +62,24 @@ def corruption_rows(means, names, severities, outcomes):
     ]
     for measure, mean in means.items():
         value = mean(errors)
-        by_image = np.stack([1 - outcomes[f"{name}/correct"].mean(0) for name in value.names], axis=1)
+        by_image = np.stack(
+            [1 - outcomes[f"{name}/correct"].mean(0) for name in value.names], axis=1
+        )
         rows.append(mean_row(measure, value, by_image))
     found = [name for name in names if name in errors]
     for measure, function in CALIBRATION.items():
         values = [
-            function(outcomes[f"{name}/confidence"].ravel(), outcomes[f"{name}/correct"].ravel()) for name in found
+            function(outcomes[f"{name}/confidence"].ravel(), outcomes[f"{name}/correct"].ravel())
+            for name in found
         ]
         rows.append(row(measure, np.mean(values), over=len(found), n=n))
     return rows + [
-        row(measure, np.mean([outcomes[f"{name}/{measure}"].mean() for name in found]), over=len(found), n=n)
+        row(
+            measure,
+            np.mean([outcomes[f"{name}/{measure}"].mean() for name in found]),
+            over=len(found),
+            n=n,
+        )
         for measure in ("nll", "brier")
     ]
 
@@ -82,13 +92,25 @@ def perturbation_rows(outcomes):
         ("distances", "top5_distance", "mt5d", metrics.mt5d),
     ):
         by_name = parts(outcomes, what)
-        rows += [row(single, values.mean(), corruption=name, n=len(values)) for name, values in by_name.items()]
+        rows += [
+            row(single, values.mean(), corruption=name, n=len(values))
+            for name, values in by_name.items()
+        ]
         for suffix, ten in (("", PERTURBATIONS_SCRIPT), ("_paper_ten", PERTURBATIONS_PAPER)):
             value = function({name: values.mean() for name, values in by_name.items()}, ten)
-            rows.append(mean_row(f"{mean}{suffix}", value, np.stack([by_name[name] for name in value.names], axis=1)))
+            rows.append(
+                mean_row(
+                    f"{mean}{suffix}",
+                    value,
+                    np.stack([by_name[name] for name in value.names], axis=1),
+                )
+            )
     return rows
 
 
 def attack_rows(outcomes):
     """Rows of PGD: the error under each budget."""
-    return [mean_row(name, 1 - correct.mean(), 1.0 - correct) for name, correct in parts(outcomes, "correct").items()]
+    return [
+        mean_row(name, 1 - correct.mean(), 1.0 - correct)
+        for name, correct in parts(outcomes, "correct").items()
+    ]

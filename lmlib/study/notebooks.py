@@ -50,7 +50,9 @@ def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]
         kind = known[parameter]["inferred_type_name"]
         wrong_bool = isinstance(value, bool) and kind != "bool"
         if kind in TYPES and (wrong_bool or not isinstance(value, TYPES[kind])):
-            raise ValueError(f"parameter {parameter} of {name} must be of type {kind}, got {value!r}")
+            raise ValueError(
+                f"parameter {parameter} of {name} must be of type {kind}, got {value!r}"
+            )
     return parameters
 
 
@@ -63,10 +65,23 @@ def execute(name, output, parameters, log):
     parameters = check_parameters(name, parameters)
     output, log = Path(output), Path(log)
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.parent.glob(f"{output.stem}.part-*.ipynb"):  # by one that was killed: the callers hold a lock
+    for left in output.parent.glob(
+        f"{output.stem}.part-*.ipynb"
+    ):  # by one that was killed: the callers hold a lock
         left.unlink(missing_ok=True)
-    part, failed = (output.with_name(f"{output.stem}.{word}.ipynb") for word in (f"part-{os.getpid()}", "failed"))
-    command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", json.dumps(parameters)]
+    part, failed = (
+        output.with_name(f"{output.stem}.{word}.ipynb")
+        for word in (f"part-{os.getpid()}", "failed")
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        find_notebook(name),
+        part,
+        "-y",
+        json.dumps(parameters),
+    ]
     command += ["--kernel", "python3", "--cwd", paths.ROOT, "--no-progress-bar", "--log-output"]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
     failed.unlink(missing_ok=True)
@@ -92,7 +107,14 @@ def where_it_failed(path, log):
     for n, cell in enumerate(cells, 1):
         for out in cell.outputs:
             if out.output_type == "error":
-                first = next((line for line in cell.source.splitlines() if line and not line.startswith("#")), "")
+                first = next(
+                    (
+                        line
+                        for line in cell.source.splitlines()
+                        if line and not line.startswith("#")
+                    ),
+                    "",
+                )
                 return f"in code cell {n} ({first.strip()[:60]}): {out.ename}: {out.evalue}"
     return "without an error in a cell: its process was ended"
 
@@ -107,7 +129,11 @@ def modules_used(source):
 def fingerprint(name, parameters, inputs=()):
     """A hash of a notebook's cells, parameters, code and inputs (paths), and of the user's fractals where it may mix with them."""
     cells = nbformat.read(find_notebook(name), 4).cells
-    code = "\n".join(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M) for cell in cells if cell.cell_type == "code")
+    code = "\n".join(
+        re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M)
+        for cell in cells
+        if cell.cell_type == "code"
+    )
     content = [[cell.source for cell in cells], as_json(parameters)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     used, own = modules_used(code), runs.fractal_source()
@@ -121,7 +147,9 @@ def fingerprint(name, parameters, inputs=()):
 def made_by(name, profile):
     """The figures and tables that a notebook has written for a profile: files that begin with its number."""
     folders = paths.FIGURES / profile, paths.RESULTS / profile / "tables"
-    return sorted(file for folder in folders for file in folder.glob(f"{name[:3]}*") if file.is_file())
+    return sorted(
+        file for folder in folders for file in folder.glob(f"{name[:3]}*") if file.is_file()
+    )
 
 
 def refresh(name, parameters, inputs=(), finish=None):
@@ -132,12 +160,18 @@ def refresh(name, parameters, inputs=(), finish=None):
     """
     profile = parameters["profile"]
     folder = paths.CACHE / "executed" / profile
-    record, executed, now = folder / f"{name}.json", folder / f"{name}.ipynb", fingerprint(name, parameters, inputs)
+    record, executed, now = (
+        folder / f"{name}.json",
+        folder / f"{name}.ipynb",
+        fingerprint(name, parameters, inputs),
+    )
     with paths.locked(folder / ".locks" / name):
         last = last_time(record)
         files = last.get("files") if last.get("fingerprint") == now else None
         if files:
-            changed = [file for file, digest in files.items() if digest_of(paths.ROOT / file) != digest]
+            changed = [
+                file for file, digest in files.items() if digest_of(paths.ROOT / file) != digest
+            ]
             if not changed:
                 return last["seconds"], False
             print(f"{changed[0]} is missing or was changed: made again,", end=" ", flush=True)
@@ -146,7 +180,10 @@ def refresh(name, parameters, inputs=(), finish=None):
         if finish:
             finish(executed)
         seconds = time.time() - start
-        files = {str(file.relative_to(paths.ROOT)): digest_of(file) for file in [executed, *made_by(name, profile)]}
+        files = {
+            str(file.relative_to(paths.ROOT)): digest_of(file)
+            for file in [executed, *made_by(name, profile)]
+        }
         with paths.as_cache(record):
             paths.write_record(record, {"fingerprint": now, "seconds": seconds, "files": files})
     return seconds, True

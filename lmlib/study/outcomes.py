@@ -35,7 +35,9 @@ def test_subset(dataset, n):
     n_test = len(dataset.test)
     if n is None or n >= n_test:
         return Subset(f"all {n_test:,} test images", np.arange(n_test))
-    return Subset(f"{n:,} stratified test images", stratified_subset(dataset.test.labels, n, seed=SEED))
+    return Subset(
+        f"{n:,} stratified test images", stratified_subset(dataset.test.labels, n, seed=SEED)
+    )
 
 
 def clean_outcomes(model, dataset, subset, done):
@@ -47,15 +49,24 @@ def clean_outcomes(model, dataset, subset, done):
 
 def corruption_outcomes(benchmark, severities, model, dataset, subset, done):
     """Outcomes of CIFAR-C or C-bar: for each corruption confidence float32 and correct bool (S, n), NLL and Brier (S,)."""
-    images, labels = open_benchmark(benchmark, dataset, seed=SEED), dataset.test.labels[subset.index]
+    images, labels = (
+        open_benchmark(benchmark, dataset, seed=SEED),
+        dataset.test.labels[subset.index],
+    )
     for name in names_left(images.names, images.names, done, benchmark):
         levels = []
         for severity in severities:
-            logits = torch.cat([predict(model, chunk) for chunk in images.chunks(name, severity, subset.index)]).numpy()
+            logits = torch.cat(
+                [predict(model, chunk) for chunk in images.chunks(name, severity, subset.index)]
+            ).numpy()
             confidence, correct = metrics.confidence_and_correct(logits, labels)
             level = {"confidence": confidence.astype(np.float32), "correct": correct}
-            levels.append(level | {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)})
-        outcome = {f"{name}/{what}": np.stack([level[what] for level in levels]) for what in levels[0]}
+            levels.append(
+                level | {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
+            )
+        outcome = {
+            f"{name}/{what}": np.stack([level[what] for level in levels]) for what in levels[0]
+        }
         yield outcome | {f"{name}/source": np.array(images.provenance[name])}
 
 
@@ -65,10 +76,17 @@ def perturbation_outcomes(model, dataset, subset, done):
     for name in names_left(sequences.names, (*PERTURBATIONS_PAPER, "spatter"), done, "cifar_p"):
         flips, distances = [], []
         for chunk in sequences.chunks(name, select=subset.index):
-            logits = predict(model, chunk.reshape(-1, *chunk.shape[2:])).numpy().reshape(*chunk.shape[:2], -1)
+            logits = (
+                predict(model, chunk.reshape(-1, *chunk.shape[2:]))
+                .numpy()
+                .reshape(*chunk.shape[:2], -1)
+            )
             flips.append(metrics.flips(logits.argmax(-1), noise="noise" in name))
             distances.append(metrics.top5_distances(logits, noise="noise" in name))
-        outcome = {f"{name}/flips": np.concatenate(flips), f"{name}/distances": np.concatenate(distances)}
+        outcome = {
+            f"{name}/flips": np.concatenate(flips),
+            f"{name}/distances": np.concatenate(distances),
+        }
         yield outcome | {f"{name}/source": np.array(sequences.provenance[name])}
 
 
@@ -91,7 +109,8 @@ def attack_outcomes(model, dataset, subset, done):
         for start in range(0, len(labels), size):
             index = subset.index[start : start + size]
             images, truth = (
-                torch.from_numpy(part[index]).to(device) for part in (dataset.test.images, dataset.test.labels)
+                torch.from_numpy(part[index]).to(device)
+                for part in (dataset.test.images, dataset.test.labels)
             )
             budget = {"epsilon": epsilon, "step_size": epsilon / 4, "center": center}
             adversarial = attacks.pgd(model, images, truth, **budget, seed=SEED, index=index)
@@ -103,12 +122,21 @@ def names_left(available, wanted, done, benchmark):
     """The names that are wanted, to be had and not done, behind a progress bar."""
     names = [name for name in wanted if name in available]
     left = [name for name in names if not any(key.startswith(f"{name}/") for key in done)]
-    return tqdm(left, desc=benchmark, initial=len(names) - len(left), total=len(names), leave=False, mininterval=2)
+    return tqdm(
+        left,
+        desc=benchmark,
+        initial=len(names) - len(left),
+        total=len(names),
+        leave=False,
+        mininterval=2,
+    )
 
 
 def parts(outcomes, what):
     """{name: array} of the outcomes called `<name>/<what>`."""
-    return {key.rpartition("/")[0]: value for key, value in outcomes.items() if key.endswith(f"/{what}")}
+    return {
+        key.rpartition("/")[0]: value for key, value in outcomes.items() if key.endswith(f"/{what}")
+    }
 
 
 def write_outcomes(path, identity, outcomes):
@@ -126,7 +154,9 @@ def read_outcomes(path, identity=None):
         with np.load(path, allow_pickle=False) as file:
             outcomes = dict(file)
         found = json.loads(str(outcomes.pop("identity")))
-        if found.pop("names", sorted(outcomes)) != sorted(outcomes):  # older files do not name theirs
+        if found.pop("names", sorted(outcomes)) != sorted(
+            outcomes
+        ):  # older files do not name theirs
             raise ValueError("outcomes are missing")
         if identity is None or found == identity:
             return outcomes

@@ -35,7 +35,9 @@ class Profile:
     single: tuple = ()  # networks of Table 7 that get the first seed alone
     few: tuple = ()  # methods for the further datasets
     network_methods: tuple = ("baseline", *MIXERS)  # of Table 7
-    long_epochs: int | None = None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
+    long_epochs: int | None = (
+        None  # of Table 5's long rows; None leaves its JSD, colour and long rows out
+    )
     ablated: bool = False  # whether the ablations that need runs of their own are in
     precision: str = "bf16"  # or "fp32"; bf16 is autocast
     threads: int = 1  # of one run; a setting, never a consequence of how many runs go side by side
@@ -48,7 +50,9 @@ class Profile:
 
     def __post_init__(self):
         if min(len(self.magnitudes), len(self.betas)) < 2:
-            raise ValueError(f"profile {self.name}: Table 6 compares at least two magnitudes and two betas")
+            raise ValueError(
+                f"profile {self.name}: Table 6 compares at least two magnitudes and two betas"
+            )
 
 
 PROFILES = {
@@ -97,7 +101,12 @@ PROFILES = {
             few=EVERY_METHOD,
             magnitudes=(5, 6, 7, 8),
             betas=(3, 4, 5),
-            networks=(("wrn-40-4", 100), ("wrn-28-10", 100), ("resnet-18", 200), ("resnext-29", 200)),
+            networks=(
+                ("wrn-40-4", 100),
+                ("wrn-28-10", 100),
+                ("resnet-18", 200),
+                ("resnext-29", 200),
+            ),
             long_epochs=400,
             ablated=True,
             n_fractals=14230,
@@ -133,7 +142,9 @@ def with_seeds(profile, variants, *, once=False):
     return [
         run_settings(profile, **variant, seed=seed)
         for variant in variants
-        for seed in (sizes.seeds if variant["method"] in sizes.replicated and not once else sizes.seeds[:1])
+        for seed in (
+            sizes.seeds if variant["method"] in sizes.replicated and not once else sizes.seeds[:1]
+        )
     ]
 
 
@@ -147,9 +158,9 @@ def every_method(profile):
     sizes = get_profile(profile)
     first, *others = sizes.datasets
     beside = [{"dataset": dataset, "method": method} for dataset in others for method in sizes.few]
-    return with_seeds(profile, [{"dataset": first, "method": method} for method in sizes.methods]) + with_seeds(
-        profile, beside, once=sizes.few != sizes.methods
-    )
+    return with_seeds(
+        profile, [{"dataset": first, "method": method} for method in sizes.methods]
+    ) + with_seeds(profile, beside, once=sizes.few != sizes.methods)
 
 
 def table_dataset(profile):
@@ -164,7 +175,11 @@ def table_5(profile):
     variants = [dataset | {"method": "baseline"}]
     if sizes.long_epochs is None:
         return with_seeds(profile, variants + [dataset | {"method": method} for method in MIXERS])
-    grid = [dataset | {"loss": loss, "fractals": fractals} for loss in ("ce", "jsd") for fractals in ("colour", "grey")]
+    grid = [
+        dataset | {"loss": loss, "fractals": fractals}
+        for loss in ("ce", "jsd")
+        for fractals in ("colour", "grey")
+    ]
     variants += [one | {"method": method} for method in MIXERS for one in grid]
     variants += [one | {"method": "layermix", "epochs": sizes.long_epochs} for one in grid]
     # JSD trains on three views: plain training for three times as long is the comparison at equal compute.
@@ -179,7 +194,11 @@ def table_6(profile):
     every_cell = sizes.replicated == sizes.methods
     size = {"n_train": sizes.grid_n_train} if sizes.grid_n_train else {}
     for m, b in product(sizes.magnitudes, sizes.betas):
-        cell = {"method": "layermix", "parameters": {"magnitude": m, "beta": b}, "dataset": table_dataset(profile)}
+        cell = {
+            "method": "layermix",
+            "parameters": {"magnitude": m, "beta": b},
+            "dataset": table_dataset(profile),
+        }
         settings += with_seeds(profile, [cell | size], once=not every_cell and (m, b) != (8, 3))
     return settings
 
@@ -197,9 +216,14 @@ def table_7(profile):
 def ablations(profile):
     """The baseline and every variant of `ABLATIONS`; in a profile without them, their methods once, each as it is by default."""
     variants = [{"method": "baseline"}]
-    variants += [variant for ablation in ABLATIONS.values() for variant in ablation.variants.values()]
+    variants += [
+        variant for ablation in ABLATIONS.values() for variant in ablation.variants.values()
+    ]
     if not get_profile(profile).ablated:
-        variants = [{"method": method} for method in dict.fromkeys(variant["method"] for variant in variants)]
+        variants = [
+            {"method": method}
+            for method in dict.fromkeys(variant["method"] for variant in variants)
+        ]
     variants = [{"dataset": table_dataset(profile)} | variant for variant in variants]
     return with_seeds(profile, variants, once=not get_profile(profile).ablated)
 
@@ -208,7 +232,10 @@ def variants_of(ablation, profile):
     """The runs of each variant of an ablation at the profile's size: label -> list of settings, one for each seed."""
     dataset = table_dataset(profile)
     return {
-        label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in get_profile(profile).seeds]
+        label: [
+            run_settings(profile, dataset=dataset, **variant, seed=seed)
+            for seed in get_profile(profile).seeds
+        ]
         for label, variant in ablation.variants.items()
     }
 
@@ -229,7 +256,12 @@ STUDY = {
 
 def study_settings(profile):
     """The settings of every run that the study needs for a profile; some may name the same run."""
-    return [setting for plan in STUDY.values() if plan is not study_settings for setting in plan(profile)]
+    return [
+        setting
+        for plan in STUDY.values()
+        if plan is not study_settings
+        for setting in plan(profile)
+    ]
 
 
 STUDY["16-report"] = study_settings

@@ -11,12 +11,35 @@ import pandas as pd
 
 from .. import paths
 
-IDENTITY = ["run", "dataset", "network", "method", "parameters", "loss", "epochs", "n_train", "seed"]
+IDENTITY = [
+    "run",
+    "dataset",
+    "network",
+    "method",
+    "parameters",
+    "loss",
+    "epochs",
+    "n_train",
+    "seed",
+]
 QUANTITY = ["benchmark", "corruption", "severity", "measure"]
-MEASURED = [*QUANTITY, "value", "low", "high", "over", "n", "subset", "source", "version", "recipes"]
+MEASURED = [
+    *QUANTITY,
+    "value",
+    "low",
+    "high",
+    "over",
+    "n",
+    "subset",
+    "source",
+    "version",
+    "recipes",
+]
 PROVENANCE = ["mixing", "precision", "threads", "commit", "device", "machine", "torch", "finished"]
 COLUMNS = [*IDENTITY, *MEASURED, *PROVENANCE]
-CHECKSUM = "checksum"  # the last column of a file, the same in each row; not in what `read_rows` returns
+CHECKSUM = (
+    "checksum"  # the last column of a file, the same in each row; not in what `read_rows` returns
+)
 
 
 def rows_file(profile, run):
@@ -62,16 +85,24 @@ def read_rows(profile, runs=None):
     missing = [file.stem for file in files if not file.exists()]
     if missing or not files:
         what = f"no rows of {len(missing)} runs, e.g. {missing[0]}" if missing else "no rows"
-        raise ValueError(f"{what} in {paths.RESULTS / profile}: `./run_all.sh {profile}` makes them")
+        raise ValueError(
+            f"{what} in {paths.RESULTS / profile}: `./run_all.sh {profile}` makes them"
+        )
     frames = []
     for file in files:
         try:
-            frame = pd.read_csv(io.StringIO(checked_text(file)), dtype={"parameters": str, "commit": str})
+            frame = pd.read_csv(
+                io.StringIO(checked_text(file)), dtype={"parameters": str, "commit": str}
+            )
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise ValueError(f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again") from error
+            raise ValueError(
+                f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again"
+            ) from error
         if list(frame.columns) != COLUMNS:
-            raise ValueError(f"{file} has other columns than expected: `./run_all.sh {profile}` makes it again")
+            raise ValueError(
+                f"{file} has other columns than expected: `./run_all.sh {profile}` makes it again"
+            )
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

@@ -53,7 +53,9 @@ class RunConfig:
     dataset_hash: str
     method: str
     parameters: dict
-    mixing: dict | None  # the manifest's identity of the mixing set; None where the method needs none
+    mixing: (
+        dict | None
+    )  # the manifest's identity of the mixing set; None where the method needs none
     loss: str
     precision: str
     threads: int
@@ -73,9 +75,13 @@ class RunConfig:
             "epochs": check_whole("epochs", self.epochs, 1, 10**6),
             "seed": check_whole("seed", self.seed, 0, 2**63 - 1),
             "batch_size": check_whole("batch_size", self.batch_size, 1, 10**6),
-            "learning_rate": check_range("learning_rate", self.learning_rate, 0, np.inf, low_open=True),
+            "learning_rate": check_range(
+                "learning_rate", self.learning_rate, 0, np.inf, low_open=True
+            ),
             "weight_decay": check_range("weight_decay", self.weight_decay, 0, np.inf),
-            "n_train": self.n_train if self.n_train is None else check_whole("n_train", self.n_train, 0),
+            "n_train": self.n_train
+            if self.n_train is None
+            else check_whole("n_train", self.n_train, 0),
             "n_validation": check_whole("n_validation", self.n_validation, 0),
         }
         for name, value in checked.items():  # NumPy's numbers, say, are no JSON
@@ -84,7 +90,11 @@ class RunConfig:
     @property
     def label(self):
         """What a reader wants to know of a run, as it begins its name."""
-        parameters = "".join(f"-{key}={value}" for key, value in sorted(self.parameters.items()) if np.isscalar(value))
+        parameters = "".join(
+            f"-{key}={value}"
+            for key, value in sorted(self.parameters.items())
+            if np.isscalar(value)
+        )
         loss = "" if self.loss == augment.METHODS[self.method].loss else f"-{self.loss}"
         words = f"{self.dataset}-{self.network}-{self.method}{parameters}{loss}-e{self.epochs}-s{self.seed}"
         return words.replace("/", "_")
@@ -117,11 +127,19 @@ def data_behind(name):
 
     That one names those runs, so that their rows are found without a download. None can be trained on it.
     """
-    committed = sorted(paths.RESULTS.glob(f"*/weights/{name}-*.safetensors")) if name in sources.CIFAR else []
+    committed = (
+        sorted(paths.RESULTS.glob(f"*/weights/{name}-*.safetensors"))
+        if name in sources.CIFAR
+        else []
+    )
     if not committed or sources.find(name, paths.RAW)[1]:
         return dataset_of(name)
     none = datasets.Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
-    known = {"name": name, "hash": load_checkpoint(committed[0])[1]["config"]["dataset_hash"], "source": "not here"}
+    known = {
+        "name": name,
+        "hash": load_checkpoint(committed[0])[1]["config"]["dataset_hash"],
+        "source": "not here",
+    }
     known["classes"] = sources.CIFAR[name].classes
     return datasets.Dataset(**known, train=none, test=none, canonical=False, flip=True, pad=4)
 
@@ -138,11 +156,22 @@ def mixing_set_of(n_fractals, image_size, colour):
     The user's pictures in `data/raw/fractals` (a folder) or `data/raw/fractals.*` (an archive) if there are any, else generated.
     """
     source = fractal_source()
-    return mixing_set(source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour)
+    return mixing_set(
+        source, n_fractals=n_fractals, size=image_size * 8 // 7, seed=0, colour=colour
+    )
 
 
 def check(
-    *, profile, dataset, method, parameters=None, loss=None, fractals=None, n_fractals=None, images=True, **others
+    *,
+    profile,
+    dataset,
+    method,
+    parameters=None,
+    loss=None,
+    fractals=None,
+    n_fractals=None,
+    images=True,
+    **others,
 ):
     """What settings stand for, checked in seconds, before a mixing set is made: (config, dataset, wanted).
 
@@ -157,7 +186,9 @@ def check(
     loss = loss or row.loss
     check_loss(loss, soft_labels=row.build.mixes_labels)
     if loss == "oe" and not hasattr(row.build, "outliers"):
-        raise ValueError(f"the loss oe needs a method that draws outliers, which {method} does not: use the method oe")
+        raise ValueError(
+            f"the loss oe needs a method that draws outliers, which {method} does not: use the method oe"
+        )
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
     n_fractals = check_whole("n_fractals", n_fractals or profile.n_fractals, 1, 10**6)
     config = RunConfig(  # which checks its numbers, before a dataset is fetched
@@ -186,7 +217,9 @@ def stand_in(config, dataset):
     """The method of a run on black mixing images: without a set, what does not fit is said and what it costs can be measured."""
     black = np.zeros((100, 3, *2 * [dataset.image_size * 8 // 7]), np.uint8)
     method = augment.build_method(config.method, mixing_set=black, **config.parameters)
-    method.sample((dataset.image_size,) * 2, seed=0, epoch=0, index=np.arange(0))  # says what does not fit the image
+    method.sample(
+        (dataset.image_size,) * 2, seed=0, epoch=0, index=np.arange(0)
+    )  # says what does not fit the image
     return method
 
 
@@ -197,7 +230,11 @@ def resolve(**settings):
         return config, dataset, augment.build_method(config.method, **config.parameters)
     mixing = mixing_set_of(*wanted)
     config = replace(config, mixing={"label": mixing.label, "sha256": mixing.manifest["sha256"]})
-    return config, dataset, augment.build_method(config.method, mixing_set=mixing, **config.parameters)
+    return (
+        config,
+        dataset,
+        augment.build_method(config.method, mixing_set=mixing, **config.parameters),
+    )
 
 
 def own_parameters(parameters, defaults):
@@ -211,14 +248,28 @@ def own_parameters(parameters, defaults):
             return [form(one) for one in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    forms = {key: (form(as_json(value)), form(as_json(defaults[key]))) for key, value in parameters.items()}
-    return {key: own for key, (own, default) in forms.items() if json.dumps(own) != json.dumps(default)}
+    forms = {
+        key: (form(as_json(value)), form(as_json(defaults[key])))
+        for key, value in parameters.items()
+    }
+    return {
+        key: own for key, (own, default) in forms.items() if json.dumps(own) != json.dumps(default)
+    }
 
 
 def environment():
     """Recorded with a run, not part of its identity: packages, machine, commit."""
-    git = subprocess.run(["git", "-C", paths.SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    git = subprocess.run(
+        ["git", "-C", paths.SOURCE, "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else platform.processor() or platform.machine()
+    )
     return {
         "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},
         "python": sys.version.split()[0],
@@ -232,7 +283,9 @@ def set_aside(folder, reason):
     """Rename a run's folder out of the way, never delete it; raise ValueError that says so and how to go on."""
     aside = folder.with_name(f"{folder.name}.set-aside-{time.time_ns()}")
     folder.rename(aside)
-    raise ValueError(f"{reason}; the run was set aside as {aside.name}. Start again to train it anew")
+    raise ValueError(
+        f"{reason}; the run was set aside as {aside.name}. Start again to train it anew"
+    )
 
 
 def check_folder(config):
@@ -279,9 +332,15 @@ def train(config, dataset, method, *, device=None):
         try:
             paths.read_record(done)
         except (FileNotFoundError, ValueError) as error:
-            paths.write_record(done, environment() | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")})
+            paths.write_record(
+                done, environment() | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")}
+            )
             new = isinstance(error, FileNotFoundError)
-            words = f"trained in {time.time() - start:.0f} s" if new else f"{error}: written anew, dated now"
+            words = (
+                f"trained in {time.time() - start:.0f} s"
+                if new
+                else f"{error}: written anew, dated now"
+            )
             print(f"{config.name}: {words}")
     return trainer.model.eval()
 
@@ -303,7 +362,10 @@ def is_finished(name):
 
 def find_checkpoint(name):
     """The checkpoint of a run: its own, or the small one committed with the rows. Raises ValueError where there is none."""
-    known = {path.stem: path for path in sorted(paths.RESULTS.glob("*/weights/*.safetensors"), reverse=True)}
+    known = {
+        path.stem: path
+        for path in sorted(paths.RESULTS.glob("*/weights/*.safetensors"), reverse=True)
+    }
     known |= {path.parent.name: path for path in paths.RUNS.glob("*/checkpoint.safetensors")}
     return known[check_name("run", name, sorted(known))]
 
@@ -320,13 +382,19 @@ def keep_weights(profile, config, most=3e6):
     tensors, values = load_checkpoint(source)
     weights = {name: value for name, value in tensors.items() if name.startswith("model.")}
     if sum(value.nbytes for value in weights.values()) < most:
-        save_checkpoint(path, weights, values | {"config": asdict(config), "finished": finished(config.name)})
+        save_checkpoint(
+            path, weights, values | {"config": asdict(config), "finished": finished(config.name)}
+        )
 
 
 def recorded(name, file, key):
     """What a run's own `file` says, or, where that is not here, the `key` of its committed checkpoint (None without one)."""
     own = paths.RUNS / name / file
-    return paths.read_record(own) if own.exists() else load_checkpoint(find_checkpoint(name))[1].get(key)
+    return (
+        paths.read_record(own)
+        if own.exists()
+        else load_checkpoint(find_checkpoint(name))[1].get(key)
+    )
 
 
 def finished(name):
@@ -343,7 +411,9 @@ def read_config(name):
     try:
         return RunConfig(**known)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"run {name}: its config.json is damaged or was never written ({error})") from error
+        raise ValueError(
+            f"run {name}: its config.json is damaged or was never written ({error})"
+        ) from error
 
 
 def history_of(name):

@@ -1,0 +1,131 @@
+"""The one way in which the study writes and reads its own files, and holds foreign ones.
+
+A file of ours appears whole, in one rename, and carries a checksum of its content: what was cut,
+flipped or emptied since is named by `DamagedFile`, and whoever asked for the file makes it again.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+CHECKSUM = "sha256"
+
+
+class DamagedFile(ValueError):
+    """A file of ours that is not what was written; the message names it."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; on success it becomes `path` in one rename.
+
+    A reader sees the old file or the new one, never a part; after a failure nothing is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def lock(folder: Path) -> FileLock:
+    """A lock on a folder, to be used with `with`: another process waits. It ends with its holder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` atomically, as UTF-8, without a checksum: for what people read."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record of plain values as indented JSON with its checksum."""
+    record = json.loads(json.dumps(record))
+    write_text(
+        path, json.dumps(record | {CHECKSUM: digest(record)}, indent=1, sort_keys=True) + "\n"
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The record that `write_json` wrote. Raises DamagedFile, FileNotFoundError."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.pop(CHECKSUM) != digest(record):
+            raise ValueError("its checksum does not match its content")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DamagedFile(f"{path} is damaged ({error})") from error
+    return record
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:
+    """Write arrays by name, and a record of plain values, as one safetensors file."""
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    values = json.dumps(record, sort_keys=True)
+    with atomic_write(path) as temporary:
+        save_file(
+            arrays, temporary, {"values": values, CHECKSUM: digest(json.loads(values), arrays)}
+        )
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the record that `write_arrays` wrote. Raises DamagedFile, FileNotFoundError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        with safe_open(path, framework="np") as file:
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
+            metadata = file.metadata()
+        record = json.loads(metadata["values"])
+        if digest(record, arrays) != metadata[CHECKSUM]:
+            raise ValueError("its checksum does not match its content")
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise DamagedFile(f"{path} is damaged ({error})") from error
+    return arrays, record
+
+
+def digest(record: Any, arrays: Mapping[str, np.ndarray] | None = None) -> str:
+    """The sha256, hex, over a record as JSON and the bytes of arrays by name."""
+    total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for name in sorted(arrays or {}):
+        total.update(name.encode())
+        total.update(np.asarray(arrays[name], order="C").reshape(-1).view(np.uint8))
+    return total.hexdigest()
+
+
+def verify(path: Path, algorithm: str, expected: str, n_bytes: int | None = None) -> None:
+    """Hold a foreign file against its published checksum; it stays where it is, whatever it is.
+
+    algorithm: a name of hashlib; expected: its digest, hex; n_bytes: the published size, for the
+    message. Raises ValueError.
+    """
+    with path.open("rb") as file:
+        came = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    if came.hexdigest() != expected:
+        size = f" and {n_bytes:,} bytes" if n_bytes else ""
+        raise ValueError(
+            f"{path} is incomplete or foreign: it has {algorithm.upper()} {came.hexdigest()} and "
+            f"{path.stat().st_size:,} bytes, expected {expected}{size}; it was not loaded: replace "
+            "it or take it away"
+        )
