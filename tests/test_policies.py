@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from reference import noise, photographs
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 
 from lmlib.augment import AutoAugment, RandAugment, TrivialAugment
@@ -38,7 +39,7 @@ def reference(name, image, level):
     if name == "solarize":
         level = round(level * 255 + 0.5) / 255
     return transform._apply_image_or_video_transform(
-        image, theirs(name), level, "nearest", {torch.Tensor: None}
+        image, theirs(name), level, InterpolationMode.NEAREST, {torch.Tensor: None}
     )
 
 
