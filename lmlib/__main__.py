@@ -155,12 +155,9 @@ def print_summary(profile, times, total):
 
 def clean():
     """Remove the caches and what `quick` wrote: its results, its figures, its runs. Nothing that took long, nothing of a user."""
-    kept = {
-        file.stem
-        for name in PROFILES
-        if name != "quick"
-        for file in (paths.RESULTS / name / "runs").glob("*.csv")
-    }
+    from .study import rows
+
+    kept = {file.stem for name in PROFILES if name != "quick" for file in rows.row_files(name)}
     folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
     runs = [folder for folder in sorted(paths.RUNS.glob("*/")) if ".set-aside-" not in folder.name]
     folders += [folder for folder in runs if trained_by_quick(folder) and folder.name not in kept]
@@ -172,7 +169,9 @@ def clean():
 
 def trained_by_quick(folder):
     """Whether a run's folder, finished or not, is of the grid of `quick`: its rows or its executed notebook say so."""
-    if (paths.RESULTS / "quick" / "runs" / f"{folder.name}.csv").exists():
+    from .study import rows
+
+    if rows.rows_file("quick", folder.name).exists():
         return True
     for notebook in folder.glob("train*.ipynb"):  # whole, failed or in part
         try:

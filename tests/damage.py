@@ -29,7 +29,7 @@ started until its exit code is 0. Recovered: rows, tables, figures, checkpoints,
 study, and no file of the other runs was written again. The caches, CIFAR's too, are also tried byte by byte in
 `tests/test_reliability.py`, checkpoints in `tests/test_runs.py`."""
 SEED, STARTS = 20261122, 3
-ROWS, RUN = "data/results/quick/runs/{run}.csv", "data/runs/{run}"
+ROWS, RUN = "data/results/quick/rows/{run}.csv", "data/runs/{run}"
 KINDS = {
     "checkpoint": (f"{RUN}/checkpoint.safetensors", [ROWS]),
     "configuration of a run": (f"{RUN}/config.json", [ROWS]),
@@ -140,7 +140,7 @@ def one(whole, root, kind, how, draws, expected):
     pattern, gone = KINDS[kind]
     shutil.copytree(whole, root, copy_function=shutil.copy2)
     run = next(
-        path.stem for path in sorted((root / "data/results/quick/runs").glob("*layermix*-s0-*.csv"))
+        path.stem for path in sorted((root / "data/results/quick/rows").glob("*layermix*-s0-*.csv"))
     )
     (file, *_) = sorted(root.glob(pattern.format(run=run)))
     for name in gone:

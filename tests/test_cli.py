@@ -272,7 +272,8 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
     for name in gone + kept:
         paths.write_text(root / name, "content")
     assert cli.main(["clean"]) == 0
-    kept += ["data/results/cifar-cpu/runs/b.csv", "data/results/cifar-cpu/runs/c.csv"]
+    kept += ["data/results/cifar-cpu/rows/b.csv", "data/results/cifar-cpu/rows/c.csv"]
+    kept += ["data/results/cifar-cpu/runs.csv"]
     assert sorted(files_below(root)) == sorted(kept)
     said = capsys.readouterr().out.splitlines()
     assert all(line.startswith("removed ") for line in said) and "removed data/runs/a" in said

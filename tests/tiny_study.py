@@ -117,7 +117,7 @@ def trained(file):
 def contents(root):
     """What a study ended with: {kind: {file: content}}, times and dates left out."""
     kinds = {
-        "rows": ("data/results/quick/runs/*.csv", without_times),
+        "rows": ("data/results/quick/rows/*.csv", without_times),
         "tables": ("data/results/quick/tables/*.csv", Path.read_bytes),
         "figures": ("figures/quick/*.png", Path.read_bytes),
         "checkpoints": ("data/runs/*/checkpoint.safetensors", trained),

@@ -1,115 +1,112 @@
-"""Rows: every number that reaches a table or figure, one row per run and measure, one CSV file per run.
+"""Rows: every number that reaches a table or figure, with the run that it was measured on.
 
-data/results/<profile>/runs/<run>.csv     the rows of one run: written whole, in one rename
-data/results/<profile>/tables/            what the table notebooks write
+data/results/<profile>/runs.csv          one line a run: its identity, its provenance, a checksum
+data/results/<profile>/rows/<run>.csv    what was measured of it, one row a measure
+data/results/<profile>/tables/           what the table notebooks write
+
+The checksum is over the line and the run's file of rows. A run whose line or file is damaged or
+missing is named and counts as missing; the others are not affected.
 """
 
-import hashlib
+import csv
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .. import paths
+from ..files import atomic_write, digest, lock, write_text
 
-IDENTITY = [
-    "run",
-    "dataset",
-    "network",
-    "method",
-    "parameters",
-    "loss",
-    "epochs",
-    "n_train",
-    "seed",
-]
-QUANTITY = ["benchmark", "corruption", "severity", "measure"]
-MEASURED = [
-    *QUANTITY,
-    "value",
-    "low",
-    "high",
-    "over",
-    "n",
-    "subset",
-    "source",
-    "version",
-    "recipes",
-]
-PROVENANCE = ["mixing", "precision", "threads", "commit", "device", "machine", "torch", "finished"]
+IDENTITY = "run dataset network method parameters loss epochs n_train seed".split()
+MEASURED = (
+    "benchmark corruption severity measure value low high over n subset source version recipes"
+).split()
+PROVENANCE = "mixing precision threads commit device machine torch finished".split()
 COLUMNS = [*IDENTITY, *MEASURED, *PROVENANCE]
-CHECKSUM = (
-    "checksum"  # the last column of a file, the same in each row; not in what `read_rows` returns
-)
+OF_THE_RUN = [*IDENTITY, *PROVENANCE]
 
 
-def rows_file(profile, run):
-    """Where the rows of a run are kept."""
-    return paths.RESULTS / profile / "runs" / f"{run}.csv"
+def runs_file(profile: str) -> Path:
+    """The file with one line a run."""
+    return paths.RESULTS / profile / "runs.csv"
 
 
-def write_rows(profile, run, rows):
-    """Write the rows of a run (a list of dicts with `COLUMNS`) with a checksum over all, replacing what it had before."""
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    frame[CHECKSUM] = checksum(frame.to_csv(index=False, lineterminator="\n"))
-    with paths.atomic_write(rows_file(profile, run)) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+def rows_file(profile: str, run: str) -> Path:
+    """The file with what was measured of a run."""
+    return paths.RESULTS / profile / "rows" / f"{run}.csv"
 
 
-def checksum(text):
-    """The first 16 hex digits of a text's sha256."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def row_files(profile: str) -> list[Path]:
+    """The files of rows of a profile, sorted; the stem of each is the name of its run."""
+    return sorted((paths.RESULTS / profile / "rows").glob("*.csv"))
 
 
-def checked_text(file):
-    """The CSV in a file of rows without its checksums, which are compared. Raises ValueError."""
-    text = file.read_text(encoding="utf-8")
-    lines = [line.rpartition(",") for line in text.removesuffix("\n").split("\n")]
-    text = "".join(f"{line}\n" for line, _, _ in lines)
-    title, *found = (last for _, _, last in lines)
-    if title != CHECKSUM or set(found) != {checksum(text)}:
-        raise ValueError("its checksum does not match its content")
-    return text
+def write_rows(profile: str, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows of a run, one or more with `COLUMNS`, in place of what it had before.
 
-
-def row_files(profile):
-    """The row files of a profile, sorted."""
-    return sorted((paths.RESULTS / profile / "runs").glob("*.csv"))
-
-
-def read_rows(profile, runs=None):
-    """The rows of a profile as a DataFrame with `COLUMNS`: all, or those of some runs (names).
-
-    Raises ValueError that names what is missing, with the command that makes it, or a damaged file.
+    The columns of the run itself are taken from the first of them.
     """
-    files = row_files(profile) if runs is None else [rows_file(profile, run) for run in runs]
-    missing = [file.stem for file in files if not file.exists()]
-    if missing or not files:
+    frame = pd.DataFrame(rows, columns=COLUMNS).assign(run=run)
+    line = frame[OF_THE_RUN].head(1).to_csv(index=False, header=False)
+    of_the_run = next(csv.reader([line]))
+    with lock(paths.RESULTS / profile):
+        with atomic_write(rows_file(profile, run)) as temporary:
+            frame[MEASURED].to_csv(temporary, index=False, lineterminator="\n")
+        present = {file.stem for file in row_files(profile)}
+        lines = {name: line for name, line in _read_lines(profile).items() if name in present}
+        lines[run] = [*of_the_run, _checksum(profile, of_the_run)]
+        text = io.StringIO()
+        table = [[*OF_THE_RUN, "sha256"], *(lines[name] for name in sorted(lines))]
+        csv.writer(text, lineterminator="\n").writerows(table)
+        write_text(runs_file(profile), text.getvalue())
+
+
+def read_rows(profile: str, runs: Iterable[str] | None = None) -> pd.DataFrame:
+    """The rows of a profile with `COLUMNS`: all, or those of some runs (names).
+
+    Raises ValueError that names a run that is missing or damaged, and the command that makes it.
+    """
+    names = [file.stem for file in row_files(profile)] if runs is None else list(runs)
+    missing = [run for run in names if not rows_file(profile, run).exists()]
+    if missing or not names:
         what = f"no rows of {len(missing)} runs, e.g. {missing[0]}" if missing else "no rows"
-        raise ValueError(
-            f"{what} in {paths.RESULTS / profile}: `./run_all.sh {profile}` makes them"
-        )
-    frames = []
-    for file in files:
-        try:
-            frame = pd.read_csv(
-                io.StringIO(checked_text(file)), dtype={"parameters": str, "commit": str}
-            )
-        except ValueError as error:
-            reason = " ".join(str(error).split())
+        folder = paths.RESULTS / profile
+        raise ValueError(f"{what} in {folder}: `./run_all.sh {profile}` makes them")
+    lines = _read_lines(profile)
+    for run in names:
+        if run not in lines or _checksum(profile, lines[run][:-1]) != lines[run][-1]:
             raise ValueError(
-                f"{file} is damaged ({reason}): `./run_all.sh {profile}` makes it again"
-            ) from error
-        if list(frame.columns) != COLUMNS:
-            raise ValueError(
-                f"{file} has other columns than expected: `./run_all.sh {profile}` makes it again"
+                f"{rows_file(profile, run)} or its line in {runs_file(profile).name} is damaged "
+                f"(the checksum does not match): `./run_all.sh {profile}` makes it again"
             )
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([OF_THE_RUN, *(lines[run][:-1] for run in dict.fromkeys(names))])
+    table.seek(0)
+    of_the_runs = pd.read_csv(table, dtype=dict.fromkeys(("run", "parameters", "commit"), str))
+    measured = [pd.read_csv(rows_file(profile, run)).assign(run=run) for run in names]
+    rows = pd.concat(measured, ignore_index=True).merge(of_the_runs, on="run", how="left")
+    return rows[COLUMNS]
 
 
-def save_table(table, name, *, profile):
-    """Write a table (DataFrame) as tables/<name>.csv of a profile; returns the path."""
+def _read_lines(profile: str) -> dict[str, list[str]]:
+    """The lines of runs.csv by the name of their run, each as texts, the checksum last."""
+    file = runs_file(profile)
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    lines = [next(csv.reader([line]), []) for line in text.splitlines()[1:]]
+    return {line[0]: line for line in lines if len(line) == len(OF_THE_RUN) + 1}
+
+
+def _checksum(profile: str, line: Sequence[str]) -> str:
+    """The sha256, hex, over the line of a run and the bytes of its file of rows."""
+    return digest(line, {"rows": np.fromfile(rows_file(profile, line[0]), np.uint8)})
+
+
+def save_table(table: pd.DataFrame, name: str, *, profile: str) -> Path:
+    """Write a table as tables/<name>.csv of a profile; returns the path."""
     path = paths.RESULTS / profile / "tables" / f"{name}.csv"
-    with paths.atomic_write(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, lineterminator="\n")
     return path
