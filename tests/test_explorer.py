@@ -182,7 +182,7 @@ def at_magnitude(value):
 
 
 def test_a_drag_that_goes_on_is_followed_before_it_ends(explorer, monkeypatch):
-    monkeypatch.setattr("lmlib.explorer.MOMENT", 3600)  # so that no pause is long enough
+    monkeypatch.setattr("lmlib.report.explorer.MOMENT", 3600)  # so that no pause is long enough
     drawn = asyncio.run(drag(explorer, lambda: asyncio.sleep(0.05)))
     assert 1 < len(drawn) < 40 and drawn[0] < drawn[-1] == 10
 
@@ -195,7 +195,7 @@ SLOW = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
 import numpy as np
-from lmlib.explorer import Explorer
+from lmlib.report.explorer import Explorer
 explorer, drawn = Explorer(np.zeros((2, 3, 32, 32), np.uint8), np.zeros((2, 1, 36, 36), np.uint8)), []
 def update():
     time.sleep(1)
@@ -213,6 +213,7 @@ def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
         client.execute_interactive(
             code, timeout=120, output_hook=lambda message: said.append(message["content"])
         )
+        assert not any("ename" in content for content in said), said
         return "".join(content.get("text", "") for content in said).strip()
 
     try:
