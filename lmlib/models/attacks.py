@@ -10,8 +10,8 @@ from ..checks import check_name, check_range, check_whole
 from .prediction import (
     DIVERGED,
     as_batch,
-    as_tensor,
     check_classes,
+    checked_tensor,
     gradient_mode,
     logits_of,
     place_of,
@@ -76,7 +76,7 @@ def _start(images: torch.Tensor, *, seed: int, index: np.ndarray) -> torch.Tenso
 
 def _checked(images, labels, index):
     """The images and int64 labels as tensors, the index as an array; what can be said without asking the model is."""
-    images, labels = as_batch(images), as_tensor("labels", labels)
+    images, labels = as_batch(images), checked_tensor("labels", labels)
     images = check_values(images)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(

@@ -11,8 +11,8 @@ from .networks import plain
 from .prediction import (
     DIVERGED,
     as_batch,
-    as_tensor,
     check_classes,
+    checked_tensor,
     gradient_mode,
     logits_of,
     place_of,
@@ -35,7 +35,7 @@ def gradcam(
     kind, and for a network that has diverged.
     """
     model = plain(model)
-    images, classes = as_batch(images), as_tensor("class_index", class_index)
+    images, classes = as_batch(images), checked_tensor("class_index", class_index)
     images = check_values(images)
     if classes.ndim and classes.shape != images.shape[:1]:
         raise ValueError(f"class_index must be one or ({len(images)},), got {tuple(classes.shape)}")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..augment.base import as_float, check_layout, check_values, describe
+from ..augment.ops import as_tensor
 from ..checks import check_dense, check_name, check_whole
 
 PREDICTED = {
@@ -74,7 +75,7 @@ def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     return first.device, first.dtype
 
 
-def as_tensor(name: str, values: object) -> torch.Tensor:
+def checked_tensor(name: str, values: object) -> torch.Tensor:
     """A tensor as it is, and an array of any layout and byte order, or what NumPy takes for one, as a tensor.
 
     Raises ValueError for what holds no numbers.
@@ -86,7 +87,7 @@ def as_tensor(name: str, values: object) -> torch.Tensor:
     if not array.size and not isinstance(values, np.ndarray):
         array = array.astype(np.int64)  # NumPy takes an empty list for floats
     try:
-        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+        return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     except TypeError as error:
         raise ValueError(
             f"{name} must be an array or tensor of numbers, got dtype {array.dtype}"
@@ -98,7 +99,7 @@ def as_batch(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
     Raises ValueError for another shape or dtype. Whether floats lie in [0, 1] is asked where they are used.
     """
-    batch = as_tensor("images", images)
+    batch = checked_tensor("images", images)
     check_layout(batch)
     return batch
 
