@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rounding import assert_same_bytes
+from bounds import assert_same_bytes
 from scipy import ndimage
 from skimage import data
 from skimage.draw import line_aa

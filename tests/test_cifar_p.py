@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from rounding import assert_same_bytes
+from bounds import assert_same_bytes
 from scipy import ndimage, stats
 from skimage import color, data, filters
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from bounds import assert_same_bytes
 from PIL import Image
-from rounding import assert_same_bytes
 from scipy import ndimage, stats
 from skimage import color, data, filters
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from rounding import gamma
+from bounds import rounded
 
 from lmlib import LayerMix
 from lmlib.analysis.covariance import (
@@ -162,10 +162,10 @@ def test_the_first_two_stages_of_a_forced_operation_are_two_levels_of_it():
     factors = (
         outputs[:, :2] / (IMAGES * 0.5).flatten(1)[:, None].numpy()
     )  # 0.82 to 1.18: nothing is clipped
-    assert np.ptp(factors, axis=-1).max() <= 1.18 * gamma(
+    assert np.ptp(factors, axis=-1).max() <= 1.18 * rounded(
         4
     )  # a product there, a quotient here, each rounded both ways
-    assert (np.abs(factors[..., 0] - 1) <= 0.18 + 1.18 * gamma(4)).all()
+    assert (np.abs(factors[..., 0] - 1) <= 0.18 + 1.18 * rounded(4)).all()
     assert (factors[:, 0, 0] != factors[:, 1, 0]).all()
 
 

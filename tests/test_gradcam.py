@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from rounding import gamma, map_bound
+from bounds import map_bound, rounded
 from torch import nn
 
 from lmlib.models.gradcam import agreement, gradcam, overlay
@@ -293,9 +293,7 @@ def test_agreement_is_the_correlation_over_pixels():
         np.corrcoef(a.ravel(), b.ravel())[0, 1]
         for a, b in zip(maps.numpy(), others.numpy(), strict=True)
     ]
-    np.testing.assert_allclose(
-        agreement(maps, others), expected, atol=gamma(200, torch.float64)
-    )  # 20 pixels
+    np.testing.assert_allclose(agreement(maps, others), expected, atol=200 * 2**-53)  # 20 pixels
 
 
 def test_maps_agree_with_themselves_and_disagree_with_their_negative():
@@ -320,9 +318,9 @@ def test_overlay_is_the_dim_image_without_evidence_and_the_colour_with_it():
     drawn = overlay(white, maps)
     assert drawn.shape == (1, 3, 2, 2) and drawn.min() >= 0 and drawn.max() <= 1
     torch.testing.assert_close(
-        drawn[0, :, 0, 0], torch.full((3,), 0.7).double(), atol=gamma(6), rtol=0
+        drawn[0, :, 0, 0], torch.full((3,), 0.7).double(), atol=rounded(6), rtol=0
     )  # grey is float32
     bright = torch.tensor(matplotlib.colormaps["inferno"](1.0)[:3])
     torch.testing.assert_close(
-        drawn[0, :, 0, 1], 0.2 * 0.7 + 0.8 * bright.double(), atol=gamma(6), rtol=0
+        drawn[0, :, 0, 1], 0.2 * 0.7 + 0.8 * bright.double(), atol=rounded(6), rtol=0
     )

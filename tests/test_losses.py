@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from bounds import rounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounding import gamma
 from scipy.special import log_softmax, softmax
 
 from lmlib.models.losses import (
@@ -32,7 +32,7 @@ def log_softmax_bound(given):
     """How far rounding may move a mean of log-softmax values: a difference, exp, a sum over K, log, a difference, a mean over B."""
     array = given.double().numpy()
     magnitude = np.abs(array - array.max(1, keepdims=True)).max(1) + math.log(array.shape[1])
-    return gamma(10 + array.shape[1] + len(array)) * magnitude.mean()
+    return rounded(10 + array.shape[1] + len(array)) * magnitude.mean()
 
 
 def jsd_bound(*three):
@@ -43,7 +43,7 @@ def jsd_bound(*three):
     p = softmax(np.stack([one.double().numpy() for one in three]), axis=-1)
     mixture = p.mean(axis=0)
     assert mixture.min() > 1e-7  # where the released code clamps it and the definition does not
-    return gamma(38) * (p * (np.abs(np.log(p)) + np.abs(np.log(mixture)))).sum(-1).mean()
+    return rounded(38) * (p * (np.abs(np.log(p)) + np.abs(np.log(mixture)))).sum(-1).mean()
 
 
 def numpy_jsd(*three):
@@ -70,7 +70,7 @@ def test_cross_entropy_of_soft_labels_agrees_with_the_formula():
         .mean()
     )
     bound = (
-        log_softmax_bound(given_logits) + gamma(8) * expected
+        log_softmax_bound(given_logits) + rounded(8) * expected
     )  # times a label, a sum over classes
     assert cross_entropy(given_logits, soft).item() == pytest.approx(expected, abs=bound)
 
@@ -79,7 +79,7 @@ def test_one_hot_labels_cost_what_hard_labels_cost():
     one_hot = torch.nn.functional.one_hot(LABELS, 4).double()
     hard, bound = (
         cross_entropy(logits(5, 4), LABELS),
-        gamma(8),
+        rounded(8),
     )  # products with 0 and 1, a sum over classes, a mean
     torch.testing.assert_close(cross_entropy(logits(5, 4), one_hot), hard, atol=0, rtol=bound)
 
@@ -93,7 +93,7 @@ def test_consistency_agrees_with_the_formula(seed):
 
 def test_consistency_of_identical_views_is_zero():
     # log p and the log of the mixture differ by exp, two sums, a third and log: of logarithms of which p log p is below 1
-    assert jsd_consistency(*[logits(5, 4)] * 3).item() == pytest.approx(0, abs=gamma(15))
+    assert jsd_consistency(*[logits(5, 4)] * 3).item() == pytest.approx(0, abs=rounded(15))
 
 
 def test_consistency_does_not_depend_on_the_order_of_the_views():
@@ -105,7 +105,7 @@ def test_consistency_does_not_depend_on_the_order_of_the_views():
 def test_consistency_of_three_certain_and_different_views_is_log_3():
     certain = [100 * torch.eye(3)[[view]] for view in range(3)]
     assert jsd_consistency(*certain).item() == pytest.approx(
-        math.log(3), rel=gamma(12)
+        math.log(3), rel=rounded(12)
     )  # a third, log, sums
 
 
@@ -113,7 +113,7 @@ def test_consistency_of_three_certain_and_different_views_is_log_3():
 @given(st.integers(0, 10**6), st.floats(0.01, 1000))
 def test_consistency_lies_between_zero_and_log_3(seed, scale):
     bound = (
-        gamma(38) * 2 * (math.log(3) + math.log(4))
+        rounded(38) * 2 * (math.log(3) + math.log(4))
     )  # as in jsd_bound, p |log p| and p |log m| summed at their most
     assert -bound <= jsd_consistency(*views(seed, scale)).item() <= math.log(3) + bound
 
@@ -132,7 +132,7 @@ def test_jsd_loss_is_clean_cross_entropy_plus_weighted_consistency(jsd_weight):
     three = views()
     expected = cross_entropy(three[0], LABELS).item() + jsd_weight * numpy_jsd(*three)
     assert jsd_loss(torch.cat(three), LABELS, jsd_weight=jsd_weight).item() == pytest.approx(
-        expected, abs=jsd_weight * jsd_bound(*three) + gamma(2) * expected
+        expected, abs=jsd_weight * jsd_bound(*three) + rounded(2) * expected
     )
 
 
@@ -167,7 +167,7 @@ def test_outlier_exposure_agrees_with_the_formula(weight):
     assert outlier_exposure_loss(
         logits(5, 4), LABELS, outliers, weight=weight
     ).item() == pytest.approx(
-        expected, abs=weight * log_softmax_bound(outliers) + gamma(2) * expected
+        expected, abs=weight * log_softmax_bound(outliers) + rounded(2) * expected
     )
 
 
@@ -176,7 +176,7 @@ def test_outliers_cost_least_where_the_prediction_is_uniform():
     clean = cross_entropy(logits(5, 4), LABELS).item()
     cost = outlier_exposure_loss(logits(5, 4), LABELS, level).item() - clean
     assert cost == pytest.approx(
-        0.5 * math.log(4), abs=gamma(8) * (clean + math.log(4))
+        0.5 * math.log(4), abs=rounded(8) * (clean + math.log(4))
     )  # log, a mean, a sum, a difference
     assert outlier_exposure_loss(logits(5, 4), LABELS, certain).item() - clean > cost
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bounds import rounded
 from reference import noise, photographs
-from rounding import gamma
 
 from lmlib.analysis import moments
 from lmlib.analysis.moments import MOMENTS, cluster_mean, moments_table, sample_moments
@@ -49,7 +49,7 @@ def test_the_moments_are_numpys_image_by_image():
         )
         # sums of 3,072 levels are whole numbers below 2**24, exact in float32 in whatever order; torch adds up a spread in
         # float64: what is rounded is the quotient, the root and the division by 255
-        assert row[1:] == pytest.approx(expected, rel=gamma(4), abs=0)
+        assert row[1:] == pytest.approx(expected, rel=rounded(4), abs=0)
 
 
 def test_single_values_have_the_usual_standard_error():
@@ -105,7 +105,7 @@ def test_pieces_change_nothing(monkeypatch):
     whole = sample_moments("layermix", IMAGES, SETS, n_samples=10, seed=0)
     monkeypatch.setattr(moments, "PIECE", 3)
     pieces = sample_moments("layermix", IMAGES, SETS, n_samples=10, seed=0)
-    pd.testing.assert_frame_equal(whole, pieces, rtol=2 * gamma(4), atol=0)
+    pd.testing.assert_frame_equal(whole, pieces, rtol=2 * rounded(4), atol=0)
 
 
 @pytest.mark.parametrize("name", METHODS)

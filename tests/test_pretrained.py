@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from bounds import map_bound
 from PIL import Image
-from rounding import map_bound
 
 from lmlib.models.gradcam import gradcam
 from lmlib.models.pretrained import (

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rounding import gamma
+from bounds import rounded
 from tiny import TINY
 
 from lmlib import paths
@@ -215,7 +215,7 @@ def test_labels_of_mixed_images_sum_to_one_and_name_two_classes_at_most(digits, 
     index = np.arange(300)
     (mixed,), targets, _ = batches(digits, build_method(name), index).augmented(index, 1)
     assert targets.shape == (300, 10) and torch.allclose(
-        targets.sum(1), torch.ones(300), atol=gamma(2), rtol=0
+        targets.sum(1), torch.ones(300), atol=rounded(2), rtol=0
     )
     assert (targets >= 0).all() and ((targets > 0).sum(1) <= 2).all()
     assert ((targets > 0).sum(1) == 2).float().mean() > 0.5
@@ -238,8 +238,8 @@ def test_a_mixup_batch_is_its_images_and_their_partners_by_the_weight_in_the_lab
         weight = targets[n, labels[index[n]]]
         # two products and two sums here, and there at most the same; the weight itself is rounded once
         expected = weight * own[n] + (1 - weight) * other[n]
-        assert torch.allclose(mixed[n], expected, atol=2 * gamma(4) + gamma(1), rtol=0)
-        assert targets[n, labels[partner[n]]] == pytest.approx(1 - float(weight), abs=gamma(1))
+        assert torch.allclose(mixed[n], expected, atol=2 * rounded(4) + rounded(1), rtol=0)
+        assert targets[n, labels[partner[n]]] == pytest.approx(1 - float(weight), abs=rounded(1))
 
 
 # --- a training ------------------------------------------------------------------------------------------------------
@@ -424,7 +424,7 @@ def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(
     )
     assert one.dtype == torch.float32
     assert torch.allclose(
-        one, other, atol=0, rtol=gamma(2)
+        one, other, atol=0, rtol=rounded(2)
     )  # the same in float64 but for its rounding, then rounded once
 
 
