@@ -14,7 +14,9 @@ from lmlib import paths
 from lmlib.corruptions import frost
 
 STUDY = re.compile(
-    r"LMLIB_ROOT|lmlib\.(study|report)|^(import|from) (golden|reliability|tiny_study)\b", re.M
+    r"LMLIB_ROOT|lmlib\.(analysis|study|report)|models\.(gradcam|pretrained)"
+    r"|^(import|from) (golden|reliability|tiny_study)\b",
+    re.M,
 )
 if importlib.util.find_spec("papermill") is None:  # the library alone is installed: its own tests
     files = Path(__file__).parent.glob("test_*.py")
