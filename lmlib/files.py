@@ -79,11 +79,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], record: Mapping[s
     from safetensors.numpy import save_file
 
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    values = json.dumps(record, sort_keys=True)
-    with atomic_write(path) as temporary:
-        save_file(
-            arrays, temporary, {"values": values, CHECKSUM: digest(json.loads(values), arrays)}
-        )
+    record = json.loads(json.dumps(record))
+    entry = {"values": record, CHECKSUM: digest(record, arrays)}
+    with atomic_write(path) as temporary:  # safetensors writes several entries in any order
+        save_file(arrays, temporary, {"record": json.dumps(entry, sort_keys=True)})
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -96,9 +95,9 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with safe_open(path, framework="np") as file:
             names = file.keys()
             arrays = {name: file.get_tensor(name) for name in names}
-            metadata = file.metadata()
-        record = json.loads(metadata["values"])
-        if digest(record, arrays) != metadata[CHECKSUM]:
+            entry = json.loads(file.metadata()["record"])
+        record = entry["values"]
+        if digest(record, arrays) != entry[CHECKSUM]:
             raise ValueError("its checksum does not match its content")
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedFile(f"{path} is damaged ({error})") from error

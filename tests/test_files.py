@@ -122,3 +122,9 @@ def test_a_foreign_file_is_held_against_its_published_checksum_and_stays(tmp_pat
 def test_a_record_is_json_that_people_can_read(tmp_path):
     path, _ = written(tmp_path, "json")
     assert json.loads(path.read_text())["name"] == "a run"
+
+
+def test_the_same_arrays_and_record_are_the_same_bytes(tmp_path):
+    for name in "abcdefgh":
+        write_arrays(tmp_path / name, {"x": np.arange(3), "y": np.arange(2)}, {"k": 1})
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
