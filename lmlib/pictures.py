@@ -1,13 +1,13 @@
 """One way to read a picture that somebody brings: for datasets, fractals, photographs, frost."""
 
+import os
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
-
-from .archives import open_file
 
 VERSION = 1  # raised by hand when the pixels change that a picture gives
 FORMATS = "AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"
@@ -25,9 +25,9 @@ def read_picture(file: str | Path | BinaryIO) -> Image.Image:
     more than 8 bits a channel, or of more than 89 million pixels, which are counted before any is
     read; ValueError, too, for a link that leads nowhere.
     """
-    path = isinstance(file, (str, Path))
     try:
-        with open_file(file) if path else nullcontext(file) as opened, warnings.catch_warnings():
+        source = open_file(Path(file)) if isinstance(file, (str, Path)) else nullcontext(file)
+        with source as opened, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(opened, formats=FORMATS) as picture:
                 return rgb(picture)
@@ -50,7 +50,36 @@ def rgb(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def skipped_words(source: str | Path, skipped: dict[str, str]) -> str:
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, behind links too, by folder and then name: ImageFolder's order.
+
+    What is no file, such as a link that leads nowhere, is among them: `open_file` refuses it.
+    Raises OSError for a folder that cannot be listed, ValueError for a link back to a folder above
+    it.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    files = []
+    for name, _, file_names in os.walk(folder, followlinks=True, onerror=fail):
+        parent = Path(name)
+        if parent.is_symlink() and parent.resolve() in [one.resolve() for one in parent.parents]:
+            raise ValueError(f"{parent} leads back to a folder above it: take the link away")
+        files += [parent / file_name for file_name in file_names]
+    return sorted(files, key=lambda file: (str(file.parent), file.name))
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file in binary. Raises ValueError for what is none: a pipe would never end."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"a link to '{path.readlink()}', which is not there")
+    if path.exists() and not path.is_file():
+        raise ValueError("no regular file")
+    return path.open("rb")
+
+
+def describe_skipped(source: str | Path, skipped: Mapping[str, str]) -> str:
     """How many files of a source were skipped, and the first five; skipped: name -> reason."""
     first = [f"{name!r} ({reason})" for name, reason in list(skipped.items())[:5]]
     others = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""

@@ -36,8 +36,7 @@ KINDS = {
     "record of its end": (f"{RUN}/done.json", [ROWS]),
     "outcomes of a benchmark": (f"{RUN}/evaluations/c.npz", [ROWS]),
     "rows of a run": (ROWS, []),
-    "mixing set": ("data/cache/fractals/*.npy", []),
-    "manifest of it": ("data/cache/fractals/*.json", []),
+    "mixing set": ("data/cache/fractals/*.safetensors", []),
     "corrupted test images": (
         "data/cache/digits-C/subsets/fog-*.npz",
         [ROWS, f"{RUN}/evaluations/c.npz"],

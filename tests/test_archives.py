@@ -1,11 +1,11 @@
-import gzip
 import io
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
-from lmlib import archives
+from lmlib.fractals import archives
 
 
 def read(path):
@@ -75,55 +75,14 @@ def test_links_and_devices_in_a_tar_are_named_and_not_followed(tmp_path):
     assert set(read(tmp_path / "set.tar").values()) == {"a link or a device, not a file"}
 
 
-def test_a_zip_bomb_is_refused_by_its_ratio_and_its_neighbour_is_read(tmp_path):
-    path = write_zip(
-        tmp_path / "bomb.zip", {"bomb.png": bytes(10**6), "good.png": b"good"}, zipfile.ZIP_DEFLATED
-    )
-    found = read(path)
-    assert found["good.png"] == b"good" and "more than 100 times" in found["bomb.png"]
-
-
-def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "N_BYTES_MAX", 1000)
-    for path in (
-        write_zip(tmp_path / "a.zip", {"big": bytes(1001)}),
-        write_tar(tmp_path / "a.tar", {"big": bytes(1001)}),
-    ):
-        assert read(path)["big"] == "1,001 bytes unpacked, more than 1,000"
-
-
-def test_a_tar_bomb_stops_and_the_rest_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "N_BYTES_MAX", 20_000)
-    path = write_tar(
-        tmp_path / "bomb.tar.gz",
-        {"good.png": b"good", "bomb.png": bytes(10**7), "late.png": b"late"},
-        "w:gz",
-    )
-    found = read(path)
-    assert found["good.png"] == b"good" and "more than 20,000" in found["bomb.png"]
-    assert (
-        "more than 100 times its size" in found["the rest of bomb.tar.gz"]
-        and "late.png" not in found
-    )
-
-
-def test_a_tar_whose_header_claims_a_huge_name_stops_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "N_BYTES_MAX", 20_000)
-    info = tarfile.TarInfo("././@LongLink")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 10**7
-    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
-        file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(10**7))
-    with pytest.raises(ValueError, match="more than 100 times"):
-        list(archives.members(tmp_path / "a.tar.gz"))
-
-
-def test_a_tar_cut_short_gives_what_came_before(tmp_path):
-    path = write_tar(
-        tmp_path / "set.tar.gz", {"a.png": b"one", "b.png": bytes(range(256)) * 400}, "w:gz"
-    )
-    path.write_bytes(path.read_bytes()[:-200])
-    found = read(path)
-    assert found["a.png"] == b"one" and any("the rest of set.tar.gz" in name for name in found)
+@pytest.mark.parametrize("pack", ["zip", "w", "w:gz"])
+def test_an_archive_cut_short_is_refused_in_a_sentence(tmp_path, pack):
+    files = {"a.png": b"one", "b.png": np.random.default_rng(0).bytes(40_000)}
+    path = tmp_path / "set.any"
+    write_zip(path, files) if pack == "zip" else write_tar(path, files, pack)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(ValueError, match="damaged"):
+        list(archives.members(path))
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,12 @@ def members(path: Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
 def _zip_members(path: Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if not info.is_dir():  # read() compares the checksum, which open() does at the end only
-                yield info.filename, lambda info=info: io.BytesIO(archive.read(info))
+            if not info.is_dir():
+                yield info.filename, partial(_open_in_zip, archive, info)
+
+
+def _open_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
+    return io.BytesIO(archive.read(info))  # compares the checksum, whatever a decoder reads
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
@@ -49,6 +53,7 @@ def _tar_members(path: Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
 
 
 def _open_in_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> BinaryIO:
-    if not info.isreg():
+    content = archive.extractfile(info) if info.isreg() else None
+    if content is None:
         raise ValueError("a link or a device, not a file")
-    return io.BytesIO(archive.extractfile(info).read())
+    return io.BytesIO(content.read())

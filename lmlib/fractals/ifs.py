@@ -1,10 +1,12 @@
 """Random contractive iterated function systems, and the refusal of those that make no picture.
 
-The systems are those of Anderson and Farrell, "Improving fractal pre-training" (WACV 2022): the singular values of the affine
-maps are drawn under a constraint that makes the system contractive and its attractor dense. Some maps are bent by the nonlinear
-variations of Draves and Reckase, "The fractal flame algorithm" (2003).
+The systems are those of Anderson and Farrell, "Improving fractal pre-training" (WACV 2022): the
+singular values of the affine maps are drawn under a constraint that makes the system contractive
+and its attractor dense. Some maps are bent by the nonlinear variations of Draves and Reckase, "The
+fractal flame algorithm" (2003).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,7 +34,10 @@ def _horseshoe(x, y, r2):
 
 
 def _julia(x, y, r2):
-    """A square root in the complex plane; the points come in random order, so every second one takes the other root."""
+    """A square root in the complex plane.
+
+    The points come in random order, so that every second one can take the other root.
+    """
     r, angle = np.sqrt(np.sqrt(r2)), np.arctan2(x, y) / 2
     r[::2] *= -1
     return r * np.cos(angle), r * np.sin(angle)
@@ -53,26 +58,30 @@ def _swirl(x, y, r2):
 
 
 VARIATIONS = (_bubble, _disc, _eyefish, _horseshoe, _julia, _sinusoidal, _spherical, _swirl)
-"""(x, y, x**2 + y**2) -> (x, y): the variations of Draves and Reckase that keep points bounded or bring them back."""
+"""(x, y, x**2 + y**2) -> (x, y): those variations of Draves and Reckase that keep points bounded or
+bring them back."""
 
 
 @dataclass(frozen=True)
 class System:
-    """N maps p -> (1 - amount) q + amount * variation(q), with q = matrix p + offset, of which one is chosen with `probability`."""
+    """N maps p -> (1 - amount) q + amount * variation(q), with q = matrix p + offset.
 
-    matrix: np.ndarray  # (N, 3, 3): on x, y and the colour coordinate, which every map halves
-    offset: (
-        np.ndarray
-    )  # (N, 3): the third pulls colour towards the map's own place on the palette, in [0, 1]
+    The third coordinate is the colour, in [0, 1]: every map halves it and pulls it towards the
+    map's own position on the palette.
+    """
+
+    matrix: np.ndarray  # (N, 3, 3)
+    offset: np.ndarray  # (N, 3)
     probability: np.ndarray  # (N,), sum 1
     variation: np.ndarray  # (N,) index into VARIATIONS
     amount: np.ndarray  # (N,) in [0, 1]; 0 is the affine map alone
 
 
-def singular_values(rng, n_maps, total):
-    """Draw 1 >= s1 >= s2 >= 0 for each of `n_maps` maps with sum(s1 + 2 * s2) = total: float64 (n_maps, 2).
+def singular_values(rng: np.random.Generator, n_maps: int, total: float) -> np.ndarray:
+    """Draw 1 >= s1 >= s2 >= 0 for each map such that sum(s1 + 2 * s2) = total: float64 (n_maps, 2).
 
-    Anderson and Farrell's sigma factor. Each map gets what leaves the maps after it a feasible rest (0 to 3 each).
+    `total` is Anderson and Farrell's sigma factor. Each map leaves a feasible rest, 0 to 3 each, to
+    the maps after it.
     """
     values = np.empty((n_maps, 2))
     for k in range(n_maps - 1):
@@ -86,7 +95,7 @@ def singular_values(rng, n_maps, total):
     return values
 
 
-def sample_system(rng):
+def sample_system(rng: np.random.Generator) -> System:
     """Draw a random `System` of 2 to 8 maps from the NumPy generator `rng`."""
     n_maps = int(rng.integers(2, 9))
     values = singular_values(rng, n_maps, rng.uniform(5 + n_maps, 6 + n_maps) / 2)
@@ -105,17 +114,21 @@ def sample_system(rng):
     return System(matrix, offset, weight / weight.sum(), variation, amount)
 
 
-def rotation(angle):
+def rotation(angle: np.ndarray | float) -> np.ndarray:
     """Matrices (..., 2, 2) that turn the plane by `angle` (...) in radians."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
 
 
-def iterate(system, points, rng, n_steps):
-    """Yield `n_steps` generations of the chaos game: `points` float64 (3, M), rows x, y and colour, all chains at once.
+def iterate(
+    system: System, points: np.ndarray, rng: np.random.Generator, n_steps: int
+) -> Iterator[np.ndarray]:
+    """Yield `n_steps` generations of the chaos game, all chains at once.
 
-    Choosing a map for each point is shuffling the points and giving each map its share of them, so that every operation
-    runs on a contiguous slice. One shuffle, turned by a random amount, serves all generations.
+    points: float64 (3, M), rows x, y and colour; each generation has the same shape. Choosing a map
+    for each point means to shuffle the points and to give each map its share of them, so that every
+    operation runs on a contiguous slice. One shuffle, turned by a random amount, serves all
+    generations.
     """
     n_points = points.shape[1]
     shuffle = np.tile(rng.permutation(n_points), 2)
@@ -129,7 +142,7 @@ def iterate(system, points, rng, n_steps):
             yield points
 
 
-def _move(system, k, points):
+def _move(system: System, k: int, points: np.ndarray) -> np.ndarray:
     """Map number `k` of `system` at `points` (3, M)."""
     moved = system.matrix[k] @ points
     moved += system.offset[k][:, None]
@@ -141,10 +154,11 @@ def _move(system, k, points):
     return moved
 
 
-def why_degenerate(points):
-    """Say why the attractor sampled by `points` (2 or 3, M) makes no picture, or return None.
+def why_degenerate(points: np.ndarray) -> str | None:
+    """Say why the attractor sampled by `points` (2 or 3, M) makes no picture; None if it does.
 
-    Judged on a 32 x 32 histogram of the central 96 % of the points, so that the verdict does not depend on the size drawn.
+    Judged on a 32 x 32 histogram of the central 96 % of the points, so that the verdict does not
+    depend on the size drawn.
     """
     if not np.isfinite(points[:2]).all():
         return "it diverges"
@@ -156,24 +170,25 @@ def why_degenerate(points):
     mean = counts.mean()
     if (counts > 0).mean() < 0.15:
         return "it is empty or a curve"
-    if counts.std() < 0.75 * mean + np.sqrt(
-        mean
-    ):  # a uniform square's counts spread by the square root of their mean
+    # The counts of a uniform square spread by the square root of their mean.
+    if counts.std() < 0.75 * mean + np.sqrt(mean):
         return "it is nearly uniform"
     if np.sort(counts)[-4:].sum() > 0.5 * counts.sum():
         return "half of it is in four cells"
     return None
 
 
-def cell_counts(unit, side):
-    """How many of the points `unit` (2, M) fall in each cell of the unit square: int64 (side * side,)."""
+def cell_counts(unit: np.ndarray, side: int) -> np.ndarray:
+    """How many of the points `unit` (2, M) fall in each cell of the unit square: (side * side,)."""
     column, row = np.floor(np.clip(unit, -1, 2) * side).astype(np.int64)
     inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
     return np.bincount(row[inside] * side + column[inside], minlength=side * side)
 
 
-def attractor(rng, n_points=4096, n_settle=12):
-    """Draw systems until one is not degenerate: the `System` and its settled points (3, n_points)."""
+def attractor(
+    rng: np.random.Generator, n_points: int = 4096, n_settle: int = 12
+) -> tuple[System, np.ndarray]:
+    """Draw systems until one is not degenerate: the system and its settled points (3, n_points)."""
     while True:
         system = sample_system(rng)
         points = np.concatenate([rng.uniform(-1, 1, (2, n_points)), rng.random((1, n_points))])

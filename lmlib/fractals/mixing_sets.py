@@ -1,7 +1,8 @@
-"""The mixing set: fractals to mix images with, generated (`flames`) or imported from a user's folder, zip or tar, kept in a cache.
+"""The mixing set: fractals to mix images with, generated or imported, and kept in a cache.
 
-The paper mixes with 14,230 pictures of fractal art that have no licence and no public source; a generated set stands in for them
-and says so. Crops and flips are drawn at each use, by LayerMix.
+The paper mixes with 14,230 pictures of fractal art that have no licence and no public source. A
+generated set (`flames`) stands in for them and says so; a user's own folder, zip or tar of pictures
+replaces it. Crops and flips are drawn at each use, by LayerMix.
 """
 
 import hashlib
@@ -9,16 +10,16 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .. import paths, pictures
-from ..archives import ENDINGS, files_below, members
-from ..pictures import FORMATS, read_picture, rgb, skipped_words
+from .. import files, paths, pictures
+from ..pictures import FORMATS, describe_skipped, files_below, read_picture, rgb
 from . import flames
-from .flames import generate
+from .archives import ENDINGS, members
 
 VERSION = 1  # of the preparation; raise it when its pixels change
 PREPARATION = (
@@ -28,26 +29,24 @@ PREPARATION = (
 
 @dataclass(frozen=True)
 class MixingSet:
-    """A mixing set and where it came from: `images`, uint8 (F, 1 or 3, size, size), and `manifest`, a plain dict."""
+    """A mixing set: `images`, uint8 (F, 1 or 3, size, size); `manifest` says from where."""
 
     images: np.ndarray
-    manifest: dict
+    manifest: dict[str, Any]
 
     @property
-    def is_substitute(self):
+    def is_substitute(self) -> bool:
         """Whether the set is generated and stands in for the paper's."""
         return self.manifest["substitute"]
 
     @property
-    def label(self):
+    def label(self) -> str:
         """A few words for a table, e.g. "500 generated fractals (a substitute), grey"."""
-        source = self.manifest["source"]
-        origin = (
-            "generated fractals (a substitute)"
-            if self.is_substitute
-            else f"images imported from {source}"
-        )
-        return f"{self.manifest['n_fractals']:,} {origin}, {'colour' if self.manifest['colour'] else 'grey'}"
+        origin = "generated fractals (a substitute)"
+        if not self.is_substitute:
+            origin = f"images imported from {self.manifest['source']}"
+        colour = "colour" if self.manifest["colour"] else "grey"
+        return f"{self.manifest['n_fractals']:,} {origin}, {colour}"
 
 
 def prepare(image: Image.Image, *, size: int = 36, colour: bool = False) -> np.ndarray:
@@ -58,33 +57,27 @@ def prepare(image: Image.Image, *, size: int = 36, colour: bool = False) -> np.n
     from 36 anywhere, along the long side too; here the square is fixed first, and the crop of each
     use moves within it. Raises ValueError for grey of more than 8 bits.
     """
-    from torchvision.transforms.functional import (  # heavy, and a generated set does without
-        center_crop,
-        resize,
-    )
+    # torchvision is heavy, and a generated set does without.
+    from torchvision.transforms.functional import center_crop, resize
 
     image = center_crop(resize(rgb(image), size), size)
-    return (
-        np.array(image).transpose(2, 0, 1).copy() if colour else np.array(image.convert("L"))[None]
-    )
+    return np.array(image).transpose(2, 0, 1) if colour else np.array(image.convert("L"))[None]
 
 
 def import_images(
-    path: str | Path,
-    *,
-    size: int = 36,
-    colour: bool = False,
+    path: str | Path, *, size: int = 36, colour: bool = False
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Read and prepare every image in a folder (nested too), zip or tar: uint8 (n, 1 or 3, size, size), and what was skipped.
+    """Read and prepare every image in a folder (nested too), zip or tar.
 
-    Sorted by name, so that a folder and its archive give the same array. Nothing is unpacked to disk. The second result is a dict
-    from a file's name to the reason it was skipped: no image, broken, too large. Raises ValueError for what is no folder, zip
-    or tar, and if no image could be read.
+    Returns uint8 (n, 1 or 3, size, size), sorted by name, so that a folder and its archive give the
+    same array; and for each file that was skipped its name and the reason: no image, broken, too
+    large. Raises ValueError for what is no folder, zip or tar, and if no image could be read.
     """
     path = Path(path)
     if size < 8:
         raise ValueError(f"expected size of at least 8 pixels, got {size}")
-    images, skipped = {}, {}
+    images: list[tuple[str, np.ndarray]] = []
+    skipped: dict[str, str] = {}
     for name, opened in tqdm(members(path), desc=f"images of {path.name}", unit=" files"):
         try:
             with opened() as file:
@@ -92,109 +85,92 @@ def import_images(
             if max(picture.size) > 20 * min(picture.size):
                 width, height = picture.size
                 raise ValueError(f"{width} x {height} pixels, a strip and not a picture")
-            images[name] = prepare(picture, size=size, colour=colour)
-        except (
-            Exception
-        ) as error:  # a foreign file can break a decoder in any way; each is named in the report
+            images.append((name, prepare(picture, size=size, colour=colour)))
+        except Exception as error:  # a foreign file can break a decoder in any way
+            while name in skipped:
+                name += " (2)"
             skipped[name] = str(error) or type(error).__name__
+    skipped = dict(sorted(skipped.items()))
     if not images:
-        reasons = "".join(f"; {name!r}: {reason}" for name, reason in list(skipped.items())[:3])
-        raise ValueError(
-            f"expected images ({', '.join(FORMATS)}) in {path}, found none that can be read{reasons}"
-        )
-    return np.stack([images[name] for name in sorted(images)]), dict(sorted(skipped.items()))
+        reasons = f"; {describe_skipped(path, skipped)}" if skipped else ""
+        formats = ", ".join(FORMATS)
+        raise ValueError(f"expected images ({formats}) in {path}, none can be read{reasons}")
+    images.sort(key=lambda pair: pair[0])
+    return np.stack([image for _, image in images]), skipped
 
 
-def mixing_set(source="generated", *, n_fractals=500, size=36, seed=0, colour=False):
+def mixing_set(
+    source: str | Path = "generated",
+    *,
+    n_fractals: int = 500,
+    size: int = 36,
+    seed: int = 0,
+    colour: bool = False,
+) -> MixingSet:
     """The `MixingSet` of `source`, from data/cache/fractals/ or made and put there.
 
-    source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a generated set; an imported
-    one holds every image that could be read. size: side in pixels, 36 for images of 32, 256 for 224. A cached array that does
-    not have the hash of its manifest is named in a warning and made again; so is one that cannot be
-    written. Raises ValueError for a source that is not there.
+    source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a
+    generated set; an imported one holds every image that could be read. size: side in pixels, 36
+    for images of 32, 256 for 224. A cached file that is damaged is named in a warning and made
+    again; a set that cannot be cached is returned with a warning. Raises ValueError for a source
+    that is not there.
     """
-    wanted = {"size": int(size), "colour": bool(colour)}
-    if source == "generated":
-        name, wanted["version"] = f"generated-{n_fractals}-seed{seed}", flames.VERSION
-        wanted |= {"source": source, "substitute": True, "n_fractals": n_fractals, "seed": seed}
+    generated = source == "generated"
+    key: dict[str, Any] = {"size": int(size), "colour": bool(colour), "substitute": generated}
+    if generated:
+        key |= {"n_fractals": int(n_fractals), "seed": int(seed)}
+        key |= {"source": "generated", "version": flames.VERSION}
+        name = f"generated-{n_fractals}-seed{seed}"
     else:
         name = Path(source).resolve().name
-        wanted |= {"source": name, "substitute": False, "listing": listing(source)}
-        wanted |= {"version": VERSION, "reader": pictures.VERSION}
+        key |= {"source": name, "listing": listing(source)}
+        key |= {"version": VERSION, "reader": pictures.VERSION}
     kind = f"{size}px-{'colour' if colour else 'grey'}"
-    file = paths.CACHE / "fractals" / f"{name}-{kind}-{paths.digest_of(wanted)[:8]}.npy"
-    cached = _read(file, wanted)
-    if cached is not None:
-        return cached
-    if source == "generated":
-        images, skipped = generate(n_fractals, size=size, seed=seed, colour=colour), {}
+    cache = paths.CACHE / "fractals" / f"{name}-{kind}-{files.digest(key)[:8]}.safetensors"
+    try:
+        arrays, manifest = files.read_arrays(cache)
+        return MixingSet(arrays["images"], manifest)
+    except FileNotFoundError:
+        pass
+    except files.DamagedFile as error:
+        warnings.warn(f"{error}: the mixing set is made again", stacklevel=2)
+    skipped: dict[str, str] = {}
+    if generated:
+        images = flames.generate(n_fractals, size=size, seed=seed, colour=colour)
     else:
         images, skipped = import_images(source, size=size, colour=colour)
         if skipped:
-            report = file.with_suffix(".json")
-            warnings.warn(f"{skipped_words(source, skipped)}; all in {report}", stacklevel=2)
-    manifest = (
-        wanted
-        | {"n_fractals": len(images), "skipped": skipped, "preparation": PREPARATION}
-        | _described(images)
-    )
-    with paths.as_cache(file):
-        with paths.atomic_write(file) as temporary, temporary.open("wb") as opened:
-            np.save(opened, images)
-        paths.write_record(file.with_suffix(".json"), manifest)
+            warnings.warn(describe_skipped(source, skipped), stacklevel=2)
+    digest = hashlib.sha256(images.tobytes()).hexdigest()
+    manifest = key | {"n_fractals": len(images), "sha256": digest}
+    manifest |= {"skipped": skipped, "preparation": PREPARATION}
+    with paths.as_cache(cache):
+        files.write_arrays(cache, {"images": images}, manifest)
     return MixingSet(images, manifest)
 
 
 def own_source() -> Path | None:
     """The user's own pictures to mix with: the folder data/raw/fractals, else an archive."""
-    if (paths.RAW / "fractals").is_dir():
-        return paths.RAW / "fractals"
-    archives = [paths.RAW / f"fractals{ending}" for ending in ("", *ENDINGS)]
+    folder = paths.RAW / "fractals"
+    if folder.is_dir():
+        return folder
+    archives = [paths.RAW / f"fractals{ending}" for ending in ENDINGS]
     return next((path for path in archives if path.is_file()), None)
 
 
 def listing(source: str | Path) -> str:
-    """A hash of the names, sizes and times of a source's files: what was made of them is made anew when it changes."""
+    """A hash of the names, sizes and times of a source's files, which tells when it has changed.
+
+    Raises ValueError for a source that is not there.
+    """
     path = Path(source)
     if not path.exists():
+        problem = f"got '{source}', which is not there"
         raise ValueError(
-            f"expected 'generated' or the path of a folder, zip or tar of images, got '{source}', which is not there"
+            f"expected 'generated' or the path of a folder, zip or tar of images, {problem}"
         )
-    files = files_below(path) if path.is_dir() else [path]
-    names = [file.relative_to(path).as_posix() for file in files]
-    stats = [file.stat() if file.exists() else file.lstat() for file in files]
-    rows = [(name, one.st_size, one.st_mtime_ns) for name, one in zip(names, stats, strict=True)]
+    rows = []
+    for file in files_below(path) if path.is_dir() else [path]:
+        status = file.stat() if file.exists() else file.lstat()
+        rows.append((file.relative_to(path).as_posix(), status.st_size, status.st_mtime_ns))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _described(images):
-    """What a manifest says of the array itself: shape, dtype, and the SHA-256 of its bytes."""
-    return {
-        "shape": list(images.shape),
-        "dtype": str(images.dtype),
-        "sha256": hashlib.sha256(images).hexdigest(),
-    }
-
-
-def _read(file, wanted):
-    """The cached set in `file` if it is whole and is what is `wanted`; else None, with a warning if there was something."""
-    if not file.exists():
-        return None
-    try:
-        manifest = paths.read_record(file.with_suffix(".json"))
-        with file.open("rb") as opened:
-            images = np.lib.format.read_array(opened, allow_pickle=False)
-        whole = wanted | _described(images)
-        reason = "; ".join(
-            f"{key} is not the manifest's"
-            for key, value in whole.items()
-            if manifest.get(key) != value
-        )
-    except Exception as error:  # np.load may raise anything for what is truncated or foreign
-        reason = str(error) or type(error).__name__
-    if not reason:
-        return MixingSet(images, manifest)
-    warnings.warn(
-        f"the cached mixing set {file} is half-written or was altered ({reason}): making it again",
-        stacklevel=3,
-    )
