@@ -13,7 +13,8 @@ from PIL import Image
 from lmlib import paths
 from lmlib.corruptions import corrupt, files, frost
 from lmlib.datasets import load as datasets
-from lmlib.datasets.load import Dataset, Split, fingerprint
+from lmlib.datasets.load import Dataset, fingerprint
+from lmlib.datasets.split import Split
 from lmlib.fractals.flames import generate
 from lmlib.fractals.mixing_sets import mixing_set
 from lmlib.study import evaluation, outcomes
@@ -56,11 +57,11 @@ def test_an_imported_mixing_set_is_returned(unwritable, tmp_path):
 
 
 def test_decoded_images_are_returned(unwritable, monkeypatch):
-    arrays = {part: (IMAGES.transpose(0, 2, 3, 1), SPLIT.labels) for part in ("train", "test")}
-    monkeypatch.setattr(datasets.sources, "find", lambda name, raw: (None, [raw / "some.npz"]))
-    monkeypatch.setattr(datasets.sources, "read", lambda *_: (arrays, True))
-    with pytest.warns(UserWarning, match=r"cifar10\.npz cannot be kept"):
-        found = datasets.cifar("cifar10", paths.CACHE.parent)
+    splits = {"train": SPLIT, "test": SPLIT}
+    monkeypatch.setattr(datasets.cifar, "find", lambda name, raw: (print, [raw / "some.npz"]))
+    monkeypatch.setattr(datasets.cifar, "read", lambda *_: (splits, True))
+    with pytest.warns(UserWarning, match=r"cifar10\.safetensors cannot be kept"):
+        found = datasets.load_dataset("cifar10")
     assert np.array_equal(found.test.images, IMAGES)
 
 
@@ -113,8 +114,9 @@ def test_photographs_for_frost_are_used_where_they_were_fetched(unwritable, monk
 
 def test_a_folder_for_downloads_that_cannot_be_made_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
+    monkeypatch.setattr(paths, "RAW", tmp_path / "file" / "raw")
     with pytest.raises(ValueError, match=r"could not be fetched .*Not a directory.*Put cifar-10"):
-        datasets.load_dataset("cifar10", root=tmp_path / "file")
+        datasets.load_dataset("cifar10")
 
 
 def test_an_interrupt_is_no_warning(tmp_path):

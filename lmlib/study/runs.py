@@ -26,6 +26,7 @@ from .. import augment, paths
 from ..checks import as_json, check_name, check_range, check_whole
 from ..datasets import cifar as sources
 from ..datasets import load as datasets
+from ..datasets.split import Split, stratified_subset, validation_split
 from ..fractals.mixing_sets import VERSION as FRACTALS_VERSION
 from ..fractals.mixing_sets import mixing_set, own_source
 from ..models import networks as models
@@ -113,10 +114,10 @@ class RunConfig:
         """Which training images the run uses, `n_train` beside those held out: sorted int64, positions in the original split."""
         kept = np.arange(len(dataset.train))
         if self.n_validation:
-            kept, _ = datasets.validation_split(dataset.train, self.n_validation, seed=0)
+            kept, _ = validation_split(dataset.train, self.n_validation, seed=0)
         if self.n_train is None:
             return kept
-        return kept[datasets.stratified_subset(dataset.train.labels[kept], self.n_train, seed=0)]
+        return kept[stratified_subset(dataset.train.labels[kept], self.n_train, seed=0)]
 
 
 dataset_of = lru_cache(maxsize=2)(datasets.load_dataset)  # kept in memory for the next run
@@ -134,7 +135,7 @@ def data_behind(name):
     )
     if not committed or sources.find(name, paths.RAW)[1]:
         return dataset_of(name)
-    none = datasets.Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
+    none = Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
     known = {
         "name": name,
         "hash": load_checkpoint(committed[0])[1]["config"]["dataset_hash"],
