@@ -92,15 +92,16 @@ def study(profile, jobs):
     """Run a profile: the runs it needs, then every notebook that changed; ends with what was made and how long it took."""
     check_room()
     check_notebooks()
-    from .corruptions.files import SUFFIXES, official
+    from .corruptions import NAMES
+    from .corruptions.official import official_source
     from .study import grid, notebooks, raw, runs  # heavy: after the words were checked
     from .study import rows as results
 
     start, times = time.time(), {}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     raw.report()
-    for dataset, benchmark in product(PROFILES[profile].datasets, SUFFIXES):
-        official(dataset, benchmark)  # says before any training what cannot be used
+    for dataset, benchmark in product(PROFILES[profile].datasets, NAMES):
+        official_source(dataset, benchmark)  # says before any training what cannot be used
     settings = study_settings(profile)
     foreseen = grid.foresee(settings, jobs=jobs)
     sizes, shown = PROFILES[profile], run_settings(profile)

@@ -38,7 +38,7 @@ KINDS = {
     "rows of a run": (ROWS, []),
     "mixing set": ("data/cache/fractals/*.safetensors", []),
     "corrupted test images": (
-        "data/cache/digits-C/subsets/fog-*.npz",
+        "data/cache/digits-C/subsets/fog-*.safetensors",
         [ROWS, f"{RUN}/evaluations/c.npz"],
     ),
     "executed notebook": ("data/cache/executed/quick/06-comparison.ipynb", []),

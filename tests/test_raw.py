@@ -8,7 +8,7 @@ from PIL import Image
 
 from lmlib import __main__ as cli
 from lmlib import paths
-from lmlib.corruptions import NAMES, files
+from lmlib.corruptions import LEVELS, NAMES, official
 from lmlib.corruptions.files import open_benchmark
 from lmlib.datasets import cifar as sources
 from lmlib.datasets.load import Dataset, Split
@@ -37,10 +37,10 @@ def put(name, content=b""):
 def put_arrays(names, benchmark="cifar_c", folder="CIFAR-10-C", labels=None):
     """Official files of a benchmark, black, with the labels of the test set or others."""
     (paths.RAW / folder).mkdir(parents=True)
-    labels = np.tile(LABELS, len(files.LEVELS[benchmark])) if labels is None else labels
+    labels = np.tile(LABELS, len(LEVELS[benchmark])) if labels is None else labels
     np.save(paths.RAW / folder / "labels.npy", labels)
     for name in names:
-        shape = files.array_shape(name, benchmark, len(LABELS))
+        shape = official.array_shape(name, benchmark, len(LABELS))
         np.save(paths.RAW / folder / f"{name}.npy", np.zeros(shape, np.uint8))
 
 
@@ -141,7 +141,7 @@ def test_half_of_a_pair_an_empty_folder_and_a_dangling_link_are_not_taken():
 def test_a_folder_in_the_place_of_an_archive_is_not_taken_for_it():
     put("cifar-10-python.tar.gz/"), put("CIFAR-10-C.tar/"), put("fractals.zip/")
     assert sources.find("cifar10", paths.RAW) == (None, [])
-    assert files.official("cifar10", "cifar_c") is None and fractals.own_source() is None
+    assert official.official_source("cifar10", "cifar_c") is None and fractals.own_source() is None
     assert not any(entry.taken for entry in raw.survey())
 
 
@@ -158,7 +158,7 @@ def test_photographs_for_frost_are_taken_once_all_five_can_be_read():
 
 @pytest.mark.parametrize("benchmark", NAMES)
 def test_an_empty_folder_of_official_files_is_a_sentence(benchmark):
-    name = files.folder_name("cifar10", benchmark)
+    name = official.folder_name("cifar10", benchmark)
     put(f"{name}/")
     first = NAMES[benchmark][0]
     with pytest.raises(ValueError, match=f"{name} holds none of its files: put {first}.npy"):

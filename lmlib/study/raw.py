@@ -7,7 +7,7 @@ from itertools import product
 
 from .. import paths
 from ..corruptions import NAMES, frost
-from ..corruptions.files import folder_name, official
+from ..corruptions.official import folder_name, official_source
 from ..datasets import cifar as sources
 from ..datasets.load import NAMES as DATASETS
 from ..fractals import mixing_sets as fractals
@@ -55,7 +55,7 @@ def survey() -> list[Entry]:
     own = [re.match(r"(folder-.+)-(C|C-Bar|P)$", path.name) for path in entries]
     for name, benchmark in product((*DATASETS, *(match[1] for match in own if match)), NAMES):
         try:
-            if path := official(name, benchmark):
+            if path := official_source(name, benchmark):
                 taken[path.name] = f"official {benchmark} of {name}"
         except ValueError as error:
             refused[folder_name(name, benchmark)] = str(error)
