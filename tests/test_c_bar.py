@@ -35,7 +35,7 @@ LEVELS = {
 def each(name, severity):
     """Yield (picture, draws, result) for each image, HWC."""
     images = np.ascontiguousarray(PICTURES.transpose(0, 3, 1, 2))
-    draws = draw(name, n=3, severity=severity, benchmark="cifar_c_bar", seed=9, index=INDEX)
+    draws = draw(name, severity=severity, benchmark="cifar_c_bar", seed=9, index=INDEX)
     result = corrupt(
         images, name, severity=severity, benchmark="cifar_c_bar", draws=draws
     ).transpose(0, 2, 3, 1)

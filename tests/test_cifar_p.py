@@ -21,7 +21,7 @@ N_FRAMES = {name: {"motion_blur": 21, "translate": 16}.get(name, 31) for name in
 def each(name):
     """Yield (picture, draws, frames (T, 32, 32, 3)) for each image."""
     images = np.ascontiguousarray(PICTURES.transpose(0, 3, 1, 2))
-    draws = draw(name, n=2, benchmark="cifar_p", seed=6, index=INDEX)
+    draws = draw(name, benchmark="cifar_p", seed=6, index=INDEX)
     frames = perturb(images, name, draws=draws)
     assert frames.shape == (2, N_FRAMES[name], 3, 32, 32) and frames.dtype == np.uint8
     for i in range(2):

@@ -1,7 +1,5 @@
 """CIFAR-C: every corruption against a slow derivation for one image, the traps of the recipe, keys, bad input."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
@@ -58,7 +56,7 @@ def truncated(values):
 
 def with_draws(name, severity, benchmark="cifar_c", n=N):
     """The images, their draws and the result: what a slow derivation must reproduce. HWC images."""
-    draws = draw(name, n=n, severity=severity, benchmark=benchmark, seed=5, index=INDEX[:n])
+    draws = draw(name, severity=severity, benchmark=benchmark, seed=5, index=INDEX[:n])
     result = corrupt(
         IMAGES[:n], name, severity=severity, benchmark=benchmark, draws=draws
     ).transpose(0, 2, 3, 1)
@@ -536,8 +534,7 @@ def test_the_same_image_differs_by_index_and_seed_where_chance_is_drawn(benchmar
 
 def test_chunks_inside_do_not_show(monkeypatch):
     whole = corrupt(IMAGES, "snow", severity=3, seed=0, index=INDEX)
-    small = replace(RECIPES["cifar_c"]["snow"], chunk=2)
-    monkeypatch.setitem(RECIPES["cifar_c"], "snow", small)
+    monkeypatch.setattr(RECIPES["cifar_c"]["snow"], "chunk", 2)
     assert np.array_equal(corrupt(IMAGES, "snow", severity=3, seed=0, index=INDEX), whole)
     draws = draw("snow", severity=3, seed=0, index=INDEX)
     assert np.array_equal(corrupt(IMAGES, "snow", severity=3, draws=draws), whole)
@@ -626,8 +623,6 @@ def test_random_corruptions_need_a_key_or_draws_and_not_both():
 def test_an_index_of_another_length_is_refused():
     with pytest.raises(ValueError, match="index must name each of the 5 images"):
         corrupt(IMAGES, "fog", severity=1, seed=0, index=INDEX[:3])
-    with pytest.raises(ValueError, match="index must name each of the 4 images"):
-        draw("fog", n=4, severity=1, seed=0, index=INDEX)
 
 
 def test_draws_of_another_corruption_severity_or_number_are_refused():

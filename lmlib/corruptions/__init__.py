@@ -1,13 +1,18 @@
-"""CIFAR-C, CIFAR-C-bar and CIFAR-P for any set of 32 x 32 images, by the recipes of their authors, keyed and batched.
+"""CIFAR-C, CIFAR-C-bar and CIFAR-P for any set of 32 x 32 images, by their authors' recipes.
 
-    corrupt(images, "glass_blur", severity=3, benchmark="cifar_c", seed=0, index=index)   # one level of one corruption
-    draws = draw("glass_blur", n=len(images), severity=3, seed=0, index=index)            # its randomness, as arrays
-    corrupt(images, "glass_blur", severity=3, draws=draws)                                # pure
-    perturb(images, "motion_blur", seed=0, index=index)                                   # a sequence of frames, CIFAR-P
+    keys = {"seed": 0, "index": index}
+    corrupt(images, "glass_blur", severity=3, **keys)       # one level of one corruption, CIFAR-C
+    draws = draw("glass_blur", severity=3, **keys)          # its randomness, as arrays
+    corrupt(images, "glass_blur", severity=3, draws=draws)  # pure
+    perturb(images, "motion_blur", **keys)                  # a sequence of frames, CIFAR-P
 
-What is drawn for an image depends on (seed, benchmark, corruption, severity, index) only. Sources: hendrycks/robustness
-(Hendrycks & Dietterich, ICLR 2019) for C and P, facebookresearch/augmentation-corruption (Mintun et al., NeurIPS 2021) for C-bar.
+What is drawn for an image depends on (seed, benchmark, corruption, severity, index) only. Sources:
+hendrycks/robustness (Hendrycks & Dietterich, ICLR 2019) for C and P,
+facebookresearch/augmentation-corruption (Mintun et al., NeurIPS 2021) for C-bar.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +25,7 @@ from .c_bar import C_BAR
 from .cifar_p import SEQUENCES
 from .digital import DIGITAL
 from .noise import NOISE
-from .recipe import SIZE
+from .recipe import SIZE, Field, Recipe
 from .weather import WEATHER
 
 VERSION = 1
@@ -38,125 +43,159 @@ NAMES = {
 LEVELS = {"cifar_c": SEVERITIES, "cifar_c_bar": SEVERITIES, "cifar_p": (None,)}
 """The severities of each benchmark: sequences have none."""
 
-RECIPES = {"cifar_c": NOISE | BLUR | WEATHER | DIGITAL, "cifar_c_bar": C_BAR, "cifar_p": SEQUENCES}
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "cifar_c": NOISE | BLUR | WEATHER | DIGITAL,
+    "cifar_c_bar": C_BAR,
+    "cifar_p": SEQUENCES,
+}
 
 
-class Draws(dict):
-    """The drawn arrays of one corruption by name, leading axis n; `source` is (benchmark, corruption, severity)."""
+Source = tuple[str, str, int | None]
+"""Benchmark, corruption and severity."""
 
-    def __init__(self, arrays, source):
+
+class Draws(dict[str, np.ndarray]):
+    """The drawn arrays of one corruption by name, leading axis n, and what they are draws of."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], source: Source) -> None:
         super().__init__(arrays)
         self.source = source
 
 
-def recipe(name, benchmark, severity=None):
-    """The Recipe of a name and its parameters at a severity (None for cifar_p). Raises ValueError for unknown words."""
+def recipe(name: str, benchmark: str, severity: int | None = None) -> tuple[Recipe, Any]:
+    """The Recipe of a name, and its parameters at a severity (None for cifar_p).
+
+    Raises ValueError for unknown names and severities.
+    """
     check_name("benchmark", benchmark, RECIPES)
     check_name("perturbation" if benchmark == "cifar_p" else "corruption", name, NAMES[benchmark])
-    found = RECIPES[benchmark][name]
-    if benchmark == "cifar_p":
-        if severity is not None:
-            raise ValueError(
-                f"sequences of cifar_p have no severity, got {severity!r}: leave it out"
-            )
-        return found, found.parameters[0]
-    return found, found.parameters[check_whole("severity", severity, 1, 5) - 1]
+    entry = RECIPES[benchmark][name]
+    if benchmark != "cifar_p":
+        return entry, entry.parameters[check_whole("severity", severity, 1, 5) - 1]
+    if severity is not None:
+        raise ValueError(f"sequences of cifar_p have no severity, got {severity!r}: leave it out")
+    return entry, entry.parameters[0]
 
 
 @outside_graphs
-def draw(name, *, n=None, severity=None, benchmark="cifar_c", seed, index):
-    """The randomness of one corruption for the images `index`: Draws, a dict of arrays with leading axis n.
+def draw(
+    name: str, *, severity: int | None = None, benchmark: str = "cifar_c", seed: int, index: Any
+) -> Draws:
+    """The randomness of one corruption for the images `index`.
 
-    benchmark: cifar_c, cifar_c_bar or cifar_p (no severity); seed: 0 to 2**64 - 1; index: integers (n,), the position in the
-    whole original split. Deterministic corruptions give an empty dict. Raises ValueError for anything else.
+    benchmark: cifar_c, cifar_c_bar or cifar_p (no severity); seed: 0 to 2**64 - 1; index: integers
+    (n,), the position in the whole original split. Returns arrays with leading axis n by name;
+    deterministic corruptions have none. Raises ValueError for anything else.
     """
-    found, p = recipe(name, benchmark, severity)
-    index = _check_key(name, seed, index, n)
+    entry, p = recipe(name, benchmark, severity)
+    index = _check_key(name, seed, index)
     key = f"{benchmark}/{name}/{severity}" if severity else f"{benchmark}/{name}"
     arrays = {
-        what: field.draw(f"{key}/{what}", seed=seed, index=index)
-        for what, field in found.fields(p).items()
+        part: field.draw(f"{key}/{part}", seed=seed, index=index)
+        for part, field in entry.fields(p).items()
     }
     return Draws(arrays, (benchmark, name, severity))
 
 
-def corrupt(images, name, *, severity, benchmark="cifar_c", seed=None, index=None, draws=None):
+def corrupt(
+    images: Any,
+    name: str,
+    *,
+    severity: int,
+    benchmark: str = "cifar_c",
+    seed: int | None = None,
+    index: Any = None,
+    draws: Mapping[str, np.ndarray] | None = None,
+) -> Any:
     """One corruption at one severity: uint8 (N, 3, 32, 32), NumPy or torch, in and out.
 
-    benchmark: cifar_c (19 names) or cifar_c_bar (10); either `seed` and `index` (N,), or `draws` from `draw`.
-    Raises ValueError for other images, names, severities, keys and draws; FileNotFoundError for frost without photographs.
+    benchmark: cifar_c (19 names) or cifar_c_bar (10); either `seed` and `index` (N,), or `draws`
+    from `draw`. Raises ValueError for other images, names, severities, keys and draws;
+    FileNotFoundError for frost without photographs.
     """
     check_name("benchmark", benchmark, ("cifar_c", "cifar_c_bar"))
     return make(images, name, severity, benchmark, seed=seed, index=index, draws=draws)
 
 
-def perturb(images, name, *, seed=None, index=None, draws=None):
-    """One sequence of CIFAR-P: uint8 (N, 3, 32, 32) to (N, T, 3, 32, 32), T = 16, 21 or 31. Keys and errors as in `corrupt`."""
+def perturb(
+    images: Any,
+    name: str,
+    *,
+    seed: int | None = None,
+    index: Any = None,
+    draws: Mapping[str, np.ndarray] | None = None,
+) -> Any:
+    """One sequence of CIFAR-P: uint8 (N, 3, 32, 32) to (N, T, 3, 32, 32), T = 16, 21 or 31.
+
+    Keys and errors as in `corrupt`.
+    """
     return make(images, name, None, "cifar_p", seed=seed, index=index, draws=draws)
 
 
 @outside_graphs
-def make(images, name, severity, benchmark, *, seed=None, index=None, draws=None):
+def make(
+    images: Any,
+    name: str,
+    severity: int | None,
+    benchmark: str,
+    *,
+    seed: int | None = None,
+    index: Any = None,
+    draws: Mapping[str, np.ndarray] | None = None,
+) -> Any:
     """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
-    found, p = recipe(name, benchmark, severity)
-    fields, arrays = found.fields(p), _check_images(images)
+    entry, p = recipe(name, benchmark, severity)
+    fields, arrays = entry.fields(p), _check_images(images)
     n = len(arrays)
     if draws is not None:
         if seed is not None or index is not None:
             raise ValueError(f"{name}: give either draws, or seed and index, not both")
         draws = _check_draws(draws, fields, (benchmark, name, severity), n)
     elif fields:
-        index = _check_key(name, seed, index, n)
+        index = _check_key(name, seed, index)
+        if index.shape != (n,):
+            raise ValueError(f"index must name each of the {n} images, got shape {index.shape}")
     else:
         draws = {}
-    frames = () if found.n_frames is None else (found.n_frames,)
+    frames = () if entry.n_frames is None else (entry.n_frames,)
     result = np.empty((n, *frames, *arrays.shape[1:]), np.uint8)
-    for start in range(0, n, found.chunk):
-        part = slice(start, start + found.chunk)
+    for start in range(0, n, entry.chunk):
+        part = slice(start, start + entry.chunk)
         if draws is None:
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
-            drawn = {what: array[part] for what, array in draws.items()}
-        result[part] = found.apply(np.ascontiguousarray(arrays[part]), p, **drawn)
-    return (
-        torch.from_numpy(result).to(images.device) if isinstance(images, torch.Tensor) else result
-    )
+            drawn = {key: array[part] for key, array in draws.items()}
+        result[part] = entry.apply(np.ascontiguousarray(arrays[part]), p, **drawn)
+    if isinstance(images, torch.Tensor):
+        return torch.from_numpy(result).to(images.device)
+    return result
 
 
-def _check_images(images):
+def _check_images(images: Any) -> np.ndarray:
     array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-    if (
-        not isinstance(array, np.ndarray)
-        or array.dtype != np.uint8
-        or array.shape[1:] != (3, SIZE, SIZE)
-    ):
-        what = (
-            f"{array.dtype} {array.shape}"
-            if isinstance(array, np.ndarray)
-            else type(array).__name__
-        )
-        raise ValueError(
-            f"images must be uint8 (N, 3, 32, 32), NumPy or torch, got {what}: convert them first"
-        )
+    is_array = isinstance(array, np.ndarray)
+    if not is_array or array.dtype != np.uint8 or array.shape[1:] != (3, SIZE, SIZE):
+        got = f"{array.dtype} {array.shape}" if is_array else type(array).__name__
+        expected = "images must be uint8 (N, 3, 32, 32), NumPy or torch"
+        raise ValueError(f"{expected}, got {got}: convert them first")
     return array
 
 
-def _check_key(name, seed, index, n):
+def _check_key(name: str, seed: int | None, index: Any) -> np.ndarray:
     if seed is None or index is None:
-        raise ValueError(
-            f"{name} is random: give seed and index, so that no image's draws depend on its batch"
-        )
-    index = np.atleast_1d(np.asarray(index))
-    if n is not None and index.shape != (n,):
-        raise ValueError(f"index must name each of the {n} images, got shape {index.shape}")
-    return index
+        reason = "so that no image's draws depend on its batch"
+        raise ValueError(f"{name} is random: give seed and index, {reason}")
+    return np.atleast_1d(np.asarray(index))
 
 
-def _check_draws(draws, fields, source, n):
-    if getattr(draws, "source", source) != source:
-        raise ValueError(f"these draws are of {draws.source}, not of {source}: draw again")
-    expected = {what: (n, *field.shape) for what, field in fields.items()}
-    got = {what: np.shape(array) for what, array in draws.items()}
+def _check_draws(
+    draws: Mapping[str, np.ndarray], fields: Mapping[str, Field], source: Source, n: int
+) -> dict[str, np.ndarray]:
+    drawn_for = getattr(draws, "source", source)
+    if drawn_for != source:
+        raise ValueError(f"these draws are of {drawn_for}, not of {source}: draw again")
+    expected = {part: (n, *field.shape) for part, field in fields.items()}
+    got = {part: np.shape(array) for part, array in draws.items()}
     if got != expected:
         raise ValueError(f"draws of {source} must have the shapes {expected}, got {got}")
-    return {what: np.ascontiguousarray(array, fields[what].dtype) for what, array in draws.items()}
+    return {part: np.ascontiguousarray(array, fields[part].dtype) for part, array in draws.items()}

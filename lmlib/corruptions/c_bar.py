@@ -1,7 +1,8 @@
-"""The ten of CIFAR-10-C-bar: a row of `cifar10_c_bar.csv` and `corrupt.py` each, facebookresearch/augmentation-corruption (MIT).
+"""The ten of CIFAR-10-C-bar, after facebookresearch/augmentation-corruption (MIT).
 
-A parameter is its severity number times a maximum over ten, `level`. Where the reference keeps a seed that it expands with a
-legacy generator, the draws here are the expanded arrays. Coordinates are (row, column); results are clipped and truncated.
+A parameter is its severity number times a maximum over ten, `level`. Where the reference keeps a
+seed that it expands with a legacy generator, the draws here are the expanded arrays. Coordinates
+are (row, column); results are clipped and truncated.
 """
 
 from functools import lru_cache
@@ -20,20 +21,21 @@ RAYS = 199  # at most
 CELLS = 40  # checkerboard: 4 x 32 px in cells of at least 3.2 px
 
 
-def level(severity, maximum):
+def level(severity: float, maximum: float) -> float:
     """The reference's scale: severity 10 is the maximum."""
     return severity * maximum / 10
 
 
-def truncate(values):
+def truncate(values: np.ndarray) -> np.ndarray:
     """Values on the scale 0 to 255 to bytes."""
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def spectrum_noise(phases, power):
-    """Noise of unit deviation with a given spectrum: phases (..., 32, 16), power (32, 32) with frequency 0 in the middle.
+def spectrum_noise(phases: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Noise of unit deviation with a given spectrum: float64 (..., 32, 32).
 
-    The other half of the phases is the first turned by 180 degrees, without the change of sign that a real signal needs.
+    The other half of the phases is the first turned by 180 degrees, without the change of sign that
+    a real signal needs.
     """
     phases = np.concatenate([phases, phases[..., ::-1, ::-1]], axis=-1)
     spectrum = power * (np.cos(phases) + np.sin(phases) * 1j)
@@ -44,20 +46,23 @@ def spectrum_noise(phases, power):
 RADIUS = np.sqrt((ROWS - SIZE / 2) ** 2 + (COLUMNS - SIZE / 2) ** 2)
 
 
-def blue_noise_sample(images, severity, phases):
+def blue_noise_sample(images: np.ndarray, severity: float, phases: np.ndarray) -> np.ndarray:
     """Pixels where blue noise is low become black; phases: (n, 32, 16)."""
     return images * (spectrum_noise(phases, RADIUS) > level(severity, 3) - 2.5)[:, None]
 
 
-def brownish_noise(images, severity, phases):
+def brownish_noise(images: np.ndarray, severity: float, phases: np.ndarray) -> np.ndarray:
     """Add noise of power 1 / (f squared + 1), each channel its own; phases: (n, 3, 32, 16)."""
     return truncate(images + level(severity, 64) * spectrum_noise(phases, 1 / (RADIUS**2 + 1)))
 
 
-def checkerboard_cutout(images, severity, angle, cell, grid):
+def checkerboard_cutout(
+    images: np.ndarray, severity: float, angle: np.ndarray, cell: np.ndarray, grid: np.ndarray
+) -> np.ndarray:
     """Some cells of a turned checkerboard become grey 128.
 
-    angle: (n,); cell: (n,), pixels; grid: uniform (n, 40, 40), of which the first 128 // cell rows and columns are used.
+    angle: (n,); cell: (n,), pixels; grid: uniform (n, 40, 40), of which the first 128 // cell rows
+    and columns are used.
     """
     cosine, sine, size = (values[:, None, None] for values in (np.cos(angle), np.sin(angle), cell))
     u = (cosine * ROWS + sine * COLUMNS) / size
@@ -72,10 +77,13 @@ def checkerboard_cutout(images, severity, angle, cell, grid):
     return np.where(grey[:, None], np.uint8(128), images)
 
 
-def sparkle(centre, rays, lengths, exponent=1):
+def sparkle(
+    centre: np.ndarray, rays: np.ndarray, lengths: np.ndarray, exponent: float = 1
+) -> np.ndarray:
     """Weight of a star at each pixel: (n, 32, 32) in [0, 1].
 
-    centre: (n, 2), (row, column); rays: (n,); lengths: (n, 199), of which the first `rays` are used, pixels.
+    centre: (n, 2), (row, column); rays: (n,); lengths: (n, 199), of which the first `rays` are
+    used, pixels.
     """
     down, right = ROWS - centre[:, 0, None, None], COLUMNS - centre[:, 1, None, None]
     rays = rays[:, None, None]
@@ -91,13 +99,17 @@ def sparkle(centre, rays, lengths, exponent=1):
     return np.clip((1 - (place - 0.5) ** 2) * glow, 0, 1)
 
 
-def inverse_sparkles(images, severity, centre, rays, lengths):
+def inverse_sparkles(
+    images: np.ndarray, severity: float, centre: np.ndarray, rays: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
     """White outside one star; lengths: normal (n, 199)."""
     weight = sparkle(centre, rays, 8 + 0.25 * 8 * lengths, level(severity, 65) / 50)
     return truncate(255 + weight[:, None] * (images - 255.0))
 
 
-def sparkles(images, severity, centre, rays, lengths):
+def sparkles(
+    images: np.ndarray, severity: float, centre: np.ndarray, rays: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
     """Five stars of white light; centre: (n, 5, 2); rays: (n, 5); lengths: normal (n, 5, 199)."""
     radius = level(severity, 0.1) * SIZE
     lengths = np.maximum(1, radius + 0.25 * radius * lengths)
@@ -110,8 +122,11 @@ def sparkles(images, severity, centre, rays, lengths):
 
 
 @lru_cache(maxsize=5)
-def _pinch_and_twirl(severity):
-    """Where each pixel of a 10 x 10 cell reads from, relative to the cell, for both signs: rows, columns (2, 10, 10)."""
+def _pinch_and_twirl(severity: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pixel of a 10 x 10 cell reads from, relative to the cell, for both signs.
+
+    Returns rows and columns, (2, 10, 10) each.
+    """
     amount = level(severity, 0.4) + 0.1
     down, right = np.mgrid[:10, :10] - 5.0
     distance = np.sqrt(down**2 + right**2)
@@ -124,8 +139,11 @@ def _pinch_and_twirl(severity):
     return 5 + np.where(moved, rows, down), 5 + np.where(moved, columns, right)
 
 
-def pinch_and_twirl(images, severity, clockwise):
-    """Nine discs of radius 5, pinched and twirled; clockwise: (n, 3, 3) of 0 and 1, the first axis along columns of cells."""
+def pinch_and_twirl(images: np.ndarray, severity: float, clockwise: np.ndarray) -> np.ndarray:
+    """Nine discs of radius 5, pinched and twirled.
+
+    clockwise: (n, 3, 3) of 0 and 1, the first axis along columns of cells.
+    """
     n, signs = len(images), clockwise.swapaxes(1, 2)
     rows, columns = (
         np.broadcast_to(grid, (n, SIZE, SIZE)).astype(np.float64) for grid in (ROWS, COLUMNS)
@@ -137,7 +155,9 @@ def pinch_and_twirl(images, severity, clockwise):
     return truncate(bilinear(padded, rows, columns, 2).astype(np.float32))
 
 
-def ripple(images, severity, wavelength, phase):
+def ripple(
+    images: np.ndarray, severity: float, wavelength: np.ndarray, phase: np.ndarray
+) -> np.ndarray:
     """Sine waves along rows and columns, black outside; wavelength (pixels), phase: (n, 2)."""
     wave = (
         level(severity, 0.025)
@@ -148,8 +168,11 @@ def ripple(images, severity, wavelength, phase):
     return truncate(bilinear(padded, ROWS + wave[:, 0, :, None], COLUMNS + wave[:, 1, None], 3))
 
 
-def _rotation(angle):
-    """SciPy's cubic `rotate` of spline coefficients by `angle` degrees, black outside: sparse (1024, 1024)."""
+def _rotation(angle: float) -> csr_array:
+    """SciPy's cubic `rotate` of spline coefficients by `angle` degrees, black outside.
+
+    Returns a sparse matrix (1024, 1024).
+    """
     cosine, sine, middle = cosdg(angle), sindg(angle), (SIZE - 1) / 2
     offset = middle - cosine * middle - sine * middle, middle + sine * middle - cosine * middle
     rows = (cosine * ROWS + sine * COLUMNS + offset[0]).ravel()
@@ -162,8 +185,11 @@ def _rotation(angle):
     return csr_array((weights.ravel(), (pixel.ravel(), source.ravel())), shape=(SIZE**2, SIZE**2))
 
 
-def _cubic_taps(position):
-    """The four coefficients a cubic B-spline needs at a position (m,), mirrored at the border, and their weights: (4, m)."""
+def _cubic_taps(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four coefficients that a cubic B-spline needs at a position (m,), and their weights.
+
+    Coefficients are mirrored at the border. Returns two arrays (4, m).
+    """
     first = np.floor(position).astype(int)
     t = position - first
     weights = [
@@ -177,13 +203,16 @@ def _cubic_taps(position):
 
 
 @lru_cache(maxsize=5)
-def _circular_motion_blur(severity):
+def _circular_motion_blur(severity: float) -> tuple[np.ndarray, list[csr_array]]:
     steps = np.array([2 * i / 20 - 1 for i in range(21)])
     return np.exp(-2 * steps**2), [_rotation(step * level(severity, 15)) for step in steps]
 
 
-def circular_motion_blur(images, severity):
-    """Mean of 21 rotations by up to level(15) degrees either way, weights exp(-2 u squared); summed in float32 as there."""
+def circular_motion_blur(images: np.ndarray, severity: float) -> np.ndarray:
+    """Mean of 21 rotations by up to level(15) degrees either way, weights exp(-2 u squared).
+
+    Summed in float32, as in the reference.
+    """
     weights, rotations = _circular_motion_blur(severity)
     splines = to_float(images, np.float32).astype(np.float64)
     for axis in (2, 3):
@@ -196,8 +225,13 @@ def circular_motion_blur(images, severity):
     return truncate(total * np.float32(255)).T.reshape(images.shape)
 
 
-def lines(images, severity, angle, variation, line):
-    """Grey lines of about one direction, anti-aliased, drawn one after another; line: uniform (n, lines, 3)."""
+def lines(
+    images: np.ndarray, severity: float, angle: np.ndarray, variation: np.ndarray, line: np.ndarray
+) -> np.ndarray:
+    """Grey lines of about one direction, anti-aliased, drawn one after another.
+
+    angle, variation: (n,); line: uniform (n, lines, 3).
+    """
     out = images.transpose(0, 2, 3, 1).copy()
     for picture, mean_angle, spread, drawn in zip(out, angle, variation, line, strict=True):
         for row, column, turn in drawn:
@@ -211,11 +245,15 @@ def lines(images, severity, angle, variation, line):
     return np.ascontiguousarray(out.transpose(0, 3, 1, 2))
 
 
-def transverse_chromatic_abberation(images, severity, order):
-    """Each channel zoomed by its own scale, 1, 1 + h / 2 or 1 + h; order: (n, 3), which scale a channel gets.
+def transverse_chromatic_abberation(
+    images: np.ndarray, severity: float, order: np.ndarray
+) -> np.ndarray:
+    """Each channel zoomed by its own scale, 1, 1 + h / 2 or 1 + h.
 
-    SciPy's cubic zoom without its prefilter, so that the channel of scale 1 is smoothed too; it rounds to bytes itself, and
-    many values lie halfway between two bytes, so SciPy is called for each plane.
+    order: (n, 3), which scale a channel gets.
+    SciPy's cubic zoom without its prefilter, so that the channel of scale 1 is smoothed too; it
+    rounds to bytes itself, and many values lie halfway between two bytes, so SciPy is called for
+    each plane.
     """
     h = level(severity, 0.5)
     scales = np.array([1.0, 1.0 + h / 2, 1.0 + h])[order]
@@ -229,49 +267,50 @@ def transverse_chromatic_abberation(images, severity, order):
 
 C_BAR = {
     "blue_noise_sample": Recipe(
-        blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), {"phases": uniform(0, TURN, SIZE, SIZE // 2)}
+        blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), phases=uniform(0, TURN, SIZE, SIZE // 2)
     ),
     "brownish_noise": Recipe(
-        brownish_noise, (2.5, 4, 5.5, 6.5, 7), {"phases": uniform(0, TURN, 3, SIZE, SIZE // 2)}
+        brownish_noise, (2.5, 4, 5.5, 6.5, 7), phases=uniform(0, TURN, 3, SIZE, SIZE // 2)
     ),
     "checkerboard_cutout": Recipe(
         checkerboard_cutout,
         (1, 2, 3, 4, 5),
-        {
-            "angle": uniform(0, TURN),
-            "cell": uniform(0.1 * SIZE, 0.25 * SIZE),
-            "grid": uniform(0, 1, CELLS, CELLS),
-        },
+        angle=uniform(0, TURN),
+        cell=uniform(0.1 * SIZE, 0.25 * SIZE),
+        grid=uniform(0, 1, CELLS, CELLS),
     ),
     "inverse_sparkles": Recipe(
         inverse_sparkles,
         (1, 1.5, 2.5, 4.5, 5),
-        {"centre": uniform(8, 24, 2), "rays": integer(50, 200), "lengths": normal(RAYS)},
+        centre=uniform(8, 24, 2),
+        rays=integer(50, 200),
+        lengths=normal(RAYS),
     ),
     "sparkles": Recipe(
         sparkles,
         (0.7, 3.5, 5.6, 6.3, 7),
-        {"centre": uniform(0, SIZE, 5, 2), "rays": integer(50, 200, 5), "lengths": normal(5, RAYS)},
+        centre=uniform(0, SIZE, 5, 2),
+        rays=integer(50, 200, 5),
+        lengths=normal(5, RAYS),
     ),
     "pinch_and_twirl": Recipe(
-        pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), {"clockwise": integer(0, 2, 3, 3)}
+        pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), clockwise=integer(0, 2, 3, 3)
     ),
     "ripple": Recipe(
         ripple,
         (5.5, 6, 6.5, 7.5, 8),
-        {"wavelength": uniform(0.1 * SIZE, 0.3 * SIZE, 2), "phase": uniform(0, TURN, 2)},
+        wavelength=uniform(0.1 * SIZE, 0.3 * SIZE, 2),
+        phase=uniform(0, TURN, 2),
     ),
     "circular_motion_blur": Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
     "lines": Recipe(
         lines,
         (0.5, 1, 1.5, 2, 2.5),
-        {
-            "angle": uniform(0, TURN),
-            "variation": uniform(0.1, 1),
-            "line": lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
-        },
+        angle=uniform(0, TURN),
+        variation=uniform(0.1, 1),
+        line=lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
     ),
     "transverse_chromatic_abberation": Recipe(
-        transverse_chromatic_abberation, (1, 2, 5, 9, 10), {"order": order(3)}
+        transverse_chromatic_abberation, (1, 2, 5, 9, 10), order=order(3)
     ),
 }

@@ -1,10 +1,13 @@
 """The sequences of CIFAR-P: the frames of one image under a growing or moving perturbation.
 
-Constants and order: hendrycks/robustness, `make_cifar_p.py` (Apache-2.0), difficulty 1; geometry about (16.5, 16.5) and with
-the shear of torchvision 0.2, as when the benchmark was made. Frames are uint8 (n, T, 3, 32, 32).
+Constants and order: hendrycks/robustness, `make_cifar_p.py` (Apache-2.0), difficulty 1; geometry
+about (16.5, 16.5) and with the shear of torchvision 0.2, as when the benchmark was made. Frames are
+uint8 (n, T, 3, 32, 32).
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,92 +18,101 @@ from . import digital, weather
 from .blur import moved, smooth
 from .digital import by_picture
 from .noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
-from .recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+from .recipe import SIZE, Field, Recipe, normal, to_bytes, to_float, uniform
 from .weather import add_water, drops
 
 N_FRAMES = 31
 CENTRE = SIZE * 0.5 + 0.5  # torchvision of 2018; today it is 16
 
 
-def after_clean(noise):
-    """Frame 0 clean, then 30 frames of independent `noise` of CIFAR-C; its draws: (n, 30, 3, 32, 32)."""
+def after_clean(noise: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Frame 0 clean, then 30 frames of independent `noise` of CIFAR-C.
 
-    def sequence(images, p, **draws):
+    Its draws are (n, 30, 3, 32, 32).
+    """
+
+    def sequence(images: np.ndarray, p: float, **draws: np.ndarray) -> np.ndarray:
         images = images[:, None]
         return np.concatenate([images, noise(images, p, **draws)], axis=1)
 
     return sequence
 
 
-def motion_blur(images, p):
+def motion_blur(images: np.ndarray, p: tuple[int, float, Sequence[float]]) -> np.ndarray:
     """The direction of the blur turns from -180 to 0 degrees in 21 frames."""
     radius, sigma, angles = p
     return np.stack([moved(images, radius, sigma, angle) for angle in angles], axis=1)
 
 
-def snow(images, p, normal):
-    """Flakes whose motion blur turns from -150 to -30 degrees, over a whitened image; normal: (n, 32, 32)."""
+def snow(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
+    """Flakes whose motion blur turns from -150 to -30 degrees, over a whitened image.
+
+    normal: (n, 32, 32).
+    """
     angles = [np.full(len(images), 4 * i - 150) for i in range(N_FRAMES)]
-    return np.stack(
-        [weather.snow(images, p, normal, angle, np.float64) for angle in angles], axis=1
-    )
+    frames = [weather.snow(images, p, normal, angle, np.float64) for angle in angles]
+    return np.stack(frames, axis=1)
 
 
-def brightness(images, step):
-    """V + step (i - 15) % in HSV. No frame is the clean image: the HSV round trip and the truncation change it."""
-    return np.stack(
-        [digital.brightness(images, (i - 15) * step / 100) for i in range(N_FRAMES)], axis=1
-    )
+def brightness(images: np.ndarray, step: float) -> np.ndarray:
+    """V + step (i - 15) % in HSV.
+
+    No frame is the clean image: the HSV round trip and the truncation change it.
+    """
+    frames = [digital.brightness(images, (i - 15) * step / 100) for i in range(N_FRAMES)]
+    return np.stack(frames, axis=1)
 
 
-def gaussian_blur(images, sigmas):
+def gaussian_blur(images: np.ndarray, sigmas: Sequence[float]) -> np.ndarray:
     """Gaussian filters of growing sigma, cut at 7 sigma."""
     x = to_float(images)
     return np.stack([to_bytes(smooth(x, sigma, truncate=7.0)) for sigma in sigmas], axis=1)
 
 
-def spatter(images, p, normal):
-    """Drops of water that run down; normal: (n, 32, 32). A frame without a drop or an edge is black, as in the reference."""
-    *field, strength = p
-    layer, x, frames = drops(normal, *field), to_float(images, np.float32), []
+def spatter(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
+    """Drops of water that run down; normal: (n, 32, 32).
+
+    A frame without a drop or an edge is black, as in the reference.
+    """
+    mean, std, sigma, threshold, strength = p
+    layer, x = drops(normal, mean, std, sigma, threshold), to_float(images, np.float32)
+    frames = []
     for _ in range(N_FRAMES):
         frames.append(add_water(x, layer, strength))
         layer = ndimage.convolve1d(layer, [0.2, 0.8], axis=1, mode="constant", origin=-1)
     return np.stack(frames, axis=1)
 
 
-def inverse_affine(angle=0, scale=1, shear=0):
+def inverse_affine(angle: float = 0, scale: float = 1, shear: float = 0) -> tuple[float, ...]:
     """The six numbers Pillow wants, output to input, about CENTRE: angle and shear in degrees.
 
-    Forward: (cos a, -sin(a + shear); sin a, cos(a + shear)) times scale. Today's torchvision shears without the cosine.
+    Forward: (cos a, -sin(a + shear); sin a, cos(a + shear)) times scale. Today's torchvision shears
+    without the cosine.
     """
     a, s = math.radians(angle), math.radians(shear)
     size = 1.0 / scale / (math.cos(a + s) * math.cos(a) + math.sin(a + s) * math.sin(a))
     xx, xy, yx, yy = (
         size * value for value in (math.cos(a + s), math.sin(a + s), -math.sin(a), math.cos(a))
     )
-    return (
-        xx,
-        xy,
-        xx * -CENTRE + xy * -CENTRE + CENTRE,
-        yx,
-        yy,
-        yx * -CENTRE + yy * -CENTRE + CENTRE,
-    )
+    x_offset, y_offset = (a * -CENTRE + b * -CENTRE + CENTRE for a, b in ((xx, xy), (yx, yy)))
+    return xx, xy, x_offset, yx, yy, y_offset
 
 
-def geometry(images, warps):
+def geometry(images: np.ndarray, warps: Sequence[tuple[float, ...]]) -> np.ndarray:
     """One frame for each affine warp, bilinear, black outside."""
-    return by_picture(
-        images,
-        lambda picture: [
-            picture.transform((SIZE, SIZE), Image.AFFINE, warp, Image.BILINEAR) for warp in warps
-        ],
-    )
+    how = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+
+    def warped(picture: Image.Image) -> list[Image.Image]:
+        return [picture.transform((SIZE, SIZE), how[0], warp, how[1]) for warp in warps]
+
+    return by_picture(images, warped)
 
 
-def zoom_blur(images, warps):
-    """Frame i is the mean of the image and its first i zooms: a running float32 sum, as in the reference."""
+def zoom_blur(images: np.ndarray, warps: Sequence[tuple[float, ...]]) -> np.ndarray:
+    """Frame i is the mean of the image and its first i zooms.
+
+    It comes from a running float32 sum, as in the reference.
+    """
     zooms = geometry(images, warps)
     frames, total = [images], to_float(images, np.float32)
     for i in range(1, N_FRAMES):
@@ -109,26 +121,27 @@ def zoom_blur(images, warps):
     return np.stack(frames, axis=1)
 
 
-def translate(images, shifts):
+def translate(images: np.ndarray, shifts: Sequence[int]) -> np.ndarray:
     """Moves along a row by whole pixels, black where nothing was."""
     padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (SIZE, SIZE)))
     return np.stack([padded[..., SIZE - shift : 2 * SIZE - shift] for shift in shifts], axis=1)
 
 
-def tilt(images, warps):
+def tilt(images: np.ndarray, warps: Sequence[np.ndarray]) -> np.ndarray:
     """One frame for each perspective (3, 3), OpenCV's linear warp, black outside."""
-    return by_picture(
-        images,
-        lambda picture: [
-            cv2.warpPerspective(np.asarray(picture), warp, (SIZE, SIZE)) for warp in warps
-        ],
-    )
+
+    def warped(picture: Image.Image) -> list[np.ndarray]:
+        pixels = np.asarray(picture)
+        return [cv2.warpPerspective(pixels, warp, (SIZE, SIZE)) for warp in warps]
+
+    return by_picture(images, warped)
 
 
-def perspective(degrees):
+def perspective(degrees: float) -> np.ndarray:
     """Turn about both axes in front of a camera of focal length 32 sqrt 2; matrix (3, 3).
 
-    The first matrix puts the image at depth 1, not 0, so that 0 degrees shrinks it by f / (1 + f) = .978.
+    The first matrix puts the image at depth 1, not 0, so that 0 degrees shrinks it by f / (1 + f) =
+    .978.
     """
     half, focal, turn = SIZE / 2, SIZE * np.sqrt(2), np.deg2rad(degrees)
     c, s = np.cos(turn), np.sin(turn)
@@ -140,25 +153,27 @@ def perspective(degrees):
     return project @ away @ about_x @ about_y @ lift
 
 
-def _sequence(apply, p, fields=None, n_frames=N_FRAMES):
-    return Recipe(apply, (p,), fields or {}, n_frames, chunk=16)
+def _sequence(
+    apply: Callable[..., np.ndarray], p: Any, n_frames: int = N_FRAMES, **draws: Field
+) -> Recipe:
+    return Recipe(apply, (p,), n_frames, chunk=16, **draws)
 
 
 SEQUENCES = {
     "gaussian_noise": _sequence(
-        after_clean(gaussian_noise), 0.02, {"normal": normal(30, *IMAGE, dtype=np.float32)}
+        after_clean(gaussian_noise), 0.02, normal=normal(30, *IMAGE, dtype=np.float32)
     ),
-    "shot_noise": _sequence(after_clean(shot_noise), 700, {"uniform": uniform(0, 1, 30, *IMAGE)}),
+    "shot_noise": _sequence(after_clean(shot_noise), 700, uniform=uniform(0, 1, 30, *IMAGE)),
     "motion_blur": _sequence(motion_blur, (6, 1.8, [9 * (i - 20) for i in range(21)]), n_frames=21),
     "zoom_blur": _sequence(zoom_blur, [inverse_affine(scale=1 + 0.004 * i) for i in range(1, 31)]),
-    "spatter": _sequence(spatter, (0.6, 0.265, 1.75, 0.7, 0.6), {"normal": normal(SIZE, SIZE)}),
+    "spatter": _sequence(spatter, (0.6, 0.265, 1.75, 0.7, 0.6), normal=normal(SIZE, SIZE)),
     "brightness": _sequence(brightness, 1.5),
     "translate": _sequence(translate, range(-7, 9), n_frames=16),
     "rotate": _sequence(geometry, [inverse_affine(angle=i - 15) for i in range(31)]),
     "tilt": _sequence(tilt, [perspective(0.75 * (i - 15)) for i in range(31)]),
     "scale": _sequence(geometry, [inverse_affine(scale=(i * 2 + 70) / 100) for i in range(31)]),
-    "snow": _sequence(snow, (0.05, 0.3, 2, 0.5, 10, 2, 0.85), {"normal": normal(SIZE, SIZE)}),
-    "speckle_noise": _sequence(after_clean(speckle_noise), 0.05, {"normal": normal(30, *IMAGE)}),
+    "snow": _sequence(snow, (0.05, 0.3, 2, 0.5, 10, 2, 0.85), normal=normal(SIZE, SIZE)),
+    "speckle_noise": _sequence(after_clean(speckle_noise), 0.05, normal=normal(30, *IMAGE)),
     "gaussian_blur": _sequence(gaussian_blur, [0.3 + 0.015 * i for i in range(31)]),
     "shear": _sequence(geometry, [inverse_affine(shear=i - 15) for i in range(31)]),
 }

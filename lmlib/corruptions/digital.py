@@ -1,9 +1,11 @@
-"""Digital corruptions of CIFAR-C: brightness, saturate, contrast, pixelate, JPEG, elastic transform.
+"""Digital corruptions of CIFAR-C: colour, contrast, pixelate, JPEG, elastic transform.
 
 Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
 """
 
+from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,14 +18,14 @@ from .recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
 ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 
 
-def brightness(images, amount):
+def brightness(images: np.ndarray, amount: float) -> np.ndarray:
     """V + amount in HSV; hue and saturation stay."""
     hsv = rgb2hsv(to_float(images), channel_axis=1)
     hsv[:, 2] = np.clip(hsv[:, 2] + amount, 0, 1)
     return to_bytes(hsv2rgb(hsv, channel_axis=1))
 
 
-def saturate(images, p):
+def saturate(images: np.ndarray, p: tuple[float, float]) -> np.ndarray:
     """factor S + offset in HSV. Grey pixels have hue 0, so that an offset tints them red."""
     factor, offset = p
     hsv = rgb2hsv(to_float(images), channel_axis=1)
@@ -31,26 +33,29 @@ def saturate(images, p):
     return to_bytes(hsv2rgb(hsv, channel_axis=1))
 
 
-def contrast(images, factor):
-    """(x - mean) factor + mean, the mean of each channel over the image, summed pixel by pixel as NumPy does for (32, 32, 3)."""
+def contrast(images: np.ndarray, factor: float) -> np.ndarray:
+    """(x - mean) factor + mean, the mean of each channel over the image.
+
+    It is summed pixel by pixel, as NumPy does for (32, 32, 3).
+    """
     x = to_float(images)
     by_pixel = np.ascontiguousarray(x.reshape(-1, SIZE * SIZE).T)
     mean = (by_pixel.sum(axis=0) / (SIZE * SIZE)).reshape(-1, 3, 1, 1)
     return to_bytes((x - mean) * factor + mean)
 
 
-def pixelate(images, side):
+def pixelate(images: np.ndarray, side: int) -> np.ndarray:
     """Box filter down to side x side, and back."""
+    box = Image.Resampling.BOX
     return by_picture(
-        images,
-        lambda picture: picture.resize((side, side), Image.BOX).resize((SIZE, SIZE), Image.BOX),
+        images, lambda picture: picture.resize((side, side), box).resize((SIZE, SIZE), box)
     )
 
 
-def jpeg_compression(images, quality):
+def jpeg_compression(images: np.ndarray, quality: int) -> np.ndarray:
     """Through a JPEG file of this quality with Pillow's defaults (chroma halved both ways)."""
 
-    def through_file(picture):
+    def through_file(picture: Image.Image) -> Image.Image:
         file = BytesIO()
         picture.save(file, "JPEG", quality=quality)
         return Image.open(file)
@@ -58,22 +63,31 @@ def jpeg_compression(images, quality):
     return by_picture(images, through_file)
 
 
-def by_picture(images, change):
-    """Each of uint8 (n, 3, 32, 32) as a Pillow image through `change`, which gives an image or an array (..., 32, 32, 3)."""
+def by_picture(images: np.ndarray, change: Callable[[Image.Image], Any]) -> np.ndarray:
+    """Each of uint8 (n, 3, 32, 32) as a Pillow image through `change`.
+
+    `change` gives an image or an array (..., 32, 32, 3). Returns uint8 (n, ..., 3, 32, 32).
+    """
     pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    return np.moveaxis(
-        np.stack([np.asarray(change(Image.fromarray(picture))) for picture in pictures]), -1, -3
-    )
+    changed = [np.asarray(change(Image.fromarray(picture))) for picture in pictures]
+    return np.moveaxis(np.stack(changed), -1, -3)
 
 
-def elastic_transform(images, p, jitter, dx, dy):
+def elastic_transform(
+    images: np.ndarray,
+    p: tuple[float, float, float],
+    jitter: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+) -> np.ndarray:
     """A random affine warp, then a smooth random displacement, each bilinear with mirrored borders.
 
-    jitter: (n, 3, 2), pixels by which the three points (26, 26), (26, 6), (6, 6) move; dx, dy: (n, 32, 32) in [-1, 1).
-    OpenCV before 5 rounded the coordinates of the warp to 1/32 pixel; we keep the exact ones.
+    jitter: (n, 3, 2), pixels by which the three points (26, 26), (26, 6), (6, 6) move; dx, dy:
+    (n, 32, 32) in [-1, 1). OpenCV before 5 rounded the coordinates of the warp to 1/32 pixel; we
+    keep the exact ones.
     """
     alpha, sigma, _ = p
-    points = np.float32([[26, 26], [26, 6], [6, 6]])
+    points = np.array([[26, 26], [26, 6], [6, 6]], np.float32)
     warped = np.empty((len(images), SIZE, SIZE, 3), np.float32)
     for out, picture, moved in zip(
         warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True
@@ -88,9 +102,8 @@ def elastic_transform(images, p, jitter, dx, dy):
         down, right = (
             (smooth(field, sigma, 3, "reflect") * alpha).astype(np.float32) for field in (dy, dx)
         )
-        x = bilinear(
-            np.pad(x, pad, mode="symmetric"), rows + down, columns + right, ELASTIC_PAD
-        ).astype(np.float32)
+        x = np.pad(x, pad, mode="symmetric")
+        x = bilinear(x, rows + down, columns + right, ELASTIC_PAD).astype(np.float32)
     return to_bytes(np.ascontiguousarray(x))
 
 
@@ -101,12 +114,10 @@ DIGITAL = {
     "pixelate": Recipe(pixelate, (30, 28, 27, 24, 20)),
     "jpeg_compression": Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
     "elastic_transform": Recipe(
-        elastic_transform,  # alpha, sigma, jitter in pixels: 32 x (0, 0, .08), 32 x (.05, .2, .07) ...
+        elastic_transform,  # alpha, sigma and jitter in pixels: 32 x (0, 0, .08) and so on
         ((0, 0, 2.56), (1.6, 6.4, 2.24), (2.56, 1.92, 1.92), (3.2, 1.28, 1.6), (3.2, 0.96, 0.96)),
-        {
-            "jitter": lambda p: uniform(-p[2], p[2], 3, 2),
-            "dx": uniform(-1, 1, SIZE, SIZE),
-            "dy": uniform(-1, 1, SIZE, SIZE),
-        },
+        jitter=lambda p: uniform(-p[2], p[2], 3, 2),
+        dx=uniform(-1, 1, SIZE, SIZE),
+        dy=uniform(-1, 1, SIZE, SIZE),
     ),
 }

@@ -50,9 +50,7 @@ def array_shape(name: str, benchmark: str, n: int) -> tuple[int, ...]:
     return *rows, SIZE, SIZE, 3
 
 
-def read_array(
-    path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8
-) -> np.ndarray:
+def read_array(path: Path, shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
     """Memory-map an array file. dtype: a type of NumPy, or a kind such as np.integer.
 
     Raises ValueError naming one that is missing, short, no array, or of another shape or type.

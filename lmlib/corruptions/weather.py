@@ -1,4 +1,7 @@
-"""Weather of CIFAR-C: snow, frost, fog, spatter. Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0)."""
+"""Weather of CIFAR-C: snow, frost, fog, spatter.
+
+Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+"""
 
 import cv2
 import numpy as np
@@ -7,43 +10,57 @@ from .blur import motion_blur, smooth, zoom_matrix
 from .frost import textures
 from .recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
 
-WATER = np.float32([175, 238, 238]) / np.float32(255)  # pale turquoise
-MUD = np.float32([63, 42, 20]) / np.float32(255)
+WATER = np.array([175, 238, 238], np.float32) / np.float32(255)  # pale turquoise
+MUD = np.array([63, 42, 20], np.float32) / np.float32(255)
 
 
-def snow_layer(normal, mean, std, zoom, threshold):
-    """Flakes before they move: a normal field, zoomed, thresholded, truncated. normal: (n, 32, 32); returns bytes (n, 32, 32)."""
+def snow_layer(
+    normal: np.ndarray, mean: float, std: float, zoom: float, threshold: float
+) -> np.ndarray:
+    """Flakes before they move: a normal field (n, 32, 32), zoomed, thresholded, as bytes."""
     matrix = zoom_matrix(zoom)
     layer = matrix @ (mean + std * normal) @ matrix.T
     layer[layer < threshold] = 0
     return to_bytes(layer)
 
 
-def whiten(x, mix):
-    """Mix of the image and a brighter grey one: x float (n, 3, 32, 32). The grey is computed in float32, as in the reference."""
+def whiten(x: np.ndarray, mix: float) -> np.ndarray:
+    """Mix of the image and a brighter grey one: x float (n, 3, 32, 32).
+
+    The grey is computed in float32, as in the reference.
+    """
     red, green, blue = x.astype(np.float32).swapaxes(0, 1)
     grey = red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)
     return mix * x + (1 - mix) * np.maximum(x, (grey * np.float32(1.5) + np.float32(0.5))[:, None])
 
 
-def snow(images, p, normal, angle, dtype=np.float32):
-    """Moving flakes over a whitened image, and the same flakes turned by 180 degrees; angle: (n,), degrees.
+def snow(
+    images: np.ndarray,
+    p: tuple,
+    normal: np.ndarray,
+    angle: np.ndarray,
+    dtype: type[np.floating] = np.float32,
+) -> np.ndarray:
+    """Moving flakes over a whitened image, and the same flakes turned by 180 degrees.
 
-    dtype: of the whitened image, which in the reference is float32 in CIFAR-C and float64 in CIFAR-P.
+    normal: (n, 32, 32); angle: (n,), in degrees.
+    dtype: of the whitened image, which in the reference is float32 in CIFAR-C and float64 in
+    CIFAR-P.
     """
     mean, std, zoom, threshold, radius, sigma, mix = p
-    flakes = (
-        motion_blur(snow_layer(normal, mean, std, zoom, threshold), (radius, sigma), angle)[:, None]
-        / 255.0
-    )
+    layer = snow_layer(normal, mean, std, zoom, threshold)
+    flakes = motion_blur(layer, (radius, sigma), angle)[:, None] / 255.0
     return to_bytes(whiten(to_float(images, dtype), mix) + flakes + flakes[..., ::-1, ::-1])
 
 
-def frost(images, p, texture, corner):
+def frost(
+    images: np.ndarray, p: tuple[float, float], texture: np.ndarray, corner: np.ndarray
+) -> np.ndarray:
     """image_weight x + frost_weight (a crop of a frost photograph), on the scale 0 to 255.
 
-    texture: (n,), 0 to 4; corner: (n, 2) in [0, 1), the crop's row and column as a share of the offsets that fit.
-    Raises FileNotFoundError where the photographs are absent: nothing else would be comparable.
+    texture: (n,), 0 to 4; corner: (n, 2) in [0, 1), the crop's row and column as a share of the
+    offsets that fit. Raises FileNotFoundError where the photographs are absent: nothing else would
+    be comparable.
     """
     pictures, (image_weight, frost_weight) = textures(), p
     crops = np.empty(images.shape)
@@ -54,11 +71,12 @@ def frost(images, p, texture, corner):
     return np.clip(image_weight * images + frost_weight * crops, 0, 255).astype(np.uint8)
 
 
-def plasma(uniform, decay):
-    """Diamond-square heights on a torus of 32 x 32, scaled to [0, 1]: uniform (n, 1023) in [0, 1); returns (n, 32, 32).
+def plasma(uniform: np.ndarray, decay: float) -> np.ndarray:
+    """Diamond-square heights on a torus of 32 x 32, scaled to [0, 1]: float64 (n, 32, 32).
 
-    For each step 32, 16, ..., 2 the draws are those of the squares' centres, the mid-points along x, the mid-points along y.
-    The reference multiplies a U(-w, w) by w once more, so that heights scale with w squared.
+    uniform: (n, 1023) in [0, 1); for each step 32, 16, ..., 2 the draws are those of the squares'
+    centres, the mid-points along x, the mid-points along y. The reference multiplies a U(-w, w) by
+    w once more, so that heights scale with w squared.
     """
     height = np.zeros((len(uniform), SIZE, SIZE))
     step, wobble, used = SIZE, 100.0, 0
@@ -80,25 +98,32 @@ def plasma(uniform, decay):
     return height / height.max(axis=(1, 2), keepdims=True)
 
 
-def fog(images, p, uniform):
-    """Add a plasma fractal, the same for the three channels, and scale the sum back; uniform: (n, 1023)."""
+def fog(images: np.ndarray, p: tuple[float, float], uniform: np.ndarray) -> np.ndarray:
+    """Add a plasma fractal, the same for the three channels, and scale the sum back.
+
+    uniform: (n, 1023).
+    """
     amount, decay = p
     x = to_float(images)
     brightest = x.max(axis=(1, 2, 3), keepdims=True)
-    return to_bytes(
-        (x + amount * plasma(uniform, decay)[:, None]) * brightest / (brightest + amount)
-    )
+    hazy = x + amount * plasma(uniform, decay)[:, None]
+    return to_bytes(hazy * brightest / (brightest + amount))
 
 
-def drops(normal, mean, std, sigma, threshold):
+def drops(
+    normal: np.ndarray, mean: float, std: float, sigma: float, threshold: float
+) -> np.ndarray:
     """Where a smoothed normal field (n, 32, 32) is high; 0 elsewhere."""
     layer = smooth(mean + std * normal, sigma)
     layer[layer < threshold] = 0
     return layer
 
 
-def shine(layer):
-    """Where drops of water shine: bytes (32, 32) to float32 (32, 32) in [0, 1], or NaN everywhere without a drop or an edge."""
+def shine(layer: np.ndarray) -> np.ndarray:
+    """Where drops of water shine: bytes (32, 32) to float32 (32, 32) in [0, 1].
+
+    Without a drop or an edge it is NaN everywhere.
+    """
     distance = cv2.distanceTransform(255 - cv2.Canny(layer, 50, 150), cv2.DIST_L2, 5)
     distance = cv2.equalizeHist(cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8))
     emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
@@ -107,21 +132,25 @@ def shine(layer):
     return bright / top if top > 0 else np.full_like(bright, np.nan)
 
 
-def add_water(x, layer, strength):
-    """x + strength x shine of the drops x colour, float32, to bytes: x (n, 3, 32, 32), layer (n, 32, 32).
+def add_water(x: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
+    """x + strength x shine of the drops x colour, in float32, to bytes.
 
-    Without a drop or an edge the whole image is black: the reference divides by a maximum of zero there.
+    x: (n, 3, 32, 32); layer: (n, 32, 32).
+    Without a drop or an edge the whole image is black: the reference divides by a maximum of zero
+    there.
     """
     masks = np.stack([shine(one) for one in (layer * 255).astype(np.uint8)]) * np.float32(strength)
-    return to_bytes(
-        np.nan_to_num(np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1), copy=False, nan=0.0)
-    )
+    wet = np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1)
+    return to_bytes(np.nan_to_num(wet, copy=False, nan=0.0))
 
 
-def spatter(images, p, normal):
-    """Drops of water (severity 1 to 3) or mud (4, 5) where a smoothed normal field (n, 32, 32) is high."""
-    *field, threshold, strength, is_mud = p
-    layer, x = drops(normal, *field, threshold), to_float(images, np.float32)
+def spatter(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
+    """Drops of water (severity 1 to 3) or mud (4, 5) where a smoothed normal field is high.
+
+    normal: (n, 32, 32).
+    """
+    mean, std, sigma, threshold, strength, is_mud = p
+    layer, x = drops(normal, mean, std, sigma, threshold), to_float(images, np.float32)
     if not is_mud:
         return add_water(x, layer, strength)
     mud = smooth((layer > threshold).astype(np.float32), strength)[:, None]
@@ -139,20 +168,19 @@ WEATHER = {
             (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
             (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
         ),
-        {"normal": normal(SIZE, SIZE), "angle": uniform(-135, -45)},
+        normal=normal(SIZE, SIZE),
+        angle=uniform(-135, -45),
     ),
     "frost": Recipe(
         frost,
         ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
-        {
-            "texture": integer(0, 5),
-            "corner": uniform(0, 1, 2),
-        },  # the sixth photograph is never used
+        texture=integer(0, 5),  # the sixth photograph is never used
+        corner=uniform(0, 1, 2),
     ),
     "fog": Recipe(
         fog,
         ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)),
-        {"uniform": uniform(0, 1, SIZE**2 - 1)},
+        uniform=uniform(0, 1, SIZE**2 - 1),
     ),
     "spatter": Recipe(
         spatter,
@@ -163,6 +191,6 @@ WEATHER = {
             (0.65, 0.1, 0.7, 0.69, 0.6, 1),
             (0.65, 0.1, 0.5, 0.68, 0.6, 1),
         ),
-        {"normal": normal(SIZE, SIZE)},
+        normal=normal(SIZE, SIZE),
     ),
 }
