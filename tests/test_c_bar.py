@@ -1,4 +1,4 @@
-"""CIFAR-C-bar: each of the ten against a slow derivation pixel by pixel, from the specification, given its draws."""
+"""CIFAR-C-bar: each of the ten against a slow derivation pixel by pixel, given its draws."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def truncated(values):
 
 
 def slow_noise(phases, power):
-    """Sum of the waves one by one: the inverse Fourier transform by its definition, with frequency 0 at (16, 16)."""
+    """Sum of the waves one by one: the inverse Fourier transform, frequency 0 at (16, 16)."""
     full = np.concatenate([phases, np.rot90(phases, 2)], axis=1)
     k = np.arange(32)
     wave = np.exp(2j * np.pi * np.outer(k, k - 16) / 32)  # (place, frequency)

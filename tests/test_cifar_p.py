@@ -1,4 +1,4 @@
-"""CIFAR-P: every sequence against a slow derivation of its frames from the specification, and its traps."""
+"""CIFAR-P: every sequence against a slow derivation of its frames, and its traps."""
 
 import cv2
 import numpy as np
@@ -41,7 +41,7 @@ def hwc(field):
 
 
 def slow_motion(planes, radius, sigma, angle):
-    """ImageMagick's motion blur of bytes (32, 32, c): whole pixels, edge repeated, 16 bits, truncated to 8."""
+    """ImageMagick's motion blur of bytes (32, 32, c): edge repeated, 16 bits, truncated to 8."""
     k = np.arange(2 * radius + 1)
     weights = np.exp(-(k**2) / (2 * sigma**2))
     total = np.zeros(planes.shape)
@@ -53,7 +53,7 @@ def slow_motion(planes, radius, sigma, angle):
 
 
 def slow_warp(picture, forward):
-    """Bilinear, black outside, of a forward map (3, 3) about the point (16.5, 16.5) of a plane with pixel centres at 1/2."""
+    """Bilinear, black outside, of a forward map (3, 3) about (16.5, 16.5), pixel centres at 1/2."""
     move = np.array([[1, 0, 16.5], [0, 1, 16.5], [0, 0, 1]])
     backward = move @ np.linalg.inv(forward) @ np.linalg.inv(move)
     out = np.zeros(picture.shape)
@@ -79,7 +79,7 @@ def rotation(a):
     return np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
 
 
-# --- frame by frame --------------------------------------------------------------------------------------------------
+# --- frame by frame ------------------------------------------------------------------------------
 
 
 def test_gaussian_noise_starts_clean_and_then_draws_each_frame():
@@ -254,7 +254,7 @@ def test_spatter_runs_down():
             )
 
 
-# --- traps -----------------------------------------------------------------------------------------------------------
+# --- traps ---------------------------------------------------------------------------------------
 
 
 def test_some_spatter_frames_are_black_and_more_of_them_later():
@@ -265,8 +265,11 @@ def test_some_spatter_frames_are_black_and_more_of_them_later():
     assert black[:, 0].mean() < black[:, 30].mean()
 
 
-@pytest.mark.parametrize(("name", "clean"), [("rotate", 15), ("scale", 15), ("shear", 15), ("translate", 7), ("zoom_blur", 0),
-                                             ("gaussian_noise", 0), ("shot_noise", 0), ("speckle_noise", 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [("rotate", 15), ("scale", 15), ("shear", 15), ("translate", 7), ("zoom_blur", 0)]
+    + [(name, 0) for name in ("gaussian_noise", "shot_noise", "speckle_noise")],
+)
 def test_the_clean_frame_is_where_the_reference_has_it(name, clean):
     for picture, _, frames in each(name):
         assert [i for i, frame in enumerate(frames) if np.array_equal(frame, picture)] == [clean]

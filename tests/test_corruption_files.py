@@ -1,4 +1,4 @@
-"""Files of the benchmarks: official ones checked and preferred, ours written and resumed, archives and photographs verified."""
+"""Files of the benchmarks: official ones checked and preferred, ours written once, all verified."""
 
 import hashlib
 import io
@@ -63,7 +63,7 @@ def read(bench, name, severity=None, select=None):
     return np.concatenate(list(bench.chunks(name, severity, select)))
 
 
-# --- official files --------------------------------------------------------------------------------------------------
+# --- official files ------------------------------------------------------------------------------
 
 
 def test_official_files_are_preferred_and_read_severity_by_severity(data, monkeypatch):
@@ -147,7 +147,7 @@ def test_official_sequences_keep_their_number_of_frames(data):
     assert np.array_equal(read(found, "motion_blur"), array.transpose(0, 1, 4, 2, 3))
 
 
-# --- generated -------------------------------------------------------------------------------------------------------
+# --- generated -----------------------------------------------------------------------------------
 
 
 def test_without_files_images_are_made_on_the_fly_for_any_set_and_subset(monkeypatch):
@@ -330,7 +330,7 @@ def test_wrong_words_and_positions_are_refused():
         open_benchmark("cifar_c", dataset(images=IMAGES[..., :28]))
 
 
-# --- archives --------------------------------------------------------------------------------------------------------
+# --- archives ------------------------------------------------------------------------------------
 
 
 def tar(path, members):
@@ -452,7 +452,7 @@ def test_an_archive_without_a_published_checksum_passes_with_a_warning(data):
         official.unpack(path)
 
 
-# --- frost -----------------------------------------------------------------------------------------------------------
+# --- frost ---------------------------------------------------------------------------------------
 
 
 def wheel(path, size=(170, 180)):
@@ -513,7 +513,7 @@ def test_own_photographs_that_are_not_all_there_leave_frost_out(data, monkeypatc
         assert "frost" in open_benchmark("cifar_c", dataset()).missing
 
 
-# --- cost ------------------------------------------------------------------------------------------------------------
+# --- cost ----------------------------------------------------------------------------------------
 
 
 def test_the_table_of_costs_has_every_generator_beside_the_reference(capsys):
@@ -533,7 +533,7 @@ def test_a_set_that_is_no_cifar_has_a_folder_of_its_own():
     assert official.folder_name("digits", "cifar_c_bar") == "digits-C-Bar"
 
 
-# --- subsets ---------------------------------------------------------------------------------------------------------
+# --- subsets -------------------------------------------------------------------------------------
 
 
 def test_the_images_of_a_subset_are_made_once(monkeypatch):

@@ -1,4 +1,4 @@
-"""CIFAR-C: every corruption against a slow derivation for one image, the traps of the recipe, keys, bad input."""
+"""CIFAR-C: every corruption against a slow derivation for one image; traps, keys, bad input."""
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ IMAGES = natural_images()
 
 @pytest.fixture
 def textures(tmp_path, monkeypatch):
-    """Five invented photographs in the place for a user's own: (5,) list of uint8 (height, width, 3)."""
+    """Five invented photographs in the folder of a user's own: uint8 (height, width, 3) each."""
     monkeypatch.setattr(paths, "RAW", tmp_path)
     (tmp_path / "frost").mkdir()
     made = []
@@ -68,7 +68,7 @@ def hwc(field):
     return np.moveaxis(field, 0, -1)
 
 
-# --- slow derivations, one image (32, 32, 3) at a time, from the specification ----------------------------------------
+# --- slow derivations, one image (32, 32, 3) at a time, from the specification -------------------
 
 
 def slow_motion(plane, radius, sigma, angle):
@@ -189,7 +189,7 @@ def slow_elastic(picture, p, d):
     return truncated(np.stack(planes, axis=-1))
 
 
-# --- deterministic corruptions ---------------------------------------------------------------------------------------
+# --- deterministic corruptions -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -266,7 +266,7 @@ def test_jpeg_compression_is_a_file_of_pillow_with_halved_chroma(severity, tmp_p
         assert np.array_equal(out, np.asarray(Image.open(tmp_path / "one.jpg")))
 
 
-# --- random corruptions, given their draws ---------------------------------------------------------------------------
+# --- random corruptions, given their draws -------------------------------------------------------
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -404,7 +404,7 @@ def test_mud_spatter_paints_brown_where_a_smoothed_mask_is_high(severity):
         assert_same_bytes(out, truncated(picture * (1 - m) + m * np.float32([63, 42, 20]) / 255))
 
 
-# --- traps -----------------------------------------------------------------------------------------------------------
+# --- traps ---------------------------------------------------------------------------------------
 
 
 def test_truncation_darkens_gaussian_noise_by_half_a_level():
@@ -470,9 +470,12 @@ def test_a_positive_offset_of_saturation_tints_grey_red():
 
 def test_elastic_transform_gets_weaker_per_pixel_with_severity():
     many = np.arange(60)
-    moved = [np.abs(corrupt(np.repeat(IMAGES[:1], 60, 0), "elastic_transform", severity=s, seed=0, index=many).astype(float)
-                    - IMAGES[:1]).mean() for s in (1, 5)]  # fmt: skip
-    assert moved[0] > moved[1]
+    copies = np.repeat(IMAGES[:1], 60, 0)
+    changes = []
+    for severity in (1, 5):
+        warped = corrupt(copies, "elastic_transform", severity=severity, seed=0, index=many)
+        changes.append(np.abs(warped.astype(float) - IMAGES[:1]).mean())
+    assert changes[0] > changes[1]
 
 
 @pytest.mark.parametrize(
@@ -497,7 +500,7 @@ def test_shot_noise_has_the_mean_and_variance_of_a_poisson_count():
     )  # whole levels: var 1/12
 
 
-# --- keys ------------------------------------------------------------------------------------------------------------
+# --- keys ----------------------------------------------------------------------------------------
 
 EVERY = [(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]]
 
@@ -584,7 +587,7 @@ def test_the_names_are_those_of_the_files():
     assert [len(names) for names in NAMES.values()] == [19, 10, 14]
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("severity", [0, 6, None, 2.5, "3", 2.0, True])
@@ -604,9 +607,16 @@ def test_an_unknown_name_offers_the_nearest():
 
 @pytest.mark.parametrize(
     "images",
-    [IMAGES / 255, IMAGES[0], IMAGES[:, :1], IMAGES[..., :28], IMAGES.transpose(0, 2, 3, 1), IMAGES.tolist(),
-     torch.from_numpy(IMAGES).float()],
-)  # fmt: skip
+    [
+        IMAGES / 255,
+        IMAGES[0],
+        IMAGES[:, :1],
+        IMAGES[..., :28],
+        IMAGES.transpose(0, 2, 3, 1),
+        IMAGES.tolist(),
+        torch.from_numpy(IMAGES).float(),
+    ],
+)
 def test_images_of_another_type_or_shape_are_refused(images):
     with pytest.raises(ValueError, match="images must be uint8"):
         corrupt(images, "contrast", severity=1)

@@ -1,4 +1,4 @@
-"""Datasets: what is loaded is what was promised, and a damaged file is named, never loaded, never deleted."""
+"""Datasets: what is loaded was promised; a damaged file is named, never loaded, never deleted."""
 
 import base64
 import hashlib
@@ -203,7 +203,7 @@ def arrays(seed, n):
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """A CIFAR-10 of 50 and 20 noise images: its arrays, and its published record with addresses that do not answer."""
+    """A CIFAR-10 of 50 and 20 noise images, published at an address that does not answer."""
     splits = {"train": arrays(0, 50), "test": arrays(1, 20)}
 
     class record(CIFAR10):
@@ -268,7 +268,7 @@ def put_archive(cifar):
 
 
 def put_npm(cifar, monkeypatch, folder):
-    """The package in small, five training files of 10 images; its integrity becomes the expected one."""
+    """The package in small, five training files of 10 images; its checksum is the expected one."""
     folder.mkdir(exist_ok=True)
     package = cifar.root / "package"
     package.mkdir()
@@ -304,7 +304,7 @@ def same_as_published(dataset, cifar):
 
 
 def refused(cifar, *words):
-    """Loading is refused in one sentence with all the words, every raw file stays as it was, and no cache is written."""
+    """Loading is refused in a sentence with these words; raw files stay, no cache is written."""
     before = {path: path.read_bytes() for path in cifar.raw.rglob("*") if path.is_file()}
     with pytest.raises(ValueError) as error:
         load_dataset("cifar10")

@@ -47,7 +47,7 @@ def put_arrays(names, benchmark="cifar_c", folder="CIFAR-10-C", labels=None):
 def said(name):
     """What the survey says of an entry: whether it is taken, and the words."""
     (entry,) = [one for one in raw.survey() if one.name == name]
-    return entry.taken, entry.words
+    return entry.taken, entry.description
 
 
 def test_without_a_folder_there_is_nothing_to_say(capsys):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from .recipe import SIZE, Recipe, integer, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, by_name, integer, to_bytes, to_float, uniform
 
 BYTE_TO_16_BIT = 257
 
@@ -130,18 +130,14 @@ def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:
     return to_bytes((x + total) / np.float32(len(factors) + 1))
 
 
-BLUR = {
-    "gaussian_blur": Recipe(gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1)),
-    "glass_blur": Recipe(
+BLUR = by_name(
+    Recipe(gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1)),
+    Recipe(
         glass_blur,
         ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)),
         offset=lambda p: integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8),
     ),
-    "defocus_blur": Recipe(
-        defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))
-    ),
-    "motion_blur": Recipe(
-        motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), angle=uniform(-45, 45)
-    ),
-    "zoom_blur": Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
-}
+    Recipe(defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))),
+    Recipe(motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), angle=uniform(-45, 45)),
+    Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
+)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.special import cosdg, sindg
 from skimage.draw import line_aa
 
-from .recipe import SIZE, Recipe, bilinear, integer, normal, order, to_float, uniform
+from .recipe import SIZE, Recipe, bilinear, by_name, integer, normal, order, to_float, uniform
 
 ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]
 TURN = 2 * np.pi
@@ -89,14 +89,14 @@ def sparkle(
     rays = rays[:, None, None]
     turn = (np.arctan2(right, down) + np.pi) / TURN * rays
     i = turn.astype(np.int64)
-    place = turn - i
+    share = turn - i
     near, far = (
         np.take_along_axis(lengths, (k % rays).reshape(len(lengths), -1), axis=1)
         for k in (i, i + 1)
     )
-    length = (near + place.reshape(near.shape) * (far - near)).reshape(place.shape)
+    length = (near + share.reshape(near.shape) * (far - near)).reshape(share.shape)
     glow = (length**2 / (down**2 + right**2 + 1e-4)) ** exponent
-    return np.clip((1 - (place - 0.5) ** 2) * glow, 0, 1)
+    return np.clip((1 - (share - 0.5) ** 2) * glow, 0, 1)
 
 
 def inverse_sparkles(
@@ -250,67 +250,58 @@ def transverse_chromatic_abberation(
 ) -> np.ndarray:
     """Each channel zoomed by its own scale, 1, 1 + h / 2 or 1 + h.
 
-    order: (n, 3), which scale a channel gets.
-    SciPy's cubic zoom without its prefilter, so that the channel of scale 1 is smoothed too; it
-    rounds to bytes itself, and many values lie halfway between two bytes, so SciPy is called for
-    each plane.
+    order: (n, 3), which scale a channel gets. It is SciPy's cubic zoom without its prefilter, so
+    that the channel of scale 1 is smoothed too; that rounds to bytes itself, and many values lie
+    halfway between two bytes, so that SciPy is called for each plane.
     """
     h = level(severity, 0.5)
     scales = np.array([1.0, 1.0 + h / 2, 1.0 + h])[order]
     out = np.empty(images.shape, np.uint8)
-    for place in np.ndindex(scales.shape):
-        zoomed = ndimage.zoom(images[place], scales[place], prefilter=False)
+    for plane in np.ndindex(scales.shape):
+        zoomed = ndimage.zoom(images[plane], scales[plane], prefilter=False)
         edge = (len(zoomed) - SIZE) // 2
-        out[place] = zoomed[edge : edge + SIZE, edge : edge + SIZE]
+        out[plane] = zoomed[edge : edge + SIZE, edge : edge + SIZE]
     return out
 
 
-C_BAR = {
-    "blue_noise_sample": Recipe(
-        blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), phases=uniform(0, TURN, SIZE, SIZE // 2)
-    ),
-    "brownish_noise": Recipe(
-        brownish_noise, (2.5, 4, 5.5, 6.5, 7), phases=uniform(0, TURN, 3, SIZE, SIZE // 2)
-    ),
-    "checkerboard_cutout": Recipe(
+C_BAR = by_name(
+    Recipe(blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), phases=uniform(0, TURN, SIZE, SIZE // 2)),
+    Recipe(brownish_noise, (2.5, 4, 5.5, 6.5, 7), phases=uniform(0, TURN, 3, SIZE, SIZE // 2)),
+    Recipe(
         checkerboard_cutout,
         (1, 2, 3, 4, 5),
         angle=uniform(0, TURN),
         cell=uniform(0.1 * SIZE, 0.25 * SIZE),
         grid=uniform(0, 1, CELLS, CELLS),
     ),
-    "inverse_sparkles": Recipe(
+    Recipe(
         inverse_sparkles,
         (1, 1.5, 2.5, 4.5, 5),
         centre=uniform(8, 24, 2),
         rays=integer(50, 200),
         lengths=normal(RAYS),
     ),
-    "sparkles": Recipe(
+    Recipe(
         sparkles,
         (0.7, 3.5, 5.6, 6.3, 7),
         centre=uniform(0, SIZE, 5, 2),
         rays=integer(50, 200, 5),
         lengths=normal(5, RAYS),
     ),
-    "pinch_and_twirl": Recipe(
-        pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), clockwise=integer(0, 2, 3, 3)
-    ),
-    "ripple": Recipe(
+    Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), clockwise=integer(0, 2, 3, 3)),
+    Recipe(
         ripple,
         (5.5, 6, 6.5, 7.5, 8),
         wavelength=uniform(0.1 * SIZE, 0.3 * SIZE, 2),
         phase=uniform(0, TURN, 2),
     ),
-    "circular_motion_blur": Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
-    "lines": Recipe(
+    Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
+    Recipe(
         lines,
         (0.5, 1, 1.5, 2, 2.5),
         angle=uniform(0, TURN),
         variation=uniform(0.1, 1),
         line=lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
     ),
-    "transverse_chromatic_abberation": Recipe(
-        transverse_chromatic_abberation, (1, 2, 5, 9, 10), order=order(3)
-    ),
-}
+    Recipe(transverse_chromatic_abberation, (1, 2, 5, 9, 10), order=order(3)),
+)

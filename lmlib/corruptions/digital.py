@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.color import hsv2rgb, rgb2hsv
 
 from .blur import smooth
-from .recipe import SIZE, Recipe, bilinear, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, bilinear, by_name, to_bytes, to_float, uniform
 
 ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 
@@ -107,17 +107,17 @@ def elastic_transform(
     return to_bytes(np.ascontiguousarray(x))
 
 
-DIGITAL = {
-    "brightness": Recipe(brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
-    "saturate": Recipe(saturate, ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))),
-    "contrast": Recipe(contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
-    "pixelate": Recipe(pixelate, (30, 28, 27, 24, 20)),
-    "jpeg_compression": Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
-    "elastic_transform": Recipe(
+DIGITAL = by_name(
+    Recipe(brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
+    Recipe(saturate, ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))),
+    Recipe(contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
+    Recipe(pixelate, (30, 28, 27, 24, 20)),
+    Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
+    Recipe(
         elastic_transform,  # alpha, sigma and jitter in pixels: 32 x (0, 0, .08) and so on
         ((0, 0, 2.56), (1.6, 6.4, 2.24), (2.56, 1.92, 1.92), (3.2, 1.28, 1.6), (3.2, 0.96, 0.96)),
         jitter=lambda p: uniform(-p[2], p[2], 3, 2),
         dx=uniform(-1, 1, SIZE, SIZE),
         dy=uniform(-1, 1, SIZE, SIZE),
     ),
-}
+)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import pdtr
 
-from .recipe import SIZE, Recipe, normal, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, by_name, normal, to_bytes, to_float, uniform
 
 IMAGE = 3, SIZE, SIZE
 
@@ -60,14 +60,14 @@ def _poisson_cdf(photons: float) -> np.ndarray:
     return cdf
 
 
-NOISE = {
-    "gaussian_noise": Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), normal=normal(*IMAGE)),
-    "shot_noise": Recipe(shot_noise, (500, 250, 100, 75, 50), uniform=uniform(0, 1, *IMAGE)),
-    "impulse_noise": Recipe(
+NOISE = by_name(
+    Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), normal=normal(*IMAGE)),
+    Recipe(shot_noise, (500, 250, 100, 75, 50), uniform=uniform(0, 1, *IMAGE)),
+    Recipe(
         impulse_noise,
         (0.01, 0.02, 0.03, 0.05, 0.07),
         hit=uniform(0, 1, *IMAGE),
         salt=uniform(0, 1, *IMAGE),
     ),
-    "speckle_noise": Recipe(speckle_noise, (0.06, 0.1, 0.12, 0.16, 0.2), normal=normal(*IMAGE)),
-}
+    Recipe(speckle_noise, (0.06, 0.1, 0.12, 0.16, 0.2), normal=normal(*IMAGE)),
+)

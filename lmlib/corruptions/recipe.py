@@ -99,6 +99,11 @@ class Recipe:
         return {name: drawn(p) if callable(drawn) else drawn for name, drawn in self.draws.items()}
 
 
+def by_name(*recipes: Recipe) -> dict[str, Recipe]:
+    """A table of recipes by the names of their functions."""
+    return {recipe.apply.__name__: recipe for recipe in recipes}
+
+
 def to_float(images: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
     """Bytes to [0, 1], divided in `dtype` as the reference does."""
     return np.divide(images, dtype(255), dtype=dtype)

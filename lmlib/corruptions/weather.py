@@ -8,7 +8,7 @@ import numpy as np
 
 from .blur import motion_blur, smooth, zoom_matrix
 from .frost import textures
-from .recipe import SIZE, Recipe, integer, normal, to_bytes, to_float, uniform
+from .recipe import SIZE, Recipe, by_name, integer, normal, to_bytes, to_float, uniform
 
 WATER = np.array([175, 238, 238], np.float32) / np.float32(255)  # pale turquoise
 MUD = np.array([63, 42, 20], np.float32) / np.float32(255)
@@ -43,9 +43,8 @@ def snow(
 ) -> np.ndarray:
     """Moving flakes over a whitened image, and the same flakes turned by 180 degrees.
 
-    normal: (n, 32, 32); angle: (n,), in degrees.
-    dtype: of the whitened image, which in the reference is float32 in CIFAR-C and float64 in
-    CIFAR-P.
+    normal: (n, 32, 32); angle: (n,), in degrees; dtype: of the whitened image, which in the
+    reference is float32 in CIFAR-C and float64 in CIFAR-P.
     """
     mean, std, zoom, threshold, radius, sigma, mix = p
     layer = snow_layer(normal, mean, std, zoom, threshold)
@@ -135,9 +134,8 @@ def shine(layer: np.ndarray) -> np.ndarray:
 def add_water(x: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
     """x + strength x shine of the drops x colour, in float32, to bytes.
 
-    x: (n, 3, 32, 32); layer: (n, 32, 32).
-    Without a drop or an edge the whole image is black: the reference divides by a maximum of zero
-    there.
+    x: (n, 3, 32, 32); layer: (n, 32, 32). Without a drop or an edge the whole image is black: the
+    reference divides by a maximum of zero there.
     """
     masks = np.stack([shine(one) for one in (layer * 255).astype(np.uint8)]) * np.float32(strength)
     wet = np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1)
@@ -158,8 +156,8 @@ def spatter(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
     return to_bytes(x * (1 - mud) + MUD[:, None, None] * mud)
 
 
-WEATHER = {
-    "snow": Recipe(
+WEATHER = by_name(
+    Recipe(
         snow,
         (
             (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
@@ -171,18 +169,18 @@ WEATHER = {
         normal=normal(SIZE, SIZE),
         angle=uniform(-135, -45),
     ),
-    "frost": Recipe(
+    Recipe(
         frost,
         ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
         texture=integer(0, 5),  # the sixth photograph is never used
         corner=uniform(0, 1, 2),
     ),
-    "fog": Recipe(
+    Recipe(
         fog,
         ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)),
         uniform=uniform(0, 1, SIZE**2 - 1),
     ),
-    "spatter": Recipe(
+    Recipe(
         spatter,
         (
             (0.62, 0.1, 0.7, 0.7, 0.5, 0),
@@ -193,4 +191,4 @@ WEATHER = {
         ),
         normal=normal(SIZE, SIZE),
     ),
-}
+)
