@@ -10,12 +10,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 from tiny import files_below
 
 from lmlib import __main__ as cli
-from lmlib import install, paths
-from lmlib.study import profiles
+from lmlib import paths
+from lmlib.files import write_text
 from lmlib.study import rows as results
 from lmlib.study.profiles import PROFILES
 
@@ -153,17 +152,15 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
         calls.append((name, parameters["profile"]))
         notebooks.check_parameters(name, parameters)
         nbformat.write(nbformat.v4.new_notebook(), output)
-        paths.write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
+        write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
 
     monkeypatch.setattr(notebooks, "execute", execute)
-    monkeypatch.setattr(grid, "ensure", lambda settings, jobs, foreseen: ["run"] * len(settings))
-    monkeypatch.setattr(
-        grid.runs, "resolve", lambda **setting: [type("Config", (), {"name": "run"})]
-    )
+    monkeypatch.setattr(grid, "ensure", lambda settings, jobs: ["run"] * len(settings))
     assert cli.main(["quick"]) == 0
-    assert calls == [(name, "quick") for name in cli.NOTEBOOKS]
+    names = notebooks.names()
+    assert calls == [(name, "quick") for name in names] and len(names) == 16
     said = capsys.readouterr().out
-    for name in cli.NOTEBOOKS:
+    for name in names:
         assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
     assert (
         "  figures/quick/16-report.html\n" in said
@@ -171,28 +168,20 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
     )
     calls.clear()
     assert cli.main(["quick"]) == 0 and calls == []
-    assert capsys.readouterr().out.count("unchanged: not run again") >= len(cli.NOTEBOOKS)
+    assert capsys.readouterr().out.count("unchanged: not run again") == len(names)
 
 
-def test_every_notebook_is_part_of_the_study():
-    numbered = [path.stem for path in sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))]
-    assert list(cli.NOTEBOOKS) == numbered
-    assert set(profiles.STUDY) <= set(numbered)
-    assert [name[:2] for name in numbered] == [f"{n:02}" for n in range(1, 17)]
-
-
-def test_a_copy_of_a_notebook_is_refused_before_any_work(root, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "NOTEBOOKS", ("03-layermix", "03-layermix-Copy1", "04-train"))
-    assert cli.main(["quick"]) == 1
-    assert (
-        "holds 03-layermix and 03-layermix-Copy1: one notebook a number" in capsys.readouterr().err
-    )
-
-
-def test_a_notebook_that_is_not_there_is_named_before_any_work(root, monkeypatch, capsys):
+@pytest.mark.parametrize("names", [(), ("01-a", "03-b"), ("01-a", "02-b", "02-b-Copy1")])
+def test_a_copy_or_a_gap_among_the_notebooks_is_named_before_any_work(
+    root, monkeypatch, capsys, names
+):
     monkeypatch.setattr(paths, "NOTEBOOKS", root)
+    for name in names:
+        nbformat.write(nbformat.v4.new_notebook(), root / f"{name}.ipynb")
     assert cli.main(["quick"]) == 1
-    assert "lacks 06-comparison" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "must hold one notebook for each number from 01 on, it holds" in message
+    assert (", ".join(names) or "none") in message
 
 
 def children_of(pid):
@@ -270,7 +259,7 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
         "figures/mine.png", "data/mine/a.npz",
     ]  # fmt: skip
     for name in gone + kept:
-        paths.write_text(root / name, "content")
+        write_text(root / name, "content")
     assert cli.main(["clean"]) == 0
     kept += ["data/results/cifar-cpu/rows/b.csv", "data/results/cifar-cpu/rows/c.csv"]
     kept += ["data/results/cifar-cpu/runs.csv"]
@@ -281,7 +270,7 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
 
 def test_clean_removes_a_run_that_quick_left_unfinished_and_no_other(root):
     def executed(folder, text, name="train.ipynb"):
-        paths.write_text(paths.RUNS / folder / name, text)
+        write_text(paths.RUNS / folder / name, text)
 
     for profile in ("quick", "paper"):
         for name in ("train.ipynb", "train.failed.ipynb", "train.part-7.ipynb"):
@@ -313,23 +302,33 @@ def test_clean_with_nothing_to_remove_says_nothing(root, capsys):
 # --- run_all.sh ------------------------------------------------------------------------------------------------------
 
 STAND_IN = """#!/bin/sh
-[ "$2" = lmlib.install ] || echo "$PWD|${LMLIB_ROOT:-unset}|$*"
+case "$*" in
+    "-m lmlib --check qick") exit 2 ;;
+    "-m lmlib --check"*) ;;
+    "-m lmlib"*) echo "$PWD|${LMLIB_ROOT:-unset}|$*" ;;
+    "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    "-m pip"*) echo "$*" >> pip; [ ! -e "${KILLED:-/no}" ] || exit 1 ;;
+esac
 """
+"""A Python that says where it was started, with what root and words, and notes what is installed."""
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A checkout whose Python says where it was started, with what root, and with which words."""
-    python = tmp_path / "a checkout" / ".venv" / "bin" / "python"
-    paths.write_text(python, STAND_IN)
-    python.chmod(0o755)
-    shutil.copy(paths.SOURCE / "run_all.sh", tmp_path / "a checkout")
-    return tmp_path / "a checkout"
+    """A checkout whose environment is made, of `STAND_IN`."""
+    folder = tmp_path / "a checkout"
+    for python in (folder / ".venv" / "bin" / "python", tmp_path / "path" / "python3"):
+        write_text(python, STAND_IN)
+        python.chmod(0o755)
+    for place in (folder, folder / ".venv"):
+        shutil.copy(paths.SOURCE / "requirements.txt", place)
+    shutil.copy(paths.SOURCE / "run_all.sh", folder)
+    return folder
 
 
 def started(command, folder, **variables):
     """What the checkout's Python said of a call from `folder`: where it stood, its root, its words."""
-    gone = ("CONDA_PREFIX", "VIRTUAL_ENV", "LMLIB_ROOT")
+    gone = ("CONDA_PREFIX", "VIRTUAL_ENV", "LMLIB_ROOT", "PYTHONPATH")
     variables |= {name: value for name, value in os.environ.items() if name not in gone} | variables
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -361,60 +360,64 @@ def test_a_relative_root_is_where_the_caller_stands(checkout, tmp_path):
     assert [root(given) for given in ("/big", "~/big", "")] == ["/big", "~/big", "unset"]
 
 
-# --- the environment -------------------------------------------------------------------------------------------------
+def install(checkout, *words, **variables):
+    """A call where the first Python on the path is the stand-in: its exit code and output."""
+    gone = ("CONDA_PREFIX", "VIRTUAL_ENV", "LMLIB_ROOT", "PYTHONPATH")
+    given = {name: value for name, value in os.environ.items() if name not in gone}
+    given["PATH"] = f"{checkout.parent / 'path'}{os.pathsep}{given['PATH']}"
+    command = [checkout / "run_all.sh", *words]
+    result = subprocess.run(command, env=given | variables, capture_output=True, text=True)
+    return result.returncode, result.stdout
 
 
-@pytest.fixture
-def requirements(tmp_path, monkeypatch):
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    return lambda text: (tmp_path / "requirements.txt").write_text(text)
+def test_an_environment_is_made_once_after_its_size_was_said(checkout):
+    shutil.rmtree(checkout / ".venv")
+    code, output = install(checkout, "quick")
+    size, last = output.splitlines()
+    assert code == 0 and last.endswith("|-m lmlib quick")
+    assert size.startswith("Making .venv: on Linux about 3.3 GB to download")
+    packages, own = (checkout / "pip").read_text().splitlines()
+    assert packages.endswith("-r requirements.txt") and own.endswith("-e .")
+    assert "Making" not in install(checkout, "quick")[1]
 
 
-def test_requirements_of_other_systems_and_pythons_are_not_asked_for(requirements):
-    requirements(
-        "# made by a command\n"
-        f"pytest=={pytest.__version__}\n    # via lmlib\n\n"
-        "appnope==0.1 ; sys_platform == 'no such system'\n"
-        "tomli==2.0 ; python_full_version < '3'\n"
-    )
-    assert install.missing() == ""
+def test_a_wrong_word_or_a_question_makes_no_environment(checkout):
+    shutil.rmtree(checkout / ".venv")
+    assert install(checkout, "qick") == (2, "")
+    assert install(checkout, "--help")[1].endswith("|-m lmlib --help\n")
+    assert not (checkout / ".venv").exists() and not (checkout / "pip").exists()
 
 
-def test_a_local_build_satisfies_the_pin_and_another_version_is_named(requirements):
-    requirements(f"torch=={torch.__version__.partition('+')[0]}\n")
-    assert install.missing() == ""
-    requirements(f"torch=={torch.__version__.partition('+')[0]}\npytest==1.2.3\n")
-    assert "pytest==1.2.3" in install.missing() and "torch" not in install.missing()
+def test_an_installation_that_was_cut_or_of_other_requirements_goes_on(checkout):
+    stamp = checkout / ".venv" / "requirements.txt"
+    for text in (None, "torch==1.0\n"):
+        stamp.unlink(missing_ok=True)
+        if text:
+            stamp.write_text(text)
+        write_text(checkout / "killed", "")
+        code, output = install(checkout, KILLED=str(checkout / "killed"))
+        assert code == 1 and output.count("\n") == 1  # its size alone
+        (checkout / "killed").unlink()
+        assert install(checkout)[0] == 0
+        assert stamp.read_text() == (checkout / "requirements.txt").read_text()
 
 
-def test_a_package_that_is_not_there_is_named(requirements, monkeypatch):
-    requirements("no-such-package-anywhere==1.0\n")
-    monkeypatch.setattr(install, "installed_here", lambda: pytest.fail("asked further"))
-    with pytest.raises(SystemExit) as caught:
-        install.check()
-    said = str(caught.value)
-    assert said.startswith(f"{sys.prefix} does not satisfy requirements.txt (") and said.endswith(
-        ": not used"
-    )
-    assert "no-such-package-anywhere==1.0" in said and "\n" not in said
+@pytest.mark.parametrize("variable", ["CONDA_PREFIX", "VIRTUAL_ENV"])
+def test_an_active_environment_is_used_where_it_has_the_packages(checkout, variable):
+    active = checkout.parent / "active"
+    shutil.copytree(checkout / ".venv", active)
+    shutil.rmtree(checkout / ".venv")
+    assert install(checkout, **{variable: str(active)})[1].endswith("|-m lmlib\n")
+    assert not (checkout / ".venv").exists() and "--dry-run" in (checkout / "pip").read_text()
 
 
-def test_every_line_of_the_requirements_is_pinned_and_this_environment_satisfies_them():
-    lines = (install.ROOT / "requirements.txt").read_text().splitlines()
+def test_the_words_are_checked_without_a_package():
+    command = [sys.executable, "-S", "-m", "lmlib", "--check", "quick", "--jobs", "2"]
+    result = subprocess.run(command, cwd=paths.SOURCE, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_every_line_of_the_requirements_is_pinned():
+    lines = (paths.SOURCE / "requirements.txt").read_text().splitlines()
     pins = [line for line in lines if line and line.lstrip()[0] != "#"]
     assert len(pins) > 50 and all(re.match(r"[\w.-]+==\d", pin) for pin in pins)
-    assert install.missing() == ""
-
-
-def test_too_little_disk_is_said_before_anything_is_made(
-    requirements, tmp_path, monkeypatch, capsys
-):
-    requirements("")
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: Usage())
-    monkeypatch.setattr(
-        install.subprocess, "run", lambda *_, **__: pytest.fail("something was made")
-    )
-    with pytest.raises(SystemExit, match="error: that is too little"):
-        install.make()
-    assert "GB to download" in capsys.readouterr().out
-    assert not (tmp_path / ".venv").exists()

@@ -14,11 +14,11 @@ from lmlib import paths
 from lmlib.datasets.load import load_dataset
 from lmlib.fractals.mixing_sets import MixingSet
 from lmlib.report.published import published
-from lmlib.study import estimate, evaluation, grid, notebooks, profiles, runs
+from lmlib.study import evaluation, grid, notebooks, plans, profiles, runs
 from lmlib.study import rows as results
 
 SETTINGS = [
-    profiles.run_settings("quick", method=method, seed=seed)
+    plans.run_settings("quick", method=method, seed=seed)
     for method in ("baseline", "cutout")
     for seed in (0, 1)
 ]
@@ -75,13 +75,14 @@ def name_of(setting):
     return runs.resolve(**setting)[0].name
 
 
-def test_what_is_missing_is_trained_once_and_named_in_order(executed, capsys):
+def test_what_is_missing_is_trained_once_and_named_in_order(executed, caplog):
+    caplog.set_level("INFO")
     names = grid.ensure(SETTINGS, jobs=1)
     assert names == [name_of(setting) for setting in SETTINGS]
     assert executed.calls == [
         ("04-train", setting["method"], setting["seed"]) for setting in SETTINGS
     ]
-    assert "4 runs in" in capsys.readouterr().out
+    assert "4 runs in" in caplog.text
 
 
 def test_what_has_rows_is_not_trained_again(executed):
@@ -170,34 +171,28 @@ def test_every_setting_is_checked_before_the_first_run_starts(executed):
     assert executed.calls == []
 
 
-def test_the_hours_are_estimated_before_a_mixing_set_is_made(executed, monkeypatch, capsys):
-    said = []
-
-    def mixing_set_of(*wanted):
-        said.append(capsys.readouterr().out)
-        return OF_TWO
-
-    monkeypatch.setattr(runs, "mixing_set_of", mixing_set_of)
-    monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
+def test_the_hours_are_estimated_before_the_first_run_starts(executed, monkeypatch, caplog):
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: OF_TWO)
+    monkeypatch.setattr(grid, "seconds_per_step", lambda settings, budget: 2.0)
     monkeypatch.setitem(
         profiles.PROFILES,
         "cifar-cpu",
         replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
     )
-    settings = [profiles.run_settings("cifar-cpu", epochs=100, seed=seed) for seed in (0, 1)]
+    settings = [plans.run_settings("cifar-cpu", epochs=100, seed=seed) for seed in (0, 1)]
     for wanted, n in ((settings, 2), ([*settings, settings[0] | {"seed": 2}], 1)):
-        said.clear()
+        caplog.clear()
         grid.ensure(wanted, jobs=1)
         # 1,297 digits are 11 batches: a run of 100 epochs of 11 steps of 2 s takes 2200 s.
         hours = f"Estimated training time of cifar-cpu: {n * 2200 / 3600:.1f} hours, 1 at a time"
-        assert f"{n} runs are missing" in said[0] and hours in said[0]
-    said.clear()
+        assert f"{n} runs are missing" in caplog.text and hours in caplog.text
+    caplog.clear()
     grid.ensure(settings, jobs=1)
-    assert "missing" not in "".join(said) + capsys.readouterr().out
+    assert caplog.text == ""
 
 
-def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, capsys):
-    monkeypatch.setattr(estimate, "seconds_per_step", lambda setting, budget: 2.0)
+def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, caplog):
+    monkeypatch.setattr(grid, "seconds_per_step", lambda setting, budget: 2.0)
     monkeypatch.setitem(
         profiles.PROFILES,
         "cifar-cpu",
@@ -205,15 +200,16 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
     )
     for mixing in (OF_TWO, replace(OF_TWO, manifest=OF_TWO.manifest | {"sha256": "another"})):
         monkeypatch.setattr(runs, "mixing_set_of", lambda *_, mixing=mixing: mixing)
-        grid.ensure([profiles.run_settings("cifar-cpu")], jobs=1)
-        assert capsys.readouterr().out.count("1 runs are missing") == 1
+        grid.ensure([plans.run_settings("cifar-cpu")], jobs=1)
+        assert caplog.text.count("1 runs are missing") == 1
+        caplog.clear()
 
 
 def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
     settings = [
-        profiles.run_settings("cifar-cpu", method="baseline", dataset=name)
+        plans.run_settings("cifar-cpu", method="baseline", dataset=name)
         for name in ("cifar10", "cifar100")
     ]
     names = grid.ensure(settings)
@@ -227,7 +223,7 @@ def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, 
 
 def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):
     monkeypatch.setattr(runs, "mixing_set_of", lambda *_: pytest.fail("a mixing set was made"))
-    assert 0 < estimate.seconds_per_step(TINY | {"batch_size": 50}, 0.01) < 10
+    assert 0 < grid.seconds_per_step(TINY | {"batch_size": 50}, 0.01) < 10
 
 
 @pytest.mark.parametrize(
@@ -249,14 +245,14 @@ def test_the_first_step_counts_only_where_it_takes_a_cpus_whole_budget(
         "batches": batches,
     }
     trainer = SimpleNamespace(**parts, step=lambda step: torch.zeros(()))
-    monkeypatch.setattr(estimate, "Trainer", lambda config, dataset, method, device: trainer)
-    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    assert estimate.seconds_per_step(TINY, budget=15) == found
+    monkeypatch.setattr(grid, "Trainer", lambda config, dataset, method, device: trainer)
+    monkeypatch.setattr(grid, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert grid.seconds_per_step(TINY, budget=15) == found
 
 
 def test_quick_has_at_most_24_runs_on_embedded_data_with_every_method_of_table_3(root, monkeypatch):
     monkeypatch.setattr(runs, "mixing_set_of", lambda *_: OF_TWO)
-    settings = profiles.study_settings("quick")
+    settings = plans.whole_study("quick")
     assert len(settings) > len(grid.named_settings(settings))  # tables share runs
     assert len(grid.named_settings(settings)) <= 24
     assert {setting["dataset"] for setting in settings} == {"digits"}

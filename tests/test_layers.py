@@ -14,7 +14,7 @@ LEVELS = (
     {"analysis", "models"},
     {"study"},
     {"report"},
-    {"__main__", "install"},
+    {"__main__"},
 )
 """From the ground up: a module imports from its own folder and from lower levels only; files of the
 ground, and those of the command line, also from each other."""

@@ -26,10 +26,10 @@ from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
 from lmlib.models.checkpoints import load_checkpoint, save_checkpoint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
-from lmlib.study import evaluation, grid, notebooks, outcomes, profiles, runs
+from lmlib.study import evaluation, grid, notebooks, outcomes, plans, profiles, runs
 from lmlib.study import rows as results
 from lmlib.study.notebooks import (
-    KEEPS_MEMORY,
+    MALLOC_SETTINGS,
     NotebookFailed,
     check_parameters,
     execute,
@@ -37,7 +37,7 @@ from lmlib.study.notebooks import (
     modules_used,
     refresh,
 )
-from lmlib.study.profiles import run_settings
+from lmlib.study.plans import run_settings
 
 NOTEBOOKS = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 METHOD_ORDER = profiles.EVERY_METHOD
@@ -49,7 +49,7 @@ MEASURED_ANEW = (
 IN_THE_REPORT = ("09", "10", "11", "12")
 SMALL = {
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
-    "02-fractals": {"n_fractals": 12, "n_photographs": 12},
+    "02-fractals": {"source": "generated", "n_fractals": 12, "n_photographs": 12},
     "03-layermix": {"n_fractals": 4, "seed": 3},
     "07-benchmarks": {"n_images": 20, "n_sequences": 6, "n_attacked": 8, "n_timed": 2},
     "08-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
@@ -102,6 +102,26 @@ def test_papermill_understands_every_parameter(name, caplog):
     assert list(found) == names and all(
         one["help"] and one["inferred_type_name"] != "None" for one in found.values()
     )
+
+
+@every_notebook
+def test_its_metadata_names_the_plan_of_its_rows(name):
+    about = notebooks.metadata(name)
+    code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
+    reads_rows = "read_rows" in code or "grid.ensure" in code or name == "04-train"
+    assert reads_rows == ("needs" in about)
+    plan = f"plans.{about.get('needs')}("
+    assert not reads_rows or name == "04-train" or plan in code
+    assert ("shows_the_others" in about) == (name == notebooks.names()[-1])
+
+
+@pytest.mark.parametrize(
+    ("about", "words"), [({"need": "table_5"}, "'need'"), ({"needs": "table_8"}, "'table_8'")]
+)
+def test_an_unknown_key_or_plan_in_the_metadata_is_named(own_notebooks, about, words):
+    own_notebooks("20-says", about=about)
+    with pytest.raises(ValueError, match=f"{words}: did you mean"):
+        notebooks.metadata("20-says")
 
 
 @every_notebook
@@ -260,7 +280,7 @@ def shown(path):
 @pytest.fixture(scope="module")
 def run_of_04(study):
     """One run, trained and measured by `04-train` as the grid has it done."""
-    setting = profiles.run_settings("quick", method="baseline", epochs=1, n_train=200)
+    setting = plans.run_settings("quick", method="baseline", epochs=1, n_train=200)
     (name,) = grid.ensure([setting], jobs=1)
     study.start("05-evaluate", run=name)
     return SimpleNamespace(name=name, setting=setting, folder=paths.RUNS / name)
@@ -280,7 +300,7 @@ def all_runs(study, run_of_04):
     )
     tensors, values = load_checkpoint(run_of_04.folder / "checkpoint.safetensors")
     values["finished"] = runs.finished(run_of_04.name)
-    named = grid.named_settings(profiles.study_settings("quick"))
+    named = grid.named_settings(plans.whole_study("quick"))
     for name, setting in named.items():
         config, rows = runs.resolve(**setting)[0], measured.copy()
         bend = (
@@ -616,7 +636,10 @@ def own_notebooks(root, monkeypatch):
     paths.NOTEBOOKS.mkdir()
 
     def write(
-        name, *codes, parameters='profile: str = "quick"  # the profile\nn: int = 1  # a number'
+        name,
+        *codes,
+        parameters='profile: str = "quick"  # the profile\nn: int = 1  # a number',
+        about=None,
     ):
         first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
         cells = [
@@ -625,7 +648,8 @@ def own_notebooks(root, monkeypatch):
             *map(nbformat.v4.new_code_cell, codes),
         ]
         metadata = {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "lmlib": about or {},
         }
         nbformat.write(
             nbformat.v4.new_notebook(cells=cells, metadata=metadata),
@@ -667,9 +691,9 @@ def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
         "import os\nprint('found', *(os.environ[name] for name in os.environ if 'MALLOC_' in name))",
     )
     execute("20-says", root / "20-says.ipynb", {}, root / "20.log")
-    assert all(value in (root / "20.log").read_text() for value in KEEPS_MEMORY.values())
+    assert all(value in (root / "20.log").read_text() for value in MALLOC_SETTINGS.values())
     assert (
-        " ".join(f"{name}={value}" for name, value in KEEPS_MEMORY.items())
+        " ".join(f"{name}={value}" for name, value in MALLOC_SETTINGS.items())
         in (Path(__file__).parent.parent / "run_all.sh").read_text()
     )
 
@@ -700,34 +724,28 @@ def counted(own_notebooks, monkeypatch):
 
 
 def test_an_unchanged_notebook_is_not_executed_again(counted):
-    assert refresh("20-counted", {"profile": "quick"})[1] is True
-    seconds, now = refresh("20-counted", {"profile": "quick"})
-    assert len(counted) == 1 and now is False and seconds < 60
+    assert refresh("20-counted", {"profile": "quick"}) >= 0
+    assert refresh("20-counted", {"profile": "quick"}) is None and len(counted) == 1
 
 
 def test_a_notebook_is_executed_again_when_what_it_made_is_gone(counted):
     refresh("20-counted", {"profile": "quick"})
     (paths.FIGURES / "quick" / "20-counted.png").unlink()
-    assert refresh("20-counted", {"profile": "quick"})[1] is True
+    assert refresh("20-counted", {"profile": "quick"}) is not None
     (paths.CACHE / "executed" / "quick" / "20-counted.ipynb").unlink()
-    assert refresh("20-counted", {"profile": "quick"})[1] is True
+    assert refresh("20-counted", {"profile": "quick"}) is not None
 
 
 @pytest.mark.parametrize(
     "damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[:3] + bytes([c[3] ^ 1]) + c[4:]]
 )
-def test_a_changed_figure_or_table_is_named_and_made_again(counted, capsys, damage):
+def test_a_changed_figure_or_table_is_named_and_made_again(counted, caplog, damage):
     refresh("20-counted", {"profile": "quick"})
     figure = paths.FIGURES / "quick" / "20-counted.png"
     figure.write_bytes(damage(figure.read_bytes()))
-    assert refresh("20-counted", {"profile": "quick"})[1] is True
-    assert (
-        "figures/quick/20-counted.png is missing or was changed: made again"
-        in capsys.readouterr().out
-    )
-    assert (
-        figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"})[1] is False
-    )
+    assert refresh("20-counted", {"profile": "quick"}) is not None
+    assert "figures/quick/20-counted.png is missing or was changed: made again" in caplog.text
+    assert figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"}) is None
 
 
 def test_what_is_made_of_an_executed_notebook_is_part_of_what_it_made(counted, root):
@@ -747,7 +765,7 @@ def test_what_is_made_of_an_executed_notebook_is_part_of_what_it_made(counted, r
                 "20-counted", {"profile": "quick"}, (), lambda executed: page.write_text("again")
             )
         )
-    assert [now for _, now in calls] == [True, True, False] and page.read_text() == "again"
+    assert [took is None for took in calls] == [False, False, True] and page.read_text() == "again"
 
 
 def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):
@@ -755,7 +773,9 @@ def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *given: (time.sleep(0.3), slow(*given)))
     done = []
     threads = [
-        threading.Thread(target=lambda: done.append(refresh("20-counted", {"profile": "quick"})[1]))
+        threading.Thread(
+            target=lambda: done.append(refresh("20-counted", {"profile": "quick"}) is not None)
+        )
         for _ in "ab"
     ]
     for thread in threads:
@@ -769,19 +789,19 @@ def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):
 def test_a_damaged_stamp_only_means_that_the_notebook_is_executed_again(counted, content):
     refresh("20-counted", {"profile": "quick"})
     (paths.CACHE / "executed" / "quick" / "20-counted.json").write_text(content)
-    assert refresh("20-counted", {"profile": "quick"})[1] is True
+    assert refresh("20-counted", {"profile": "quick"}) is not None
 
 
 def test_other_parameters_cells_or_rows_execute_it_again(counted, own_notebooks, root):
     rows = root / "rows.csv"
     rows.write_text("1")
     refresh("20-counted", {"profile": "quick"}, [rows])
-    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
+    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows]) is not None
     rows.write_text("2")
-    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
+    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows]) is not None
     own_notebooks("20-counted", "from lmlib import names\nfrom lmlib.metrics import intervals")
-    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is True
-    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows])[1] is False
+    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows]) is not None
+    assert refresh("20-counted", {"profile": "quick", "n": 2}, [rows]) is None
 
 
 def test_a_failed_execution_is_repeated(counted, monkeypatch):
@@ -794,7 +814,7 @@ def test_a_failed_execution_is_repeated(counted, monkeypatch):
         )
         with pytest.raises(NotebookFailed):
             refresh("20-counted", {"profile": "quick", "n": 2})
-    assert refresh("20-counted", {"profile": "quick", "n": 2})[1] is True
+    assert refresh("20-counted", {"profile": "quick", "n": 2}) is not None
 
 
 @pytest.fixture

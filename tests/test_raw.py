@@ -219,7 +219,7 @@ def test_labels_of_another_length_or_type_are_named_and_images_generated(labels,
 
 
 def test_a_study_says_what_it_found_and_stops_before_it_trains(monkeypatch, capsys):
-    monkeypatch.setattr(grid, "foresee", lambda *_, **__: pytest.fail("went on"))
+    monkeypatch.setattr(grid, "ensure", lambda *_, **__: pytest.fail("went on"))
     put("digits-C/"), put("CIFAR-10-C.zip"), put("fractals.zip")
     assert cli.main(["quick"]) == 1
     printed = capsys.readouterr()
@@ -233,7 +233,7 @@ def test_a_folder_of_another_set_does_not_stop_a_study(monkeypatch):
     def went_on(*_, **__):
         raise RuntimeError("went on")
 
-    monkeypatch.setattr(grid, "foresee", went_on)
+    monkeypatch.setattr(grid, "ensure", went_on)
     put("CIFAR-10-C/")
     with pytest.raises(RuntimeError, match="went on"):
         cli.study("quick", None)

@@ -11,7 +11,7 @@ from ..augment import METHODS
 from ..fractals.flames import generate
 from ..models.training import BLOCK, Trainer
 from ..study import runs
-from ..study.profiles import run_settings
+from ..study.plans import run_settings
 from . import bench_corruptions as corruptions
 from . import plots
 from .explorer import Explorer

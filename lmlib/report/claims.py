@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from .. import paths
 from ..augment import METHODS
-from ..study.profiles import get_profile, table_dataset
+from ..study.plans import table_dataset
+from ..study.profiles import get_profile
 from ..study.runs import own_parameters
 from .published import published
 from .tables import PRINTED_AS, READING_OF, TABLE_4, Column, settings_of

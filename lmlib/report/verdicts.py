@@ -13,7 +13,8 @@ import pandas as pd
 from scipy import stats
 
 from ..metrics.intervals import paired_difference, summary
-from ..study.profiles import PROFILES, table_dataset
+from ..study.plans import table_dataset
+from ..study.profiles import PROFILES
 from .claims import RELEASED, labels_of
 from .deviations import COUNTED
 from .differences import adjusted, compare_pairs, difference_text

@@ -1,13 +1,14 @@
-"""Executing notebooks through papermill: in a process of their own, atomically, and only when something changed."""
+"""Executing notebooks through papermill: in a process of their own, and only after a change."""
 
 import hashlib
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
@@ -17,35 +18,70 @@ import papermill
 
 from .. import paths
 from ..checks import as_json, check_name
-from ..fractals import mixing_sets as fractals
+from ..files import DamagedFile, lock, read_json, write_json
+from ..fractals import mixing_sets
 from . import runs
+from .plans import PLANS
 
-KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
-"""Environment of a process that trains: without it glibc gives freed memory back after every step and faults it in again."""
+log = logging.getLogger(__name__)
+
+MALLOC_SETTINGS = {
+    "MALLOC_TRIM_THRESHOLD_": "2147483647",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+}
+"""The environment of a process that trains.
+
+Without it glibc gives freed memory back after every step and faults it in again.
+"""
+
+TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "list": list, "dict": dict}
+"""What a parameters cell says of a parameter -> what JSON makes of its value."""
 
 
 class NotebookFailed(RuntimeError):
-    """A notebook did not run to its end; the message names the notebook, the cell, the error and the log."""
+    """A notebook did not run to its end; the message names it, the cell, the error and the log."""
 
 
-def find_notebook(name):
-    """The path of a notebook by name ("06-comparison"); raises ValueError with the nearest name otherwise."""
+def names() -> list[str]:
+    """The numbered notebooks, in order. Raises ValueError unless there is one for each number."""
+    stems = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+    if not stems or [int(stem[:2]) for stem in stems] != list(range(1, len(stems) + 1)):
+        raise ValueError(
+            f"{paths.NOTEBOOKS} must hold one notebook for each number from 01 on, it holds "
+            f"{', '.join(stems) or 'none'}: move copies away; `git checkout notebooks` brings back"
+        )
+    return stems
+
+
+def find_notebook(name: str) -> Path:
+    """The path of a notebook ("06-comparison"). Raises ValueError with the nearest name."""
     known = {path.stem: path for path in sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))}
     return known[check_name("notebook", name, known)]
 
 
-TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "list": list, "dict": dict}
-"""What the parameters cells say of a parameter -> what JSON makes of its value."""
+def metadata(name: str) -> dict[str, Any]:
+    """What a notebook says of itself: `lmlib` in its metadata, {} without.
+
+    needs: the plan (a name in `plans.PLANS`) of the runs whose rows it reads; shows_the_others: it
+    reads what the notebooks before it made, and becomes a page. Raises ValueError for another key
+    or plan.
+    """
+    about = nbformat.read(find_notebook(name), 4).metadata.get("lmlib", {})
+    for key in about:
+        check_name(f"metadata of {name}", key, ("needs", "shows_the_others"))
+    if "needs" in about:
+        check_name("plan", about["needs"], PLANS)
+    return dict(about)
 
 
 def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as JSON takes them, `errors.as_json`.
+    """The parameters as JSON takes them.
 
-    Raises ValueError for one that the notebook's parameters cell does not have (papermill would only warn) or that is of
-    another type than stands there; a bool is no number.
+    Raises ValueError for one that the notebook's parameters cell does not have (papermill would
+    only warn) or that is of another type than stands there; a bool is no number.
     """
-    known, parameters = papermill.inspect_notebook(find_notebook(name)), as_json(dict(parameters))
-    for parameter, value in parameters.items():
+    known, values = papermill.inspect_notebook(find_notebook(name)), as_json(dict(parameters))
+    for parameter, value in values.items():
         check_name(f"parameter of {name}", parameter, known)
         kind = known[parameter]["inferred_type_name"]
         wrong_bool = isinstance(value, bool) and kind != "bool"
@@ -53,151 +89,131 @@ def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]
             raise ValueError(
                 f"parameter {parameter} of {name} must be of type {kind}, got {value!r}"
             )
-    return parameters
+    return values
 
 
-def execute(name, output, parameters, log):
-    """Run a notebook from a fresh kernel with `parameters`; write the executed copy to `output`, what it prints to `log`.
+def execute(name: str, output: Path, parameters: Mapping[str, Any], log_file: Path) -> None:
+    """Run a notebook from a fresh kernel; what it prints goes to `log_file`.
 
-    `output` appears only after the last cell, in one rename; a failed copy stands beside it as `<stem>.failed.ipynb`.
-    Raises ValueError for an unknown notebook or parameter, NotebookFailed where a cell fails.
+    The executed copy appears at `output` after the last cell, in one rename; a failed copy stands
+    beside it as `<stem>.failed.ipynb`. Callers hold a lock on it. Raises ValueError for an unknown
+    notebook or parameter, NotebookFailed where a cell fails.
     """
-    parameters = check_parameters(name, parameters)
-    output, log = Path(output), Path(log)
+    values = json.dumps(check_parameters(name, parameters))
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.parent.glob(
-        f"{output.stem}.part-*.ipynb"
-    ):  # by one that was killed: the callers hold a lock
-        left.unlink(missing_ok=True)
-    part, failed = (
-        output.with_name(f"{output.stem}.{word}.ipynb")
-        for word in (f"part-{os.getpid()}", "failed")
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        find_notebook(name),
-        part,
-        "-y",
-        json.dumps(parameters),
-    ]
+    for stale in output.parent.glob(f"{output.stem}.part-*.ipynb"):  # of one that was killed
+        stale.unlink()
+    part = output.with_name(f"{output.stem}.part-{os.getpid()}.ipynb")
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    failed.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", values]
     command += ["--kernel", "python3", "--cwd", paths.ROOT, "--no-progress-bar", "--log-output"]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
-    failed.unlink(missing_ok=True)
     try:
-        with log.open("w") as file:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-            subprocess.run(command, **streams, env=os.environ | quiet | KEEPS_MEMORY, check=True)
+        with log_file.open("w") as file:
+            subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | quiet | MALLOC_SETTINGS,
+                check=True,
+            )
         part.replace(output)
     except subprocess.CalledProcessError as error:
-        raise NotebookFailed(f"{name} failed {where_it_failed(part, log)}; log: {log}") from error
+        reason = failure(part, log_file)
+        raise NotebookFailed(f"{name} failed {reason}; log: {log_file}") from error
     finally:  # also after Ctrl-C, which ends papermill: the kernel ends with its parent
         if part.exists():
             part.replace(failed)
 
 
-def where_it_failed(path, log):
-    """The cell and the error of a failed copy, in words; the last line of the log where it never began."""
+def failure(notebook: Path, log_file: Path) -> str:
+    """The cell and the error of a failed copy; the log's last line where it never began."""
     try:
-        cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+        cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     except (OSError, ValueError):
-        lines = log.read_text(errors="replace").strip().splitlines()
+        lines = log_file.read_text(errors="replace").strip().splitlines()
         return f"before its first cell ({lines[-1] if lines else 'no output'})"
     for n, cell in enumerate(cells, 1):
         for out in cell.outputs:
             if out.output_type == "error":
-                first = next(
-                    (
-                        line
-                        for line in cell.source.splitlines()
-                        if line and not line.startswith("#")
-                    ),
-                    "",
-                )
-                return f"in code cell {n} ({first.strip()[:60]}): {out.ename}: {out.evalue}"
+                code = re.sub(r"^#.*\n+", "", cell.source, flags=re.M).partition("\n")[0]
+                return f"in code cell {n} ({code.strip()[:60]}): {out.ename}: {out.evalue}"
     return "without an error in a cell: its process was ended"
 
 
-def modules_used(source):
-    """The files of `lmlib` that a piece of Python imports, directly or through others: a set of paths."""
+def modules_used(source: str) -> set[Path]:
+    """The files of `lmlib` that a piece of Python imports, directly or through others."""
     finder = ModuleFinder([str(Path(__file__).resolve().parents[2])])
     finder.scan_code(compile(source, "cells", "exec"), finder.add_module("cells"))
     return {Path(module.__file__) for module in finder.modules.values() if module.__file__}
 
 
-def fingerprint(name, parameters, inputs=()):
-    """A hash of a notebook's cells, parameters, code and inputs (paths), and of the user's fractals where it may mix with them."""
+def fingerprint(name: str, parameters: Mapping[str, Any], inputs: Iterable[Path] = ()) -> str:
+    """A hash of a notebook's cells, parameters, code and inputs.
+
+    Where it may mix with the user's fractals, of these, too.
+    """
     cells = nbformat.read(find_notebook(name), 4).cells
-    code = "\n".join(
-        re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M)
-        for cell in cells
-        if cell.cell_type == "code"
-    )
-    content = [[cell.source for cell in cells], as_json(parameters)]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    used, own = modules_used(code), runs.fractal_source()
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    used = modules_used(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))  # no lines for the shell
+    content = [[cell.source for cell in cells], as_json(dict(parameters))]
+    total = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for file in [*sorted(used), *sorted(inputs)]:
-        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
-    if own != "generated" and Path(fractals.__file__).resolve() in used:
-        digest.update(fractals.listing(own).encode())
-    return digest.hexdigest()
+        total.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    own = runs.fractal_source()
+    if own != "generated" and Path(mixing_sets.__file__).resolve() in used:
+        total.update(mixing_sets.listing(own).encode())
+    return total.hexdigest()
 
 
-def made_by(name, profile):
-    """The figures and tables that a notebook has written for a profile: files that begin with its number."""
+def made_by(name: str, profile: str) -> list[Path]:
+    """The figures and tables that a notebook wrote for a profile: they begin with its number."""
     folders = paths.FIGURES / profile, paths.RESULTS / profile / "tables"
-    return sorted(
-        file for folder in folders for file in folder.glob(f"{name[:3]}*") if file.is_file()
-    )
+    files = (file for folder in folders for file in folder.glob(f"{name[:3]}*"))
+    return sorted(file for file in files if file.is_file())
 
 
-def refresh(name, parameters, inputs=(), finish=None):
-    """Execute a notebook unless its fingerprint is that of the last time and what it made is as it left it.
+def refresh(
+    name: str,
+    parameters: Mapping[str, Any],
+    inputs: Iterable[Path] = (),
+    finish: Callable[[Path], object] = lambda executed: None,
+) -> float | None:
+    """Execute a notebook unless its fingerprint and what it made are those of the last time.
 
-    finish: called with the path of the executed notebook, for what it cannot make itself. Another study's work on the same
-    notebook is waited for, not repeated. Returns (seconds it took, whether it was executed now).
+    finish: called with the path of the executed notebook, for what it cannot make itself. Another
+    study's work on the same notebook is waited for, not repeated. Returns the seconds that it took,
+    None where nothing was to be done.
     """
     profile = parameters["profile"]
     folder = paths.CACHE / "executed" / profile
-    record, executed, now = (
-        folder / f"{name}.json",
-        folder / f"{name}.ipynb",
-        fingerprint(name, parameters, inputs),
-    )
-    with paths.locked(folder / ".locks" / name):
-        last = last_time(record)
-        files = last.get("files") if last.get("fingerprint") == now else None
-        if files:
-            changed = [
-                file for file, digest in files.items() if digest_of(paths.ROOT / file) != digest
-            ]
+    record, executed = folder / f"{name}.json", folder / f"{name}.ipynb"
+    current = fingerprint(name, parameters, inputs)
+    with lock(folder / ".locks" / name):
+        try:
+            last = read_json(record)
+        except FileNotFoundError:
+            last = {}
+        except DamagedFile as error:
+            log.warning("%s: %s is executed again", error, name)
+            last = {}
+        if last.get("fingerprint") == current:
+            changed = [one for one, sha in last["files"].items() if sha256(paths.ROOT / one) != sha]
             if not changed:
-                return last["seconds"], False
-            print(f"{changed[0]} is missing or was changed: made again,", end=" ", flush=True)
+                return None
+            log.warning("%s is missing or was changed: made again", changed[0])
         start = time.time()
         execute(name, executed, parameters, folder / f"{name}.log")
-        if finish:
-            finish(executed)
-        seconds = time.time() - start
-        files = {
-            str(file.relative_to(paths.ROOT)): digest_of(file)
-            for file in [executed, *made_by(name, profile)]
-        }
+        finish(executed)
+        made = [executed, *made_by(name, profile)]
+        files = {file.relative_to(paths.ROOT).as_posix(): sha256(file) for file in made}
         with paths.as_cache(record):
-            paths.write_record(record, {"fingerprint": now, "seconds": seconds, "files": files})
-    return seconds, True
+            write_json(record, {"fingerprint": current, "files": files})
+    return time.time() - start
 
 
-def last_time(record):
-    """What `refresh` recorded of a notebook, {} where there is nothing or it is damaged, which is said."""
-    try:
-        return paths.read_record(record) if record.exists() else {}
-    except ValueError as error:
-        print(f"{error}: executed again,", end=" ", flush=True)
-        return {}
-
-
-def digest_of(file):
-    """The sha256 of a file's content, hex; None where there is no file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+def sha256(file: Path) -> str:
+    """The sha256 of a file's content, hex; "" where there is no file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -1,16 +1,36 @@
-"""Any parameters at all, for the augmentations and the corruptions (hypothesis), and what must hold whatever they are."""
+"""What holds for any parameters of the augmentations and the corruptions at all (hypothesis)."""
 
 import warnings
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from lmlib import paths
 from lmlib.augment import METHODS, build_method
 from lmlib.augment.layermix import OPS
 from lmlib.augment.pixmix import OPS as PIXMIX_OPS
 from lmlib.augment.policies import POLICIES
 from lmlib.corruptions import NAMES, corrupt, perturb
+
+A_THOUSAND = settings(max_examples=1000, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Photographs for frost in the place of a user's own."""
+    folder = tmp_path_factory.mktemp("raw")
+    (folder / "frost").mkdir()
+    for i in range(1, 6):
+        picture = np.random.default_rng(i).integers(0, 256, (180, 200, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / "frost" / f"frost{i}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "RAW", folder)
+        yield
+
 
 SEEDS, SIDES, SHARES = st.integers(0, 2**64 - 1), st.integers(8, 64), st.floats(0, 1)
 BETAS, PEERS = st.floats(1e-3, 1000), st.floats(0.1, 10)
@@ -96,7 +116,7 @@ def settings_of(name, side):
 
 @st.composite
 def augmentations(draw):
-    """A method, its parameters, a batch of 1 to 5 images of any sizes, type and content, and keys."""
+    """A method, its parameters, a batch of 1 to 5 images of any size, type and content, keys."""
     name, size = draw(st.sampled_from(sorted(METHODS))), (draw(SIDES), draw(SIDES))
     keys = {
         "seed": draw(SEEDS),
@@ -116,8 +136,10 @@ def augmentations(draw):
     }
 
 
-def check_augmentation(case):
-    """No error, no NaN; shape, dtype and range kept, the input left alone; an own label's share in [0, 1]."""
+@A_THOUSAND
+@given(augmentations())
+def test_any_parameters_of_any_augmentation_keep_shape_type_and_range(case):
+    """No error, no NaN; shape, dtype and range stay, and the input; a label's share in [0, 1]."""
     images = torch.from_numpy(pictures(case["kinds"], case["size"], case["first"]))
     if case["dtype"] != torch.uint8:
         images = (images.double() / 255 * case["scale"]).to(case["dtype"])
@@ -138,7 +160,7 @@ def check_augmentation(case):
 
 @st.composite
 def corruptions(draw):
-    """A corruption or sequence of any benchmark, a severity, 1 to 3 images of any content, and keys."""
+    """A corruption or sequence of any benchmark, a severity, 1 to 3 images of any content, keys."""
     benchmark, name = draw(
         st.sampled_from([(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]])
     )
@@ -152,8 +174,10 @@ def corruptions(draw):
     }
 
 
-def check_corruption(case):
-    """No error, no NaN on the way to bytes (NumPy would warn); shape and dtype kept, the input left alone."""
+@A_THOUSAND
+@given(corruptions())
+def test_any_corruption_of_any_images_keeps_shape_and_type(photographs, case):
+    """No error, no NaN on the way to bytes (NumPy would warn); shape, dtype and input stay."""
     images = pictures(case["kinds"], (32, 32), case["first"])
     keys, before = (
         {"seed": case["seed"], "index": case["first"] + np.arange(len(images))},
