@@ -8,13 +8,16 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+
+from .paths import as_cache
 
 CHECKSUM = "sha256"
 
@@ -101,6 +104,26 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise ValueError("its checksum does not match its content")
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedFile(f"{path} is damaged ({error})") from error
+    return arrays, record
+
+
+def cached_arrays(
+    path: Path, make: Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+    """The arrays and the record in the file `path`, or those that `make()` gives, kept there.
+
+    A damaged file is named in a warning and made again; where none can be written, a warning says
+    so.
+    """
+    try:
+        return read_arrays(path)
+    except FileNotFoundError:
+        pass
+    except DamagedFile as error:
+        warnings.warn(f"{error}: it is made again", stacklevel=3)
+    arrays, record = make()
+    with as_cache(path):
+        write_arrays(path, arrays, record)
     return arrays, record
 
 

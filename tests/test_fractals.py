@@ -167,7 +167,7 @@ def test_a_damaged_cache_is_named_and_made_again(cache, damage):
     (file,) = cache.iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    with pytest.warns(UserWarning, match=f"{file.name} is damaged .* made again"):
+    with pytest.warns(UserWarning, match=f"{file.name} is damaged .*made again"):
         again = mixing_set(n_fractals=2)
     assert np.array_equal(again.images, made.images) and again.manifest == made.manifest
     assert file.read_bytes() == whole

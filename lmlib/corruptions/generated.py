@@ -39,23 +39,17 @@ def cached_chunk(
 ) -> np.ndarray:
     """The test images `index` (m,) under `name`, so that every network meets the same subset.
 
-    Returns uint8 (m, 3, 32, 32), or (m, T, 3, 32, 32) for a sequence. A damaged file is named in a
-    warning and made again; where none can be written, a warning says so.
+    Returns uint8 (m, 3, 32, 32), or (m, T, 3, 32, 32) for a sequence.
     """
     images = dataset.test.images[index]
     key = _origin(name, benchmark, images, seed) | {"index": index.tolist(), "severity": severity}
     folder = paths.CACHE / folder_name(dataset.name, benchmark) / "subsets"
     path = folder / f"{name}-{files.digest(key)[:16]}.safetensors"
-    try:
-        return files.read_arrays(path)[0]["images"]
-    except FileNotFoundError:
-        pass
-    except files.DamagedFile as error:
-        warnings.warn(f"{error}: it is made again", stacklevel=4)
-    made = make(images, name, severity, benchmark, seed=seed, index=index)
-    with paths.as_cache(path):
-        files.write_arrays(path, {"images": made}, key)
-    return made
+
+    def make_images() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return {"images": make(images, name, severity, benchmark, seed=seed, index=index)}, key
+
+    return files.cached_arrays(path, make_images)[0]["images"]
 
 
 def whole_file(name: str, benchmark: str, dataset: Any, *, seed: int) -> Path:

@@ -43,17 +43,15 @@ def coverage(points: np.ndarray, view: View) -> float:
     return (cell_counts(unit, 8) > 0).mean()
 
 
-def scene(
-    rng: np.random.Generator, zoom: float, least: float = 0.6
-) -> tuple[System, np.ndarray, View]:
-    """Draw systems and frames until the attractor covers `least` of the frame.
+def scene(rng: np.random.Generator, zoom: float) -> tuple[System, np.ndarray, View]:
+    """Draw systems and frames until the attractor covers 60 % of the frame.
 
     Returns the system, its settled points (3, M) and the frame.
     """
     while True:
         system, points = attractor(rng)
         view = sample_view(rng, points, zoom)
-        if coverage(points, view) >= least:
+        if coverage(points, view) >= 0.6:
             return system, points, view
 
 
@@ -101,8 +99,8 @@ def _gaussians(side: int, sigmas: tuple[float, ...]) -> np.ndarray:
     return np.exp(-2 * np.pi**2 * np.square(sigmas)[:, None, None] * squared)
 
 
-def smooth(histogram: np.ndarray, sigmas: tuple[float, ...], enough: float = 30) -> np.ndarray:
-    """Blur each pixel just as wide as it takes to find `enough` points: (2, side, side), also out.
+def smooth(histogram: np.ndarray, sigmas: tuple[float, ...]) -> np.ndarray:
+    """Blur each pixel just as wide as it takes to find 30 points: (2, side, side), in and out.
 
     sigmas: increasing standard deviations in pixels. From wide to narrow, a finer blur takes over
     where it holds enough points.
@@ -113,7 +111,7 @@ def smooth(histogram: np.ndarray, sigmas: tuple[float, ...], enough: float = 30)
     for sigma, finer in zip(sigmas[-2::-1], blurred[-2::-1], strict=True):
         # The points under the finer kernel, as the wider one estimates them.
         n_points = result[0] * 4 * np.pi * sigma**2
-        result += (n_points / (n_points + enough)) * (finer - result)
+        result += (n_points / (n_points + 30)) * (finer - result)
     return result
 
 

@@ -185,13 +185,11 @@ def cell_counts(unit: np.ndarray, side: int) -> np.ndarray:
     return np.bincount(row[inside] * side + column[inside], minlength=side * side)
 
 
-def attractor(
-    rng: np.random.Generator, n_points: int = 4096, n_settle: int = 12
-) -> tuple[System, np.ndarray]:
-    """Draw systems until one is not degenerate: the system and its settled points (3, n_points)."""
+def attractor(rng: np.random.Generator) -> tuple[System, np.ndarray]:
+    """Draw systems until one is not degenerate: the system and its settled points (3, 4096)."""
     while True:
         system = sample_system(rng)
-        points = np.concatenate([rng.uniform(-1, 1, (2, n_points)), rng.random((1, n_points))])
-        *_, settled = iterate(system, points, rng, n_settle)
+        points = np.concatenate([rng.uniform(-1, 1, (2, 4096)), rng.random((1, 4096))])
+        *_, settled = iterate(system, points, rng, n_steps=12)
         if why_degenerate(settled) is None:
             return system, settled

@@ -127,26 +127,21 @@ def mixing_set(
         key |= {"version": VERSION, "reader": pictures.VERSION}
     kind = f"{size}px-{'colour' if colour else 'grey'}"
     cache = paths.CACHE / "fractals" / f"{name}-{kind}-{files.digest(key)[:8]}.safetensors"
-    try:
-        arrays, manifest = files.read_arrays(cache)
-        return MixingSet(arrays["images"], manifest)
-    except FileNotFoundError:
-        pass
-    except files.DamagedFile as error:
-        warnings.warn(f"{error}: the mixing set is made again", stacklevel=2)
-    skipped: dict[str, str] = {}
-    if generated:
-        images = flames.generate(n_fractals, size=size, seed=seed, colour=colour)
-    else:
-        images, skipped = import_images(source, size=size, colour=colour)
+
+    def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        skipped: dict[str, str] = {}
+        if generated:
+            images = flames.generate(n_fractals, size=size, seed=seed, colour=colour)
+        else:
+            images, skipped = import_images(source, size=size, colour=colour)
         if skipped:
-            warnings.warn(describe_skipped(source, skipped), stacklevel=2)
-    digest = hashlib.sha256(images.tobytes()).hexdigest()
-    manifest = key | {"n_fractals": len(images), "sha256": digest}
-    manifest |= {"skipped": skipped, "preparation": PREPARATION}
-    with paths.as_cache(cache):
-        files.write_arrays(cache, {"images": images}, manifest)
-    return MixingSet(images, manifest)
+            warnings.warn(describe_skipped(source, skipped), stacklevel=4)
+        digest = hashlib.sha256(images.tobytes()).hexdigest()
+        manifest = key | {"n_fractals": len(images), "sha256": digest, "skipped": skipped}
+        return {"images": images}, manifest | {"preparation": PREPARATION}
+
+    arrays, manifest = files.cached_arrays(cache, make)
+    return MixingSet(arrays["images"], dict(manifest))
 
 
 def own_source() -> Path | None:
