@@ -60,10 +60,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record of plain values as indented JSON with its checksum."""
-    record = json.loads(json.dumps(record))
-    write_text(
-        path, json.dumps(record | {CHECKSUM: digest(record)}, indent=1, sort_keys=True) + "\n"
-    )
+    values = json.loads(json.dumps(record))
+    if CHECKSUM in values:
+        raise ValueError(
+            f"'{CHECKSUM}' is the name of the checksum: name what you record otherwise"
+        )
+    text = json.dumps(values | {CHECKSUM: digest(values)}, indent=1, sort_keys=True)
+    write_text(path, f"{text}\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -130,9 +133,9 @@ def cached_arrays(
 def digest(record: Any, arrays: Mapping[str, np.ndarray] | None = None) -> str:
     """The sha256, hex, over a record as JSON and the bytes of arrays by name."""
     total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    for name in sorted(arrays or {}):
+    for name, array in sorted((arrays or {}).items()):
         total.update(name.encode())
-        total.update(np.asarray(arrays[name], order="C").reshape(-1).view(np.uint8))
+        total.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 

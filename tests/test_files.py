@@ -128,3 +128,9 @@ def test_the_same_arrays_and_record_are_the_same_bytes(tmp_path):
     for name in "abcdefgh":
         write_arrays(tmp_path / name, {"x": np.arange(3), "y": np.arange(2)}, {"k": 1})
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_record_that_would_lose_an_entry_to_its_checksum_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'sha256' is the name of the checksum"):
+        write_json(tmp_path / "a.json", {"sha256": "of something else"})
+    assert not list(tmp_path.iterdir())
