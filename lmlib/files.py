@@ -47,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def lock(folder: Path) -> FileLock:
-    """A lock on a folder, to be used with `with`: another process waits. It ends with its holder."""
+    """A lock on a folder for `with`: another process waits. It ends with its holder."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / ".lock")
 
