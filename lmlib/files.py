@@ -92,7 +92,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], record: Mapping[s
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the record that `write_arrays` wrote. Raises DamagedFile, FileNotFoundError."""
+    """The arrays and the record that `write_arrays` wrote. Raises as `read_json` does."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
