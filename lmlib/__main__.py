@@ -82,7 +82,8 @@ def study(profile: str, jobs: int | None) -> None:
     from .corruptions.official import official_source
     from .study import grid, notebooks, plans, raw, rows  # heavy: after the words were checked
 
-    start, seconds, made, results = time.time(), {}, [], []
+    start, seconds = time.time(), dict[str, float | None]()
+    made, results = list[Path](), list[Path]()
     names = notebooks.names()
     about = {name: notebooks.metadata(name) for name in names}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
@@ -94,9 +95,9 @@ def study(profile: str, jobs: int | None) -> None:
         inputs, finish = [], {}
         if "needs" in about[name]:
             if not results:
-                seconds["the runs"] = time.time()
+                tick = time.time()
                 grid.ensure(settings, jobs=jobs)
-                seconds["the runs"] = time.time() - seconds["the runs"]
+                seconds["the runs"] = time.time() - tick
                 results = rows.row_files(profile)
             inputs += results
         if "shows_the_others" in about[name]:

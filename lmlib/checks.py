@@ -1,4 +1,4 @@
-"""One sentence for a wrong word or number: what was expected, what came, and the nearest valid name."""
+"""One sentence for a wrong word or number: what was expected, what came, the nearest name."""
 
 import difflib
 import math
@@ -8,7 +8,10 @@ from typing import Any
 
 
 def check_name(kind: str, name: Any, allowed: Iterable) -> Any:
-    """Return `name` if it is one of `allowed`; else raise ValueError with the nearest valid name and the list."""
+    """Return `name` if it is one of `allowed`.
+
+    Otherwise raise ValueError with the nearest valid name and the list.
+    """
     allowed = list(allowed)
     if name in allowed:
         return name
@@ -18,7 +21,10 @@ def check_name(kind: str, name: Any, allowed: Iterable) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON takes it: NumPy's and torch's numbers and arrays as Python's, tuples as lists, dicts and lists within."""
+    """A value as JSON takes it, within dicts and lists, too.
+
+    NumPy's and torch's numbers and arrays become Python's, tuples become lists.
+    """
     if isinstance(value, dict):
         return {key: as_json(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -29,10 +35,11 @@ def as_json(value: Any) -> Any:
 def check_whole(name: str, value: Any, low: float, high: float = math.inf) -> int:
     """Return `value` as an int if it is a whole number, low .. high; else raise ValueError.
 
-    NumPy's integers and arrays and tensors of one such number without a dimension are whole numbers; a bool is none.
+    NumPy's integers, and arrays and tensors that hold one without a dimension, are whole numbers; a
+    bool is none.
     """
     whole = as_json(value)
-    if isinstance(whole, bool) or not isinstance(whole, Integral) or not low <= whole <= high:
+    if isinstance(whole, bool) or not isinstance(whole, Integral) or not low <= int(whole) <= high:
         bounds = f"at least {low}, got {value} (a whole number is expected)"
         if high < math.inf:
             bounds = f"a whole number from {low} to {high}, got {value}"
@@ -43,9 +50,9 @@ def check_whole(name: str, value: Any, low: float, high: float = math.inf) -> in
 def check_range(
     name: str, value: Any, low: float, high: float, low_open: bool = False
 ) -> int | float:
-    """Return `value` as an int or float if low <= value <= high (low < value where `low_open`); else raise ValueError.
+    """Return `value` as an int or float if low <= value <= high; else raise ValueError.
 
-    Numbers are those of `check_whole`, and any real one.
+    low_open: whether `low` itself is refused. Numbers are those of `check_whole`, and any real one.
     """
     number = as_json(value)
     real = isinstance(number, Real) and not isinstance(number, bool)
@@ -57,7 +64,10 @@ def check_range(
 
 
 def check_dense(tensor: Any) -> None:
-    """Raise ValueError unless a torch tensor holds its values: sparse, nested and meta ones and those inside vmap do not."""
+    """Raise ValueError unless a torch tensor holds its values.
+
+    Sparse, nested and meta tensors do not, and none does inside `vmap`.
+    """
     if tensor.is_nested:
         kind, remedy = "nested", "pad or stack its parts"
     elif str(tensor.layout) != "torch.strided":

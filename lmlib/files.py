@@ -139,12 +139,13 @@ def digest(record: Any, arrays: Mapping[str, np.ndarray] | None = None) -> str:
     return total.hexdigest()
 
 
-def verify(path: Path, algorithm: str, expected: str, n_bytes: int | None = None) -> None:
+def verify(path: str | Path, algorithm: str, expected: str, n_bytes: int | None = None) -> None:
     """Hold a foreign file against its published checksum; it stays where it is, whatever it is.
 
     algorithm: a name of hashlib; expected: its digest, hex; n_bytes: the published size, for the
     message. Raises ValueError.
     """
+    path = Path(path)
     with path.open("rb") as file:
         came = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     if came.hexdigest() != expected:

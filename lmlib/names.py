@@ -1,28 +1,31 @@
-"""The names of the benchmarks' files, in the order of their authors' repositories (spelling included)."""
+"""The names of the benchmarks' files, in their authors' order and spelling."""
 
-C_CORRUPTIONS = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
-    "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
-)  # fmt: skip
+C_CORRUPTIONS = tuple(
+    """gaussian_noise shot_noise impulse_noise defocus_blur glass_blur motion_blur zoom_blur snow
+    frost fog brightness contrast elastic_transform pixelate jpeg_compression""".split()
+)
 """The 15 of CIFAR-C and ImageNet-C (Hendrycks and Dietterich 2019): what an mCE counts."""
 
 C_EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 """The other 4 of the same benchmark, made for validation: never in an mCE."""
 
-C_BAR_CORRUPTIONS = (
-    "blue_noise_sample", "brownish_noise", "checkerboard_cutout", "inverse_sparkles", "sparkles", "pinch_and_twirl",
-    "ripple", "circular_motion_blur", "lines", "transverse_chromatic_abberation",
-)  # fmt: skip
+C_BAR_CORRUPTIONS = tuple(
+    """blue_noise_sample brownish_noise checkerboard_cutout inverse_sparkles sparkles
+    pinch_and_twirl ripple circular_motion_blur lines transverse_chromatic_abberation""".split()
+)
 """The 10 of CIFAR-10-C-bar (Mintun et al. 2021)."""
 
-PERTURBATIONS = (
-    "gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow", "brightness", "translate", "rotate", "tilt",
-    "scale", "speckle_noise", "gaussian_blur", "spatter", "shear",
-)  # fmt: skip
+PERTURBATIONS = tuple(
+    """gaussian_noise shot_noise motion_blur zoom_blur snow brightness translate rotate tilt scale
+    speckle_noise gaussian_blur spatter shear""".split()
+)
 """The 14 sequences of CIFAR-P (Hendrycks and Dietterich 2019)."""
 
 PERTURBATIONS_PAPER = PERTURBATIONS[:10]
 """The ten that count in their paper."""
 
 PERTURBATIONS_SCRIPT = tuple("spatter" if name == "snow" else name for name in PERTURBATIONS_PAPER)
-"""The ten that count in their evaluation script: spatter in place of snow. The published CIFAR-P numbers use these."""
+"""The ten that count in their evaluation script, with spatter in place of snow.
+
+The published CIFAR-P numbers use these.
+"""

@@ -9,7 +9,7 @@ import lmlib
 
 ROOT = Path(lmlib.__file__).parent
 LEVELS = (
-    {"checks", "checksums", "draws", "files", "graphs", "names", "paths", "pictures"},
+    {"checks", "draws", "files", "graphs", "names", "paths", "pictures"},
     {"augment", "corruptions", "datasets", "fractals", "metrics"},
     {"analysis", "models"},
     {"study"},

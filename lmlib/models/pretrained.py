@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_image
 from torchvision.models import EfficientNet_B0_Weights
 
-from ..checksums import verify
+from ..files import verify
 from ..pictures import read_picture
 from .networks import Classifier
 

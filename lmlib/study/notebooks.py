@@ -34,7 +34,14 @@ MALLOC_SETTINGS = {
 Without it glibc gives freed memory back after every step and faults it in again.
 """
 
-TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "list": list, "dict": dict}
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+}
 """What a parameters cell says of a parameter -> what JSON makes of its value."""
 
 
@@ -106,8 +113,15 @@ def execute(name: str, output: Path, parameters: Mapping[str, Any], log_file: Pa
     part = output.with_name(f"{output.stem}.part-{os.getpid()}.ipynb")
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "papermill", find_notebook(name), part, "-y", values]
-    command += ["--kernel", "python3", "--cwd", paths.ROOT, "--no-progress-bar", "--log-output"]
+    command = [sys.executable, "-m", "papermill", str(find_notebook(name)), str(part), "-y", values]
+    command += [
+        "--kernel",
+        "python3",
+        "--cwd",
+        str(paths.ROOT),
+        "--no-progress-bar",
+        "--log-output",
+    ]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
     try:
         with log_file.open("w") as file:
@@ -147,7 +161,8 @@ def modules_used(source: str) -> set[Path]:
     """The files of `lmlib` that a piece of Python imports, directly or through others."""
     finder = ModuleFinder([str(Path(__file__).resolve().parents[2])])
     finder.scan_code(compile(source, "cells", "exec"), finder.add_module("cells"))
-    return {Path(module.__file__) for module in finder.modules.values() if module.__file__}
+    files = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return {Path(file) for file in files if file}
 
 
 def fingerprint(name: str, parameters: Mapping[str, Any], inputs: Iterable[Path] = ()) -> str:

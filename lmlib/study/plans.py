@@ -142,7 +142,8 @@ def table_dataset(profile: str) -> str:
 
 def table_5(profile: str) -> list[Settings]:
     """With JSD or not, grey or colour, for PixMix, IPMix and LayerMix; LayerMix for longer."""
-    sizes, dataset = get_profile(profile), {"dataset": table_dataset(profile)}
+    sizes = get_profile(profile)
+    dataset: Settings = {"dataset": table_dataset(profile)}
     variants = [dataset | {"method": "baseline"}]
     if sizes.long_epochs is None:
         return with_seeds(profile, variants + [dataset | {"method": method} for method in MIXERS])
@@ -167,7 +168,7 @@ def table_6(profile: str) -> list[Settings]:
     """
     sizes, settings = get_profile(profile), []
     every_cell = sizes.replicated == sizes.methods
-    shared = {"method": "layermix", "dataset": table_dataset(profile)}
+    shared: Settings = {"method": "layermix", "dataset": table_dataset(profile)}
     if sizes.grid_n_train:
         shared["n_train"] = sizes.grid_n_train
     for m, b in product(sizes.magnitudes, sizes.betas):
