@@ -172,9 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "clean":
             clean()
         elif options.command == "readme":
-            from .report import readme
+            from .report import page
 
-            readme.update()
+            page.update_readme()
         else:
             study(options.command, options.jobs)
     except KeyboardInterrupt:

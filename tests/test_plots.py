@@ -1,3 +1,5 @@
+import importlib
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,20 +52,13 @@ def test_a_save_that_fails_keeps_the_old_figure_and_leaves_nothing_else(root, fi
     assert [file.name for file in (paths.FIGURES / "quick").iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize(
-    "values, measure, text",
-    [
-        ([0.121, 0.125, 0.123], "clean_error", "12.3 ± 0.2 (n=3)"),
-        ([0.1, 0.2, 0.3], "mce", "20.0 ± 10.0 (n=3)"),
-        ([0.5], "aurra", "50.0 (n=1)"),
-        ([1.0, 2.0], "nll", "1.500 ± 0.707 (n=2)"),
-        ([0.25], "brier", "0.250 (n=1)"),
-        ([2.0, 4.0], "mt5d", "3.000 ± 1.414 (n=2)"),
-    ],
-)
-def test_a_cell_is_the_mean_its_sample_deviation_and_n(values, measure, text):
-    assert plots.mean_and_spread(values, measure) == text
-    assert plots.mean_and_spread(pd.Series(values), measure) == text
+def test_importing_the_drawing_leaves_a_users_figures_alone_until_the_style_is_set():
+    with plt.rc_context():
+        plt.rcdefaults()
+        importlib.reload(plots)
+        assert plt.rcParams["axes.spines.top"]
+        plots.set_style()
+        assert not plt.rcParams["axes.spines.top"]
 
 
 @pytest.mark.parametrize("as_type", [np.asarray, torch.from_numpy], ids=["array", "tensor"])

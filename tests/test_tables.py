@@ -14,10 +14,10 @@ from lmlib.report.tables import (
     Column,
     cells,
     described,
+    for_display,
     marks,
     show,
     title,
-    wide,
 )
 from lmlib.study import measures
 from lmlib.study.rows import COLUMNS
@@ -27,7 +27,7 @@ MT5D = Column("P mT5D", "p", "mt5d")
 
 
 def row(method, seed, value, column=CLEAN, **changes):
-    """A row as `results.read_rows` gives it: a run of the paper's size on CIFAR-100, unless `changes` say otherwise."""
+    """A row as `read_rows` gives it: a run of the paper's size on CIFAR-100, unless `changes` say otherwise."""
     found = dict.fromkeys(COLUMNS, float("nan")) | {
         "run": f"{method}-s{seed}-{changes.get('loss', 'ce')}-{changes.get('epochs', 100)}-{changes.get('parameters', '')}",
         "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
@@ -53,7 +53,7 @@ def test_a_cell_is_the_mean_and_the_sample_standard_deviation_with_n():
     cell = cells(THREE, [CLEAN], profile="quick").loc["baseline"]
     assert (cell["mean"], cell["std"], cell["n"]) == pytest.approx((0.21, 0.01, 3), abs=1e-15)
     assert (
-        wide(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")]
+        for_display(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")]
         == "21.0 ± 1.0 (n=3)"
     )
 
@@ -64,7 +64,7 @@ def test_one_seed_is_marked_and_carries_the_interval_over_images_instead_of_a_sp
     assert math.isnan(cell["std"]) and (cell["image_low"], cell["image_high"]) == pytest.approx(
         (0.16, 0.21)
     )
-    assert wide(found).loc["cutout", ("clean", "ours")] == "18.0 [16.0, 21.0] (n=1)"
+    assert for_display(found).loc["cutout", ("clean", "ours")] == "18.0 [16.0, 21.0] (n=1)"
     assert math.isnan(found.loc["baseline", "image_low"])
 
 
@@ -72,7 +72,7 @@ def test_a_distance_stays_in_its_own_unit():
     found = cells(
         frame(*seeds("baseline", (0.1, 0.3), MT5D)), [MT5D], profile="quick", printed=published(4)
     )
-    assert wide(found).loc["baseline"].tolist()[:2] == ["0.200 ± 0.141 (n=2)", "2.7"]
+    assert for_display(found).loc["baseline"].tolist()[:2] == ["0.200 ± 0.141 (n=2)", "2.7"]
 
 
 def test_nothing_is_best_where_one_seed_stands_against_it():
@@ -134,7 +134,7 @@ def test_the_printed_value_stands_beside_ours_for_every_reading_of_a_method():
     found = cells(rows, [MCE], profile="quick", printed=published(4))
     assert found.loc[["pixmix", "pixmix_released"], "printed"].tolist() == [0.355, 0.355]
     assert math.isnan(found.loc["trivialaugment", "printed"])
-    assert wide(found)["C mCE", "paper: cifar100"].tolist() == ["35.5", "35.5", ""]
+    assert for_display(found)["C mCE", "paper: cifar100"].tolist() == ["35.5", "35.5", ""]
 
 
 def test_the_papers_attack_stands_beside_the_strict_and_the_published_one():
@@ -151,10 +151,10 @@ def test_a_difference_to_the_printed_value_is_there_in_profile_paper_alone():
     arguments = {"columns": [CLEAN], "printed": published(4)}
     for profile in ("quick", "cifar-cpu"):
         found = cells(THREE, profile=profile, **arguments)
-        assert "difference" not in found and ("clean", "difference") not in wide(found)
+        assert "difference" not in found and ("clean", "difference") not in for_display(found)
     found = cells(THREE, profile="paper", **arguments)
     assert found.loc["baseline", "difference"] == pytest.approx(-0.003)
-    assert wide(found).loc["baseline", ("clean", "difference")] == "-0.30"
+    assert for_display(found).loc["baseline", ("clean", "difference")] == "-0.30"
 
 
 def test_no_difference_to_another_datasets_printed_value():
@@ -355,11 +355,11 @@ def test_competing_printed_cells_and_unknown_columns_are_refused():
 def test_a_full_test_set_carries_two_decimals_and_a_subset_one():
     whole = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=10_000))
     assert (
-        wide(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
+        for_display(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
         == "21.00 ± 1.00 (n=3)"
     )
     part = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=9_999))
     assert (
-        wide(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
+        for_display(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
         == "21.0 ± 1.0 (n=3)"
     )

@@ -9,7 +9,7 @@ from lmlib import corruptions
 from lmlib.report.claims import Comparison, comparisons, labels_of, side
 from lmlib.report.published import claims
 from lmlib.report.tables import MCE, Column
-from lmlib.report.verdicts import is_near, judge, layers_seen, summarise, verdict, wide
+from lmlib.report.verdicts import for_display, is_near, judge, judge_layers, summarise, verdict
 from lmlib.study import measures
 from lmlib.study.rows import COLUMNS
 
@@ -204,10 +204,8 @@ def test_p_values_are_adjusted_within_a_table_and_not_beyond():
     assert table["p_holm"][2] == pytest.approx(table["p_value"][2])
 
 
-def one_claim(table, **profile):
-    return summarise(
-        table, claims().query("claim == 'C1'"), profile=profile.get("profile", "paper")
-    ).loc["C1", "verdict"]
+def one_claim(table):
+    return summarise(table, claims().query("claim == 'C1'")).loc["C1", "verdict"]
 
 
 def test_a_claim_is_as_good_as_its_weakest_comparison_and_one_contradiction_settles_it():
@@ -236,14 +234,14 @@ def test_what_stands_beside_does_not_decide():
 
 def test_a_claim_without_rows_says_the_command_and_a_small_one_its_scale():
     table = judge(frame(rows(OURS, about(0.3))), [LEADS])
-    assert one_claim(table, profile="quick") == "not run in this profile: `./run_all.sh paper`"
+    assert one_claim(table) == "not run in this profile: `./run_all.sh paper`"
     small = judge(
         frame(
             rows(OURS, about(0.3), subset="500 stratified test images"), rows(THEIRS, about(0.4))
         ),
         [LEADS],
     )
-    found = summarise(small, claims(), profile="quick").loc["C1"]
+    found = summarise(small, claims()).loc["C1"]
     assert (
         found["verdict"] == "no verdict: seen at a smaller scale"
         and "500 stratified test images" in found["scale"]
@@ -263,16 +261,16 @@ def layers(n, *diversity):
 
 
 def test_layers_are_judged_over_images_and_only_on_a_whole_test_set_of_cifar():
-    assert set(layers_seen(layers(300, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
+    assert set(judge_layers(layers(300, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
         "smaller scale"
     }
-    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="quick")["judged"]) == {
+    assert set(judge_layers(layers(10_000, 0.01, 0.03, 0.05), profile="quick")["judged"]) == {
         "smaller scale"
     }
-    assert set(layers_seen(layers(10_000, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
+    assert set(judge_layers(layers(10_000, 0.01, 0.03, 0.05), profile="paper")["judged"]) == {
         "direction"
     }
-    shrinks = layers_seen(layers(10_000, 0.01, 0.0105, 0.004), profile="paper")
+    shrinks = judge_layers(layers(10_000, 0.01, 0.0105, 0.004), profile="paper")
     assert shrinks["judged"][:2].tolist() == ["undecided", "contradicted"] and shrinks[
         "decides"
     ].tolist() == [
@@ -310,7 +308,7 @@ def test_comparisons_read_for_people_in_points_and_distances_in_their_unit():
         rows(each, {0: value}, measure="mt5d", benchmark="p")
         for each, value in ((OURS, 1.5), (THEIRS, 1.75))
     ]
-    found = wide(
+    found = for_display(
         judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354)), *parts), [LEADS, mt5d])
     )
     assert found["ours minus reference"].tolist()[1] == "-0.250 (n=1)" and found[

@@ -1,99 +1,98 @@
-"""What a row of a table must say beside its numbers: how its runs and its test images differ from the paper's."""
+"""What a row of a table says beside its numbers: how its runs and test images differ from the paper's."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..augment import METHODS, build_method
 from ..models.losses import FORWARD_PASSES
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 
-SETTINGS = [
-    "dataset",
-    "network",
-    "method",
-    "parameters",
-    "loss",
-    "epochs",
-    "n_train",
-    "mixing",
-    "precision",
-]
-SHORT = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
-"""The benchmarks as people read them; what is made of two of them needs no word of its own."""
-COUNTED = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
+SETTINGS = "dataset network method parameters loss epochs n_train mixing precision".split()
+BENCHMARK_TITLES = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
+"""The benchmarks as people read them; what is made of two of them needs no title of its own."""
+N_CORRUPTIONS = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
 
 
 @cache
-def trains_on_brightness(method, parameters="{}"):
-    """Whether brightness, which the corruptions of C hold too, is among a method's operations. parameters: a row's, JSON."""
-    built = build_method(
-        method, mixing_set=np.zeros((1, 3, 36, 36), np.uint8), **json.loads(parameters)
-    )
+def trains_on_brightness(method: str, parameters: str = "{}") -> bool:
+    """Whether a method, with the parameters of a row (JSON), trains on a corruption of C."""
+    black = np.zeros((1, 3, 36, 36), np.uint8)
+    built = build_method(method, mixing_set=black, **json.loads(parameters))
     return "brightness" in getattr(built, "table", {})
 
 
-def honesty(group, columns, by, paper):
-    """What a table row carries beside its numbers, for machines in columns, and for people in `deviations`: a dict.
+def row_deviations(
+    group: pd.DataFrame, columns: Iterable[Any], by: Sequence[str], printed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a table row carries beside its numbers: its settings, and `deviations` in words.
 
-    group: the rows of one table row, as `tables.described` makes them; columns: those of the table; by: what it is laid out by;
-    paper: a printed cell of the same table row (`published.published`), empty where there is none.
+    group: the rows of one table row, as `tables.described` makes them; columns: those of the
+    table; by: what it is laid out by, which is not repeated; printed: a printed cell of the same
+    table row, empty where there is none.
     """
     run = group.iloc[0]
-    said = {name: run[name] for name in SETTINGS if name not in by}
-    said |= {"forward_passes": FORWARD_PASSES[run["loss"]]}
-    said |= {"trains_on_brightness": trains_on_brightness(run["method"], run["parameters"])}
-    words = [*setting_deviations(run, by, paper), *test_deviations(group, columns)]
-    if said["trains_on_brightness"]:
+    brightness = trains_on_brightness(run["method"], run["parameters"])
+    texts = [*setting_deviations(run, by, printed), *image_deviations(group, columns)]
+    if brightness:
         means = group[group["benchmark"] == "c"].groupby("measure")["value"].mean() * 100
-        mce = (
-            ": mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14".format(**means)
-            if "mce" in means
-            else ""
-        )
-        words.append(f"trains on brightness{mce}")
-    return said | {"deviations": "; ".join(words)}
+        both = ": mCE {mce:.1f} over 15, {mce_without_brightness:.1f} over 14"
+        texts.append(f"trains on brightness{both.format(**means) if 'mce' in means else ''}")
+    return {name: run[name] for name in SETTINGS if name not in by} | {
+        "forward_passes": FORWARD_PASSES[run["loss"]],
+        "trains_on_brightness": brightness,
+        "deviations": "; ".join(texts),
+    }
 
 
-def setting_deviations(run, by, paper):
-    """In words, how a run was trained otherwise than the paper's (WRN-40-4 and 100 epochs where it has no such row)."""
+def setting_deviations(
+    run: Mapping[str, Any], by: Sequence[str], printed: Mapping[str, Any]
+) -> list[str]:
+    """How a run was trained otherwise than the paper's.
+
+    Where the paper has no such row, it is held against WRN-40-4 and 100 epochs.
+    """
     method, n_passes = METHODS[run["method"]], FORWARD_PASSES[run["loss"]]
-    network, epochs = paper.get("network", "wrn-40-4"), paper.get("epochs", 100)
+    network, epochs = printed.get("network", "wrn-40-4"), printed.get("epochs", 100)
     other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
     other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
-    published = (
+    loss = (
         f"published {method.published_loss}" if method.published_loss else "the paper does not say"
     )
-    said = (
-        not run["dataset"].startswith("cifar") and f"{run['dataset']} for CIFAR",
-        run["network"] != network and f"{run['network']} for {network}",
-        run["epochs"] != epochs and f"{run['epochs']} epochs for {epochs}",
-        run["n_train"] != "all" and f"{int(run['n_train']):,} training images",
-        "substitute" in run["mixing"] and "substitute mixing set",
-        run["loss"] == "oe"
-        and "outliers are the colour mixing set, a substitute for the withdrawn set",
-        other_fractals and f"{run['fractals']} mixing set, published {method.fractals}",
-        other_loss and f"loss {run['loss']}, {published}",
-        n_passes > 1 and f"{n_passes} forward passes an image",
-    )
-    return [words for words in said if words]
+    n_train = run["n_train"] if run["n_train"] == "all" else f"{int(run['n_train']):,}"
+    outliers = "outliers are the colour mixing set, a substitute for the withdrawn set"
+    deviations = {
+        f"{run['dataset']} for CIFAR": not run["dataset"].startswith("cifar"),
+        f"{run['network']} for {network}": run["network"] != network,
+        f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
+        f"{n_train} training images": n_train != "all",
+        "substitute mixing set": "substitute" in run["mixing"],
+        outliers: run["loss"] == "oe",
+        f"{run['fractals']} mixing set, published {method.fractals}": other_fractals,
+        f"loss {run['loss']}, {loss}": other_loss,
+        f"{n_passes} forward passes an image": n_passes > 1,
+    }
+    return [text for text, applies in deviations.items() if applies]
 
 
-def test_deviations(group, columns):
-    """In words, which benchmarks were measured on fewer images or corruptions than all, and which on generated ones."""
-    shown = group[group["benchmark"].isin({column.benchmark for column in columns} & set(SHORT))]
-    shown = shown.drop_duplicates("benchmark").assign(
-        name=lambda rows: rows["benchmark"].map(SHORT)
-    )
-    partial = shown[~shown["subset"].str.match(r"all [\d,]+ test images$")]
-    words = [
-        f"{', '.join(part['name'])}: {subset}"
-        for subset, part in partial.groupby("subset", sort=False)
+def image_deviations(group: pd.DataFrame, columns: Iterable[Any]) -> list[str]:
+    """Which benchmarks have fewer images or corruptions than all, and which generated ones."""
+    shown = {column.benchmark for column in columns} & set(BENCHMARK_TITLES)
+    rows = group[group["benchmark"].isin(shown)]
+    images = rows.drop_duplicates("benchmark")
+    images = images.assign(title=images["benchmark"].map(BENCHMARK_TITLES))
+    partial = images[~images["subset"].str.fullmatch(r"all [\d,]+ test images")]
+    subsets = partial.groupby("subset", sort=False)["title"].agg(", ".join)
+    deviations = [f"{titles}: {subset}" for subset, titles in subsets.items()]
+    means = rows[rows["measure"] == "mce"].groupby("benchmark", sort=False)["over"].min()
+    deviations += [
+        f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_CORRUPTIONS[name]} corruptions"
+        for name, n in means.items()
+        if n < N_CORRUPTIONS[name]
     ]
-    means = group[(group["measure"] == "mce") & group["benchmark"].isin(shown["benchmark"])]
-    for benchmark, over in means.groupby("benchmark", sort=False)["over"].min().items():
-        if over < COUNTED[benchmark]:
-            words.append(f"{SHORT[benchmark]}: {over:.0f} of {COUNTED[benchmark]} corruptions")
-    generated = shown.loc[shown["source"].str.contains("generated"), "name"]
-    return words + ([f"{', '.join(generated)} generated"] if len(generated) else [])
+    generated = images.loc[images["source"].str.contains("generated"), "title"]
+    return deviations + ([f"{', '.join(generated)} generated"] if len(generated) else [])

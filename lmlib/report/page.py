@@ -1,187 +1,208 @@
-"""The report: what the paper shows and where it is here, what it cost, and its export to one HTML file that loads nothing."""
+"""The report: what the paper shows and where it is here, its HTML page, the results in the README."""
 
-import html
 import json
+import logging
 import math
 import os
 import re
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
 
 import nbformat
 import pandas as pd
-from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from safetensors import SafetensorError, safe_open
 
 from .. import paths
+from ..augment import METHODS
+from ..files import write_text
 from ..study import runs
+from ..study.profiles import PROFILES
+from ..study.rows import read_rows, row_files
+from . import tables
 from .deviations import SETTINGS
 from .published import published
-from .tables import READING_OF, n_in_words, size_in_words
 from .verdicts import is_paper_scale
 
-LISTED = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False)
-EXHIBITS = tuple(LISTED.itertuples(index=False, name="Exhibit"))
-"""The tables and figures of the paper: name, what it shows, its notebook here, figures (pattern of what that draws, in
-figures/<profile>), measured (pattern of the tables that its numbers stand in, in data/results/<profile>/tables) and status; without
-`measured` the status does not depend on the profile."""
+EXHIBITS = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False).set_index("name")
+"""The tables and figures of the paper: what each shows; notebook, where it is made here; figures,
+the pattern of what that draws in figures/<profile>; measured, the pattern of the tables in
+data/results/<profile>/tables that hold its numbers; status, for those without any."""
+README_BEGIN = "<!-- results: made by `./run_all.sh readme` from data/results, never by hand -->"
+README_END = "<!-- end of results -->"
+README_COLUMNS = (
+    tables.CLEAN, tables.MCE, tables.C_BAR_MCE, tables.MFP, tables.PGD, tables.C_RMS
+)  # fmt: skip
 
 
-def figures_of(exhibit, profile):
-    """The figures of an exhibit that were drawn for a profile: paths."""
-    return (
-        sorted((paths.FIGURES / profile).glob(f"{exhibit.figures}.png")) if exhibit.figures else []
-    )
+def figures_of(exhibit: str, profile: str) -> list[Path]:
+    """The figures of an exhibit that were drawn for a profile."""
+    pattern = EXHIBITS.loc[exhibit, "figures"]
+    return sorted((paths.FIGURES / profile).glob(f"{pattern}.png")) if pattern else []
 
 
-def tables_of(exhibit, profile):
-    """The tables behind an exhibit, as the table notebooks saved them: {file's name: DataFrame as `tables.cells` makes it}."""
-    files = (
-        sorted((paths.RESULTS / profile / "tables").glob(f"{exhibit.measured}.csv"))
-        if exhibit.measured
-        else []
-    )
-    return {file.stem: read_cells(file) for file in files}
+def tables_of(exhibit: str, profile: str) -> list[pd.DataFrame]:
+    """The tables behind an exhibit, of `tables.cells`, as the table notebooks saved them."""
+    pattern = EXHIBITS.loc[exhibit, "measured"]
+    files = (paths.RESULTS / profile / "tables").glob(f"{pattern}.csv") if pattern else []
+    return [read_cells(file) for file in sorted(files)]
 
 
-def read_cells(file):
-    """Cells of a table from their file: DataFrame, indexed as it was (by the columns before `title`)."""
+def read_cells(file: Path) -> pd.DataFrame:
+    """The cells of a saved table, indexed as they were: by the columns before `title`."""
     table = pd.read_csv(file, dtype={"n_train": str, "parameters": str})
-    words = ["mark", "printed_dataset", "deviations"]
-    table[words] = table[words].astype(object).fillna("")
+    texts = ["mark", "printed_dataset", "deviations"]
+    table[texts] = table[texts].astype(object).fillna("")
     return table.set_index(list(table.columns[: table.columns.get_loc("title")]))
 
 
-def status_of(exhibit, profile):
-    """In words: at the paper's scale, at a smaller one (which), only the code path, or not run, and why."""
-    if exhibit.status:
-        return exhibit.status
-    tables = [table.reset_index() for table in tables_of(exhibit, profile).values()]
-    if not tables:
+def status_of(exhibit: str, profile: str) -> str:
+    """In words: at the paper's scale, at a smaller one (which), only the code path, or not run."""
+    if status := EXHIBITS.loc[exhibit, "status"]:
+        return status
+    parts = [table.reset_index() for table in tables_of(exhibit, profile)]
+    if not parts:
         return f"not made in profile {profile}: `./run_all.sh {profile}`"
-    cells = pd.concat(tables)
+    cells = pd.concat(parts)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
-    substitute = (
-        "; substitute mixing set" if cells["mixing"].str.contains("substitute").any() else ""
+    substitute = cells["mixing"].str.contains("substitute").any()
+    return (
+        f"{scale}: {tables.size_text(cells)}, {tables.n_text(cells['n'])}"
+        f"{'; substitute mixing set' if substitute else ''}{coverage_text(exhibit, cells)}"
     )
-    return f"{scale}: {size_in_words(cells)}, {n_in_words(cells['n'])}{substitute}{beside(exhibit, cells)}"
 
 
-def beside(exhibit, cells):
-    """How many printed rows of a table have one of ours beside them, in words; other readings of a method do not count twice."""
-    kind, _, number = exhibit.name.partition(" ")
+def coverage_text(exhibit: str, cells: pd.DataFrame) -> str:
+    """How many printed rows of a table have one of ours beside them; readings count once."""
+    kind, _, number = exhibit.partition(" ")
     if kind != "Table":
         return ""
     settings = ["dataset", "label", "jsd", "fractals", "epochs"]
     n_printed = len(published(int(number)).query("label != 'mean (std)'").drop_duplicates(settings))
-    ours = cells[cells["printed"].notna() & ~cells["method"].isin(READING_OF)]
-    n_ours = len(ours.drop_duplicates(SETTINGS))
-    return f"; beside {n_ours} of {n_printed} printed rows"
+    ours = cells[cells["printed"].notna() & ~cells["method"].isin(tables.READING_OF)]
+    return f"; beside {len(ours.drop_duplicates(SETTINGS))} of {n_printed} printed rows"
 
 
-def contents(profile):
-    """Every table and figure of the paper with its status, its notebook and its figures here: DataFrame, indexed by exhibit."""
-    linked = [
-        f"[{exhibit.notebook}]({exhibit.notebook}.ipynb)" if exhibit.notebook else ""
-        for exhibit in EXHIBITS
-    ]
-    status = [status_of(exhibit, profile) for exhibit in EXHIBITS]
-    n_figures = [len(figures_of(exhibit, profile)) for exhibit in EXHIBITS]
-    table = pd.DataFrame(
-        {"exhibit": LISTED["name"], "shows": LISTED["shows"], "status": status, "notebook": linked}
-    )
-    return table.assign(figures=n_figures).set_index("exhibit")
+def contents(profile: str) -> pd.DataFrame:
+    """Every exhibit with what it shows, its status, its notebook and the number of its figures."""
+    table = EXHIBITS[["shows"]].rename_axis("exhibit")
+    notebook = EXHIBITS["notebook"].map(lambda name: f"[{name}]({name}.ipynb)" if name else "")
+    status = [status_of(name, profile) for name in EXHIBITS.index]
+    n_figures = [len(figures_of(name, profile)) for name in EXHIBITS.index]
+    return table.assign(status=status, notebook=notebook, figures=n_figures)
 
 
-def spent(names):
-    """What the runs took on the machine that has them, in seconds: DataFrame, indexed by run, nan where that is not known.
+def run_durations(names: Iterable[str]) -> pd.DataFrame:
+    """Seconds that runs took on the machine that has them, indexed by run; nan if not known.
 
-    training: the epochs of the run's history; in_all: the executed `04-train`, evaluation included; it holds the last attempt
-    alone, so that of an interrupted or newly evaluated run is shorter than the whole. A damaged file is named, and not known.
+    training: the epochs of the run's history; in_all: the executed `04-train`, evaluation
+    included. The latter is of the last attempt alone: that of an interrupted or newly evaluated
+    run is shorter than the whole. A damaged file is named, and its duration not known.
     """
-    rows = {name: {"training": math.nan, "in_all": math.nan} for name in names}
-    for name, row in rows.items():
-        own = paths.RUNS / name / "checkpoint.safetensors"
-        kept = own if own.exists() else runs.committed_weights(name)
-        executed = paths.RUNS / name / "train.ipynb"
-        for column, file, seconds in (
-            ("training", kept, training_seconds),
-            ("in_all", executed, executed_seconds),
-        ):
-            try:
-                row[column] = seconds(file) if file and file.exists() else math.nan
-            except (ValueError, LookupError, TypeError, SafetensorError) as error:
-                print(f"{file} is damaged ({error}): how long it took is not known")
+    columns = {"training": training_seconds, "in_all": executed_seconds}
+    rows: dict[str, dict[str, float]] = {run: {} for run in names}
+    for run, (column, seconds) in product(rows, columns.items()):
+        try:
+            rows[run][column] = seconds(run)
+        except ValueError as error:
+            rows[run][column] = math.nan
+            logging.getLogger(__name__).warning("how long %s took is not known: %s", run, error)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def training_seconds(checkpoint):
-    """Seconds of the epochs in a checkpoint's history. Its tensors, which take long for large networks, are not read."""
-    with safe_open(checkpoint, framework="pt") as file:
-        return sum(epoch["seconds"] for epoch in json.loads(file.metadata()["values"])["history"])
+def training_seconds(run: str) -> float:
+    """Seconds of the epochs in the history of a run, nan if it has no weights here."""
+    present = runs.committed_weights(run) or (paths.RUNS / run / "checkpoint.safetensors").exists()
+    return sum(epoch["seconds"] for epoch in runs.history_of(run)) if present else math.nan
 
 
-def executed_seconds(notebook):
-    """Seconds that papermill took for an executed notebook, nan if it did not come to its end."""
-    return (
-        json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["duration"]
-        or math.nan
-    )
+def executed_seconds(run: str) -> float:
+    """Seconds that papermill took for the executed notebook of a run, nan if it did not end."""
+    file = paths.RUNS / run / "train.ipynb"
+    if not file.exists():
+        return math.nan
+    try:
+        metadata = json.loads(file.read_text(encoding="utf-8"))["metadata"]
+        return metadata["papermill"]["duration"] or math.nan
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error})") from error
 
 
-def markdown_table(frame):
-    """A DataFrame of text as a Markdown table, so that links, code and formulas in its cells are rendered."""
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A table of text as Markdown, so that links, code and formulas in its cells are rendered."""
     frame = frame.reset_index().astype(str)
     lines = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
-    return "\n".join(
-        "| " + " | ".join(word.replace("|", "\\|") for word in line) + " |" for line in lines
-    )
+    lines = [[text.replace("|", "\\|") for text in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-class MathRenderer(IPythonRenderer):
-    """Markdown to HTML with formulas as MathML, which browsers draw by themselves."""
+def export(executed: Path, path: Path) -> Path:
+    """Write an executed notebook as one HTML file with its figures and without its code.
 
-    def block_math(self, body):
-        return convert(body.strip(), display="block")
-
-    def inline_math(self, body):
-        return convert(body.strip())
-
-    def latex_environment(self, name, body):
-        return convert(rf"\begin{{{name}}}{body}\end{{{name}}}", display="block")
-
-
-def markdown(source):
-    """Markdown as HTML, formulas as MathML."""
-    return MarkdownWithMath(renderer=MathRenderer(escape=False, exclude_anchor_links=True)).render(
-        source
-    )
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
-{style}</style></head>
-<body>{body}</body>
-</html>
-"""
-
-
-def export(executed, path):
-    """Write an executed notebook as one HTML file: figures embedded, formulas as MathML, no script, nothing from a server.
-
-    executed: the notebook's path; its code is left out. Links to notebooks beside it point to `notebooks/` from where `path` is.
+    Formulas are set by MathJax, which a browser loads from a server. Links to notebooks beside
+    it lead to `notebooks/` from where `path` is.
     """
     notebook = nbformat.read(executed, 4)
-    without = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
-    exporter = HTMLExporter(template_name="basic", **without)
-    exporter.register_filter("markdown2html", markdown)
-    body, _ = exporter.from_notebook_node(notebook)
-    folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
-    body = re.sub(r'href="(\d\d-[\w-]+\.ipynb)"', rf'href="{folder}/\1"', body)
-    title = next(
-        (cell.source.splitlines()[0].removeprefix("# ") for cell in notebook.cells), path.stem
+    heading = next((cell.source.splitlines()[0] for cell in notebook.cells), path.stem)
+    exporter = HTMLExporter(
+        template_name="classic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        embed_images=True,
     )
-    style = (paths.NOTEBOOKS / "report.css").read_text(encoding="utf-8")
-    paths.write_text(path, PAGE.format(title=html.escape(title), style=style, body=body))
+    metadata = {"metadata": {"name": heading.removeprefix("# ")}}
+    text, _ = exporter.from_notebook_node(notebook, resources=metadata)
+    folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
+    write_text(path, re.sub(r'href="(\d\d-[\w-]+\.ipynb)"', rf'href="{folder}/\1"', text))
     return path
+
+
+def readme_section(profile: str) -> str:
+    """One profile's results as Markdown: a table for each dataset and schedule, its provenance."""
+    rows = read_rows(profile)
+    methods = rows["method"].map(METHODS)
+    fractals = rows["mixing"].str.split(", ").str[-1]  # Table 5 has methods with the other kind
+    own = fractals.eq("none") | fractals.eq([method.fractals for method in methods])
+    rows = rows[own & rows["parameters"].eq("{}") & rows["n_train"].isna()]
+    order = list(METHODS).index
+    rows = rows.sort_values("method", key=lambda names: names.map(order), kind="stable")
+    parts = []
+    for _, group in rows.groupby(["dataset", "network", "epochs"]):
+        cells = tables.cells(group, README_COLUMNS, profile=profile, by=("method", "loss"))
+        parts.append(f"**{tables.title(cells, 'Results', profile=profile)}**")
+        parts.append(markdown_table(tables.for_display(cells).xs("ours", axis=1, level=1)))
+        parts.append(deviations_text(cells))
+        names = ("precision", "machine", "device")
+        machines = ", ".join(tables.distinct(group[name]) for name in names)
+        mixing = tables.distinct(label for label in group["mixing"] if label != "none") or "none"
+        commits = tables.distinct(sorted(group["commit"].str[:8]))
+        parts.append(
+            f"Mixing images: {mixing}. {machines}, commits {commits}, "
+            f"finished {group['finished'].max()[:10]}."
+        )
+    return "\n\n".join(parts)
+
+
+def deviations_text(cells: pd.DataFrame) -> str:
+    """How the rows of a table differ from the paper's: what all share, then what single ones do."""
+    deviations = {
+        method: text.split("; ") for (method, _), text in cells["deviations"].items() if text
+    }
+    first = deviations.get(cells.index[0][0], [])
+    shared = [text for text in first if all(text in row for row in deviations.values())]
+    lines = ["; ".join(shared)]
+    for method, row in deviations.items():
+        if own := [text for text in row if text not in shared]:
+            lines.append(f"{method}: {'; '.join(own)}")
+    return f"Not as in the paper: {'. '.join(lines)}." if deviations else "All as in the paper."
+
+
+def update_readme() -> None:
+    """Write the sections of all profiles with committed rows between the marks of README.md."""
+    file = paths.SOURCE / "README.md"
+    before, _, rest = file.read_text(encoding="utf-8").partition(README_BEGIN)
+    after = rest.partition(README_END)[2]
+    sections = [readme_section(name) for name in PROFILES if name != "quick" and row_files(name)]
+    text = "\n\n".join([before + README_BEGIN, *sections, README_END]) + after
+    write_text(file, text)

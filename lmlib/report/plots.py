@@ -1,54 +1,75 @@
 """Drawing: the look of every figure, pictures in a grid, and the one way to save."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
-from skimage.util import montage
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .. import paths
+from ..files import atomic_write
 
-STYLE = {
-    "figure.dpi": 110,
-    "savefig.dpi": 150,
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "legend.frameon": False,
-    "image.interpolation": "nearest",
-}
-plt.rcParams.update(STYLE)
+Images = np.ndarray | torch.Tensor
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 
-def save(figure, name, *, profile):
-    """Save a figure as figures/<profile>/<name>.png, in one rename; `name` begins with its notebook's. Returns the path."""
+def set_style() -> None:
+    """Give all figures of this process the look of the study; every notebook that draws calls it."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 150,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "legend.frameon": False,
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def save(figure: Figure, name: str, *, profile: str) -> Path:
+    """Save a figure as figures/<profile>/<name>.png, in one rename, and return the path.
+
+    `name` begins with that of its notebook.
+    """
     path = paths.FIGURES / profile / f"{name}.png"
-    with paths.atomic_write(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
     return path
 
 
-def pixels(image):
-    """An image for `imshow`: (H, W, 3) or (H, W) in [0, 1], from uint8 or float (3 or 1, H, W), tensor or array."""
+def pixels(image: Images) -> np.ndarray:
+    """An image for `imshow`: (H, W, 3) or (H, W) in [0, 1].
+
+    image: (3 or 1, H, W), uint8 or float in [0, 1].
+    """
     image = np.asarray(image)
     image = image / 255 if image.dtype == np.uint8 else image
     return image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
 
 
-def show_images(images, titles=None, n_columns=8, size=1.1):
-    """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1]; a title each, or none. Returns the figure.
+def show_images(
+    images: Sequence[Images] | Images,
+    titles: Sequence[str] | None = None,
+    n_columns: int = 8,
+    size: float = 1.1,
+) -> Figure:
+    """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1], with or without titles.
 
     size: side of one picture in inches.
     """
     n_columns = min(n_columns, len(images))
     n_rows = -(-len(images) // n_columns)
-    height = size * n_rows * (1.25 if titles is not None else 1)
-    figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=(size * n_columns, height), squeeze=False
-    )
+    inches = size * n_columns, size * n_rows * (1.25 if titles is not None else 1)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=inches, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -58,30 +79,10 @@ def show_images(images, titles=None, n_columns=8, size=1.1):
     return figure
 
 
-NOT_FRACTIONS = ("nll", "brier", "mt5d", "mt5d_paper_ten", "top5_distance")
-"""Measures in their own unit; all others are fractions, shown in percent."""
+def bars_by_method(axis: Axes, rows: pd.DataFrame) -> None:
+    """Draw mean and standard deviation of a fraction by method, in percent, with a dot a seed.
 
-
-def unit_of(measure, n_images=0):
-    """What a measure is multiplied by for people, and its decimals.
-
-    Percent with one decimal, two on a full test set (n_images of 10,000 or more), but for those of `NOT_FRACTIONS`: three.
-    """
-    return (1, 3) if measure in NOT_FRACTIONS else (100, 2 if n_images >= 10_000 else 1)
-
-
-def mean_and_spread(values, measure):
-    """Text of a cell: "12.3 ± 0.2 (n=3)", or "12.3 (n=1)"; in percent unless the measure is one of `NOT_FRACTIONS`."""
-    scale, digits = unit_of(measure)
-    values = np.asarray(values, float) * scale
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread} (n={len(values)})"
-
-
-def bars_by_method(axis, rows):
-    """Mean and standard deviation over seeds of one measure by method, every seed a dot, in percent. Draws on `axis`.
-
-    rows: DataFrame with columns method and value (fractions), one row a seed.
+    rows: columns method and value, one row a seed.
     """
     values = 100 * rows["value"]
     bars = values.groupby(rows["method"], sort=False).agg(["mean", "std"]).fillna(0)
@@ -93,17 +94,23 @@ def bars_by_method(axis, rows):
     axis.set_ylim(bottom=0)
 
 
-def tiles(images, n_columns):
-    """Images (N, 3, H, W), uint8 or float, as one picture (rows (H + 2), columns (W + 2), 3), each in a white frame of a pixel."""
+def tiles(images: Images, n_columns: int) -> np.ndarray:
+    """Images (N, 3, H, W), uint8 or float in [0, 1], row by row in one picture (h, w, 3).
+
+    Each has a white frame of a pixel; the picture has `n_columns` of them side by side.
+    """
     images = np.asarray(images)
-    white, shape = 255 if images.dtype == np.uint8 else 1, (-(-len(images) // n_columns), n_columns)
-    return montage(images, [white] * 3, grid_shape=shape, padding_width=2, channel_axis=1)[
-        1:-1, 1:-1
-    ]
+    white, n_rows = 255 if images.dtype == np.uint8 else 1, -(-len(images) // n_columns)
+    widths = [(0, n_rows * n_columns - len(images)), (0, 0), (1, 1), (1, 1)]
+    framed = np.pad(images, widths, constant_values=white)
+    grid = framed.reshape(n_rows, n_columns, *framed.shape[1:]).transpose(0, 3, 1, 4, 2)
+    return grid.reshape(n_rows * framed.shape[2], n_columns * framed.shape[3], 3)
 
 
-def mosaic(axis, images, rows=(), columns=()):
-    """Draw images (R, C, 3, H, W), uint8 or float in [0, 1], close together as one picture, with a label a row and a column."""
+def mosaic(
+    axis: Axes, images: Images, rows: Sequence[str] = (), columns: Sequence[str] = ()
+) -> None:
+    """Draw images (R, C, 3, H, W), uint8 or float in [0, 1], as one picture with labelled edges."""
     images = np.asarray(images)
     height, width = images.shape[-2] + 2, images.shape[-1] + 2
     axis.imshow(tiles(images.reshape(-1, *images.shape[2:]), images.shape[1]))

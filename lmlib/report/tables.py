@@ -1,25 +1,27 @@
-"""From rows to a table beside the paper's: mean, spread and n, what is separated, what was printed, what deviates.
+"""From rows to a table beside the paper's: mean, spread and n, what is separated, what deviates.
 
-found = cells(rows, TABLE_3, profile=profile, printed=published(3))    # one row a cell, for machines: `results.save_table`
-show(found, "Table 3", profile=profile)                                # one row a method, for people
+table = cells(rows, TABLE_3, profile=profile, printed=published(3))    # one row a cell, for files
+show(table, "Table 3", profile=profile)                                # one row a method, for people
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from numbers import Number
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from ..augment import METHODS
 from ..checks import check_name
 from ..corruptions import VERSION as RECIPES_VERSION
 from ..metrics.intervals import paired_difference, summary
 from ..study import measures
-from .deviations import SETTINGS, honesty
+from .deviations import SETTINGS, row_deviations
 from .differences import by_seed
-from .plots import NOT_FRACTIONS, unit_of
+from .units import NOT_FRACTIONS, unit_of
 
 
 class Column(NamedTuple):
@@ -30,58 +32,55 @@ class Column(NamedTuple):
     measure: str
 
 
-CLEAN, MCE, MFP = (
-    Column("clean", "clean", "clean_error"),
-    Column("C mCE", "c", "mce"),
-    Column("P mFP", "p", "mfp"),
-)
-PGD, PGD_PUBLISHED = (
-    Column("PGD strict", "pgd", "pgd_error"),
-    Column("PGD published", "pgd", "pgd_error_published"),
-)
-CLEAN_RMS, C_RMS = (
-    Column(f"{title} RMS", title.lower(), "rms_calibration_error") for title in ("clean", "C")
-)
-TABLE_3 = (
-    MCE,
-    MFP,
-    PGD,
-    PGD_PUBLISHED,
-    CLEAN_RMS,
-    C_RMS,
-)  # the paper's column of calibration mixes the last two
-TABLE_4 = (
-    CLEAN, MCE, Column("C-bar mCE", "c_bar", "mce"), MFP, Column("P mT5D", "p", "mt5d"), PGD, PGD_PUBLISHED,
-    CLEAN_RMS, C_RMS, Column("C-bar RMS", "c_bar", "rms_calibration_error"),
-)  # fmt: skip
+CLEAN = Column("clean", "clean", "clean_error")
+MCE = Column("C mCE", "c", "mce")
+C_BAR_MCE = Column("C-bar mCE", "c_bar", "mce")
+MFP = Column("P mFP", "p", "mfp")
+MT5D = Column("P mT5D", "p", "mt5d")
+PGD = Column("PGD strict", "pgd", "pgd_error")
+PGD_PUBLISHED = Column("PGD published", "pgd", "pgd_error_published")
+CLEAN_RMS = Column("clean RMS", "clean", "rms_calibration_error")
+C_RMS = Column("C RMS", "c", "rms_calibration_error")
+C_BAR_RMS = Column("C-bar RMS", "c_bar", "rms_calibration_error")
+# The paper's column of calibration in Table 3 mixes the last two.
+TABLE_3 = (MCE, MFP, PGD, PGD_PUBLISHED, CLEAN_RMS, C_RMS)
+TABLE_4 = (CLEAN, MCE, C_BAR_MCE, MFP, MT5D, PGD, PGD_PUBLISHED, CLEAN_RMS, C_RMS, C_BAR_RMS)
 BESIDE = (
-    Column("C + C-bar mCE", "c_and_c_bar", "mce"), Column("C mCE of 14", "c", "mce_without_brightness"),
-    Column("clean NLL", "clean", "nll"), Column("C NLL", "c", "nll"),
-    Column("clean Brier", "clean", "brier"), Column("C Brier", "c", "brier"),
-    Column("clean RMS floor", "clean", "rms_noise_floor"), Column("C RMS floor", "c", "rms_noise_floor"),
-    Column("clean RMS, no last bin", "clean", "rms_without_last_bin"), Column("C RMS, no last bin", "c", "rms_without_last_bin"),
-)  # fmt: skip
+    Column("C + C-bar mCE", "c_and_c_bar", "mce"),
+    Column("C mCE of 14", "c", "mce_without_brightness"),
+    *(
+        Column(f"{benchmark} {title}", benchmark.lower(), measure)
+        for title, measure in {
+            "NLL": "nll",
+            "Brier": "brier",
+            "RMS floor": "rms_noise_floor",
+            "RMS, no last bin": "rms_without_last_bin",
+        }.items()
+        for benchmark in ("clean", "C")
+    ),
+)
 """What a table also carries: see data/published/README.md."""
 
 NOT_RANKED = ("rms_noise_floor", "aurra")  # of all others, lower is better
 PRINTED_AS = {"pgd_error_published": "pgd_error", "rms_without_last_bin": "rms_calibration_error"}
-"""Measures of the released program -> the name under which the paper prints their values."""
+"""Measures of the released program, and the name under which the paper prints their values."""
 READING_OF = {"layermix_released": "layermix", "pixmix_k3": "pixmix", "pixmix_released": "pixmix"}
-"""Method -> the method whose printed values it is another reading of."""
+"""Methods, and the method whose printed values each is another reading of."""
 
 
-def described(rows):
-    """Rows with what a table may be laid out by, read from their settings: jsd, fractals, magnitude, beta.
+def described(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with what a table may be laid out by: jsd, fractals, magnitude, beta.
 
-    jsd: "yes" or "no"; fractals: "none", "grey" or "colour"; magnitude and beta: nan where the method has none.
-    Raises ValueError where rows were written by another version of the measures or of the recipes: they are never mixed.
+    jsd: "yes" or "no"; fractals: "none", "grey" or "colour"; magnitude and beta: nan where the
+    method has none. Raises ValueError where rows were written by another version of the measures
+    or of the recipes: these are never mixed.
     """
     current = (rows["version"] == measures.VERSION) & (rows["recipes"] == RECIPES_VERSION)
     other = rows.loc[~current, "run"].unique()
     if len(other):
         raise ValueError(
-            f"{len(other)} runs were measured by another version of the measures or recipes, e.g. {other[0]}:"
-            " `./run_all.sh` with their profile measures them again"
+            f"{len(other)} runs were measured by another version of the measures or recipes, e.g. "
+            f"{other[0]}: `./run_all.sh` with their profile measures them again"
         )
     settings = [settings_of(*pair) for pair in zip(rows["method"], rows["parameters"], strict=True)]
     mixing = rows["mixing"].fillna("none")
@@ -90,229 +89,213 @@ def described(rows):
         mixing=mixing,
         jsd=np.where(rows["loss"] == "jsd", "yes", "no"),
         fractals=mixing.str.split(", ").str[-1],
-        magnitude=[found.get("magnitude", np.nan) for found in settings],
-        beta=[found.get("beta", np.nan) for found in settings],
+        magnitude=[values.get("magnitude", np.nan) for values in settings],
+        beta=[values.get("beta", np.nan) for values in settings],
     )
 
 
 @cache
-def settings_of(method, parameters):
-    """All parameters of a method, those of a row (JSON) over the defaults."""
+def settings_of(method: str, parameters: str) -> dict[str, Any]:
+    """All parameters of a method: those of a row, which are JSON, over the defaults."""
     return METHODS[method].settings | json.loads(parameters)
 
 
-def cells(rows, columns, *, profile, by=("method",), printed=None):
-    """One row a cell of a table: DataFrame, indexed by `by`, fractions; as `results.save_table` wants it.
+def cells(
+    rows: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    profile: str,
+    by: Sequence[str] = ("method",),
+    printed: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row a cell of a table, indexed by `by`, as fractions.
 
-    rows: of `results.read_rows`; columns: of `Column`; by: what makes a row of the table, of the columns of `described`;
-    printed: cells of `published.published`, at most one for each row and column of the table. What comes out:
-    title, benchmark, measure; mean, std, n over seeds; image_low, image_high: where n = 1, the 95 % bootstrap interval over
-    test images; printed, and in profile `paper` the difference to it; mark, as in `marks`; deviations, and what they say
-    in columns of their own. Raises ValueError where one row of the table would mix runs of different settings.
+    rows: as `read_rows` gives them; by: the columns of `described` that make a row of the table;
+    printed: cells of `published`, at most one for each row and column of the table. Columns:
+    title, benchmark, measure; mean, std, n over seeds; image_low and image_high, the 95 %
+    bootstrap interval over test images, where n = 1; printed, and in profile `paper` the
+    difference to it; mark, as in `marks`; those of `row_deviations`. Raises ValueError where one
+    row of the table would mix runs of different settings, and where there are no rows.
     """
     rows, by = described(rows), list(by)
     for name in by:
         check_name("column to lay a table out by", name, rows.columns)
     rows = rows[rows["corruption"].isna()]
-    rows = rows.assign(
-        **{name: rows[name].astype(object).where(rows[name].notna(), "") for name in by}
-    )
-    look_up = printed_cells(printed, by)
-    paper, said, records = {place[:-2]: cell for place, cell in look_up.items()}, {}, []
+    rows = rows.assign(**{name: rows[name].astype(object).fillna("") for name in by})
+    printed_cells = printed_by_key(printed, by)
+    printed_rows = {key[:-2]: cell for key, cell in printed_cells.items()}
+    deviations, records = {}, []
     for key, group in rows.groupby(by, sort=False):
         check_one_setting(key, by, group)
-        said[key] = honesty(group, columns, by, paper.get(place_of(by, key), {}))
+        deviations[key] = row_deviations(group, columns, by, printed_rows.get(row_key(by, key), {}))
     for column in columns:
-        here = rows[(rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)]
-        marked = marks(by_seed(here, by), column.measure)
-        for key, group in here.groupby(by, sort=False):
-            place = (
-                *place_of(by, key),
-                column.benchmark,
-                PRINTED_AS.get(column.measure, column.measure),
-            )
-            numbers = cell(
-                column, group, profile, look_up.get(place, {"value": np.nan, "dataset": ""})
-            )
-            records.append(
-                dict(zip(by, key, strict=True))
-                | numbers
-                | {"mark": marked.get(key, "")}
-                | said[key]
-            )
+        same = (rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)
+        mark_of = marks(by_seed(rows[same], by), column.measure)
+        measure = PRINTED_AS.get(column.measure, column.measure)
+        for key, group in rows[same].groupby(by, sort=False):
+            printed_cell = printed_cells.get((*row_key(by, key), column.benchmark, measure), {})
+            numbers = cell(column, group, profile, printed_cell)
+            mark = {"mark": mark_of.get(key, "")}
+            records.append(dict(zip(by, key, strict=True)) | numbers | mark | deviations[key])
     if not records:
         titles = ", ".join(column.title for column in columns)
         raise ValueError(f"no rows of {titles}: `./run_all.sh {profile}` makes them")
     return pd.DataFrame(records).assign(profile=profile).set_index(by)
 
 
-def check_one_setting(key, by, group):
-    """Raise ValueError where the rows of one table row come from different settings or test images, or from two runs of a seed."""
+def check_one_setting(key: tuple, by: Sequence[str], group: pd.DataFrame) -> None:
+    """Raise ValueError where one table row mixes settings, test images, or two runs of a seed."""
     runs = group.drop_duplicates("run")
     mixed = [name for name in SETTINGS if runs[name].nunique(dropna=False) > 1]
-    measured = (
-        group.groupby(["benchmark", "measure"])[["over", "subset", "source"]]
-        .nunique(dropna=False)
-        .max()
-    )
-    mixed += list(measured.index[measured > 1])
+    images = group.groupby(["benchmark", "measure"])[["over", "subset", "source"]]
+    n_different = images.nunique(dropna=False).max()
+    mixed += list(n_different.index[n_different > 1])
     if mixed or runs["seed"].duplicated().any():
         what = f"settings ({', '.join(mixed)})" if mixed else "runs of one seed"
         raise ValueError(
-            f"the table row {', '.join(map(str, key))} would mix several {what}: choose among the rows, or add to by={by}"
+            f"the table row {', '.join(map(str, key))} would mix several {what}: "
+            f"choose among the rows, or add to by={by}"
         )
 
 
-def cell(column, group, profile, printed):
-    """The numbers of one cell: mean, std, n; the interval over images where n = 1; the printed value and the difference."""
-    found, one = column._asdict() | summary(group["value"])._asdict(), group.iloc[0]
-    found |= {f"image_{end}": one[end] if found["n"] == 1 else np.nan for end in ("low", "high")}
-    found |= {"printed": printed["value"], "printed_dataset": printed["dataset"]}
+def cell(
+    column: Column, group: pd.DataFrame, profile: str, printed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The numbers of one cell: mean, std, n, the interval over images, what the paper printed."""
+    one, values = group.iloc[0], column._asdict() | summary(group["value"])._asdict()
+    values |= {f"image_{end}": one[end] if values["n"] == 1 else np.nan for end in ("low", "high")}
+    values["printed"] = printed.get("value", np.nan)
+    values["printed_dataset"] = printed.get("dataset", "")
     if profile == "paper":
-        found["difference"] = (
-            found["mean"] - printed["value"] if printed["dataset"] == one["dataset"] else np.nan
-        )
-    return found | {
-        "over": one["over"],
-        "n_images": one["n"],
-        "subset": one["subset"],
-        "source": one["source"],
-    }
+        comparable = values["printed_dataset"] == one["dataset"]
+        values["difference"] = values["mean"] - values["printed"] if comparable else np.nan
+    values |= {"over": one["over"], "n_images": one["n"]}
+    return values | {"subset": one["subset"], "source": one["source"]}
 
 
-def printed_cells(printed, by):
-    """{place of the table's row, benchmark, measure: the printed cell}; ValueError where two cells compete for a place."""
+def printed_by_key(printed: pd.DataFrame | None, by: Sequence[str]) -> dict[tuple, dict[str, Any]]:
+    """Printed cells by (`row_key`, benchmark, measure). Raises ValueError where two share a key."""
     if printed is None:
         return {}
     names = [*by, "benchmark", "measure"]
     if printed.duplicated(names).any():
         raise ValueError(
-            f"several printed cells have the same {', '.join(names)}: choose among them, e.g. one dataset"
+            f"several printed cells have the same {', '.join(names)}: "
+            "choose among them, e.g. one dataset"
         )
-    return {
-        place_of(names, (cell[name] for name in names)): cell for cell in printed.to_dict("records")
-    }
+    return {row_key(names, map(one.get, names)): one for one in printed.to_dict("records")}
 
 
-def place_of(names, key):
-    """A key as it is looked up: readings of a method under its printed name, numbers as text."""
-    values = [
+def row_key(names: Iterable[str], values: Iterable[Any]) -> tuple[str, ...]:
+    """A key that ours and the printed rows share: numbers as text, readings by their method."""
+    texts = [
         "" if pd.isna(value) else f"{value:g}" if isinstance(value, Number) else value
-        for value in key
+        for value in values
     ]
     return tuple(
-        READING_OF.get(value, value) if name == "method" else value
-        for name, value in zip(names, values, strict=True)
+        READING_OF.get(text, text) if name == "method" else text
+        for name, text in zip(names, texts, strict=True)
     )
 
 
-def marks(values, measure):
-    """Which rows are best and second best where the seeds carry it: {key: "best" or "second"}, often empty.
+def marks(values: Mapping[Any, Mapping[int, float]], measure: str) -> dict[Any, str]:
+    """Which rows are best and second best where the seeds carry it: {key: mark}, often empty.
 
-    values: {key: {seed: value}}. The best is marked if its difference to every other row, paired by seed, has an interval off
-    zero: at 95 % for all of them together, that is, p times the number of other rows (any of them might be the true
-    best) below 0.05. The second is marked if the best is, and if it is separated likewise from all that remain. Fewer than
-    two shared seeds, or differences without any spread, separate nothing.
+    values: {key: {seed: value}}. The best is marked if its difference to every other row, paired
+    by seed, is separated from zero at 95 % for all of them together: p times the number of other
+    rows (any of them might be the true best) is below 0.05. The second is marked if the best is,
+    and if it is separated likewise from all that remain. Fewer than two shared seeds, or
+    differences without any spread, separate nothing.
     """
     if measure in NOT_RANKED:
         return {}
-    ranked, marked = sorted(values, key=lambda key: np.mean(list(values[key].values()))), {}
-    for mark, best in zip(("best", "second"), ranked[:-1], strict=False):
-        behind = ranked[ranked.index(best) + 1 :]
-        if not all(separated(values[best], values[key], len(ranked) - 1) for key in behind):
-            break
-        marked[best] = mark
+    ranked = sorted(values, key=lambda key: np.mean(list(values[key].values())))
+    marked: dict[Any, str] = {}
+    for rank, (mark, key) in enumerate(zip(("best", "second"), ranked[:-1], strict=False)):
+        for other in ranked[rank + 1 :]:
+            if len(values[key].keys() & values[other].keys()) < 2:
+                return marked
+            difference = paired_difference(values[key], values[other])
+            p_value = difference.p_value * (len(ranked) - 1)
+            if difference.mean >= 0 or difference.std <= 1e-9 or p_value >= 0.05:
+                return marked
+        marked[key] = mark
     return marked
 
 
-def separated(ours, theirs, n_compared):
-    """Whether `ours` is lower than `theirs` ({seed: value}) by more than the seeds' spread, for `n_compared` comparisons."""
-    if len(ours.keys() & theirs.keys()) < 2:
-        return False
-    difference = paired_difference(ours, theirs)
-    return difference.mean < 0 and difference.std > 1e-9 and difference.p_value * n_compared < 0.05
+def text(cell: pd.Series) -> str:
+    """A cell for people: "12.3 ± 0.2 (n=3)", or "12.3 [10.1, 14.5] (n=1)" over images.
 
-
-def text(cell):
-    """A cell for people: "12.3 ± 0.2 (n=3)", or with the interval over images "12.3 [10.1, 14.5] (n=1)"; in percent if a fraction.
-
-    Decimals as in `plots.unit_of`. A superscript 1 or 2 marks the best and the second best.
+    In the unit and with the decimals of `unit_of`. A superscript 1 or 2 marks the best and the
+    second best.
     """
     scale, digits = unit_of(cell["measure"], cell["n_images"])
-    mean, std, low, high = (
-        f"{cell[name] * scale:.{digits}f}" for name in ("mean", "std", "image_low", "image_high")
-    )
-    spread = (
-        f" ± {std}"
-        if cell["n"] > 1
-        else f" [{low}, {high}]"
-        if np.isfinite(cell["image_low"])
-        else ""
-    )
+    names = ("mean", "std", "image_low", "image_high")
+    mean, std, low, high = (f"{cell[name] * scale:.{digits}f}" for name in names)
+    interval = f" [{low}, {high}]" if np.isfinite(cell["image_low"]) else ""
     mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
-    return f"{mean}{spread} (n={cell['n']}){mark}"
+    return f"{mean}{f' ± {std}' if cell['n'] > 1 else interval} (n={cell['n']}){mark}"
 
 
-def wide(found):
-    """The cells as one row a table row: DataFrame of text, columns (title, "ours", "paper" or "difference"), deviations last."""
+def for_display(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells as text, one row a table row, deviations last.
+
+    The columns are (title, "ours"), (title, "paper: dataset") and (title, "difference").
+    """
     parts = {}
-    for title, column in found.groupby("title", sort=False):
+    for title, column in table.groupby("title", sort=False):
         scale, _ = unit_of(column["measure"].iloc[0])
         parts[title, "ours"] = column.apply(text, axis=1)
         if column["printed"].notna().any():
             datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
-            parts[title, f"paper: {datasets}"] = (
-                (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
-            )
+            printed = (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
+            parts[title, f"paper: {datasets}"] = printed
         if "difference" in column and column["difference"].notna().any():
             parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
-    parts["deviations", ""] = found["deviations"][~found.index.duplicated()]
+    parts["deviations", ""] = table["deviations"][~table.index.duplicated()]
     return pd.concat(parts, axis=1).fillna("").replace({"nan": "", "+nan": ""})
 
 
-def distinct(values):
-    """The different values in words, in order: "a and b"."""
+def distinct(values: Iterable[Any]) -> str:
+    """The different values, in order: "a and b"."""
     return " and ".join(map(str, dict.fromkeys(values)))
 
 
-def n_in_words(n):
+def n_text(n: Iterable[int]) -> str:
     """How many seeds: "n = 3", or "n = 1 to 3"."""
     return f"n = {min(n)}" + (f" to {max(n)}" if min(n) < max(n) else "")
 
 
-def size_in_words(found):
-    """What was trained and for how long: "cifar10, wrn-10-1, 6 epochs". found: rows or cells."""
-    return f"{distinct(found['dataset'])}, {distinct(found['network'])}, {distinct(found['epochs'])} epochs"
+def size_text(table: pd.DataFrame) -> str:
+    """What was trained and for how long, of rows or cells: "cifar10, wrn-10-1, 6 epochs"."""
+    sizes = [distinct(table[name]) for name in ("dataset", "network", "epochs")]
+    return f"{', '.join(sizes)} epochs"
 
 
-def title(found, name, *, profile):
-    """What every table says above itself: its name, the profile, data, network, epochs, n, units and marks."""
-    plain, shown = found.reset_index(), set(found["measure"])
-    seeds = f"{n_in_words(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
+def title(table: pd.DataFrame, name: str, *, profile: str) -> str:
+    """The caption of a table: its name, the profile, data, network, epochs, n, units, marks."""
+    plain = table.reset_index()
+    seeds = f"{n_text(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
     single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
-    units = (
-        "percent; NLL, Brier and mT5D in their own unit"
-        if shown & set(NOT_FRACTIONS)
-        else "percent"
-    )
-    marked = (
+    spread = single if plain["n"].min() == 1 else " (± std)"
+    own_unit = "; NLL, Brier and mT5D in their own unit"
+    units = own_unit if set(plain["measure"]) & set(NOT_FRACTIONS) else ""
+    ranks = (
         "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     )
     return (
-        f"{name} · profile {profile}: {size_in_words(plain)}, {seeds}{single if plain['n'].min() == 1 else ' (± std)'} · {units}; "
-        f"lower is better · {marked} at 95 %"
+        f"{name} · profile {profile}: {size_text(plain)}, {seeds}{spread} · percent{units}; "
+        f"lower is better · {ranks} at 95 %"
     )
 
 
-def show(found, name, *, profile):
-    """The table for people: a Styler of `wide` with `title` as its caption."""
+def show(table: pd.DataFrame, name: str, *, profile: str) -> Styler:
+    """The table for people: `for_display` with `title` as its caption."""
+    left = "text-align: left"
     look = [
-        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}
+        {"selector": "caption", "props": f"caption-side: top; {left}; font-weight: bold"},
+        {"selector": "td", "props": f"white-space: nowrap; {left}"},
     ]
-    look += [{"selector": "td", "props": "white-space: nowrap; text-align: left"}]
-    styler = (
-        wide(found).style.set_caption(title(found, name, profile=profile)).set_table_styles(look)
-    )
-    return styler.set_properties(
-        subset=[("deviations", "")], **{"min-width": "24em", "white-space": "normal"}
-    )
+    styler = for_display(table).style.set_caption(title(table, name, profile=profile))
+    deviations = {"min-width": "24em", "white-space": "normal"}
+    return styler.set_table_styles(look).set_properties(subset=[("deviations", "")], **deviations)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from lmlib.report import differences as paired
+from lmlib.report.differences import adjusted, compare_rows, for_display
 from lmlib.report.tables import CLEAN, MCE, Column
 from lmlib.study.rows import COLUMNS
 
@@ -27,11 +27,11 @@ def frame(values, column=CLEAN):
 
 def differences(found, columns):
     """b minus a."""
-    return paired.differences(found, columns, ["variant"], [("two", ("b",), ("a",))])
+    return compare_rows(found, columns, ["variant"], [("two", ("b",), ("a",))])
 
 
 def wide(table):
-    return paired.wide(table, ["ours", "reference"])
+    return for_display(table, ["ours", "reference"])
 
 
 def test_a_difference_is_paired_by_seed_and_leaves_out_what_has_no_partner():
@@ -52,17 +52,24 @@ def test_several_rows_of_a_seed_are_averaged_before_they_are_paired():
     assert (row["ours_mean"], row["n"]) == (pytest.approx(0.35), 2)
 
 
+def test_the_two_means_are_over_the_shared_seeds_so_that_they_subtract():
+    found = frame({"a": {0: 0.10, 1: 0.20, 2: 0.90}, "b": {0: 0.11, 1: 0.23, 3: 0.50}})
+    (row,) = differences(found, [CLEAN]).to_dict("records")
+    assert (row["ours_mean"], row["reference_mean"]) == pytest.approx((0.17, 0.15))
+    assert row["ours_mean"] - row["reference_mean"] == pytest.approx(row["mean"])
+
+
 def test_what_differs_is_in_words_and_what_is_shared_in_columns():
     found = pd.concat(
         [frame({"a": {0: 0.1}, "b": {0: 0.2}}).assign(network=network) for network in "xy"]
     )
     pairs = [("f", (network, "b"), (network, "a")) for network in "xy"]
-    table = paired.differences(found, [CLEAN], ["network", "variant"], pairs)
+    table = compare_rows(found, [CLEAN], ["network", "variant"], pairs)
     assert table[["network", "ours", "reference"]].to_numpy().tolist() == [
         ["x", "b", "a"],
         ["y", "b", "a"],
     ]
-    assert list(paired.wide(table, ["network", "reference"]).index) == [("x", "a"), ("y", "a")]
+    assert list(for_display(table, ["network", "reference"]).index) == [("x", "a"), ("y", "a")]
 
 
 def test_one_pair_has_no_interval_and_holds_nothing():
@@ -99,7 +106,7 @@ def test_tables_of_one_family_are_adjusted_together_by_hand():
         frame({"a": {0: 0.10, 1: 0.20, 2: 0.30}, "b": {0: 0.20, 1: 0.31, 2: 0.42}}, MCE), [MCE]
     )
     single = differences(frame({"a": {0: 0.1}, "b": {0: 0.2}}, MT5D), [MT5D])
-    together = paired.adjusted(pd.concat([first, second, single], ignore_index=True))
+    together = adjusted(pd.concat([first, second, single], ignore_index=True))
     p = [first["p_value"].item(), second["p_value"].item()]
     assert p[1] < p[0] and together["p_holm"].tolist()[:2] == pytest.approx(
         [max(p[0], 2 * p[1]), 2 * p[1]]

@@ -1,0 +1,264 @@
+import base64
+import json
+import math
+from html.parser import HTMLParser
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from test_tables import frame, row, seeds
+
+from lmlib import paths
+from lmlib.report import tables
+from lmlib.report.page import (
+    EXHIBITS,
+    README_BEGIN,
+    README_END,
+    contents,
+    deviations_text,
+    export,
+    figures_of,
+    markdown_table,
+    read_cells,
+    readme_section,
+    run_durations,
+    status_of,
+    update_readme,
+)
+from lmlib.report.published import published
+from lmlib.report.tables import MCE
+from lmlib.study import runs
+from lmlib.study.rows import save_table, write_rows
+
+PIXEL = base64.b64encode(
+    bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018dd8db00000000049454e44ae426082"
+    )
+).decode()
+
+
+class Page(HTMLParser):
+    """What a page is made of: its tags, and every address that a browser would load by itself."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.loaded, self.links, self.style = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        if tag == "a":
+            self.links += [attributes["href"]] * (attributes.get("class") != "anchor-link")
+        else:
+            names = ("src", "href", "srcset", "data", "poster")
+            self.loaded += [attributes[name] for name in names if name in attributes]
+        self.style += attributes.get("style") or ""
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "style":
+            self.style += data
+
+
+@pytest.fixture
+def page(tmp_path):
+    """An executed notebook with one of everything, exported: (text, what it is made of)."""
+    picture = new_output(
+        "display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "one pixel"}}
+    )
+    text = new_output(
+        "display_data",
+        {"text/markdown": "see [nine](09-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"},
+    )
+    table = pd.DataFrame({"error": [0.5]}).style.set_caption("a caption").to_html()
+    outputs = [picture, text, new_output("display_data", {"text/html": table})]
+    prose = (
+        "# A title & more\n\nLet $\\bar a_1 < b$ be, "
+        "[the paper](https://arxiv.org/abs/2501.04861),\n\n$$\\frac{s}{\\sqrt n}$$"
+    )
+    notebook = new_notebook(
+        cells=[new_markdown_cell(prose), new_code_cell("unshown = 1", outputs=outputs)]
+    )
+    nbformat.write(notebook, tmp_path / "executed.ipynb")
+    written = export(
+        tmp_path / "executed.ipynb", tmp_path / "figures" / "quick" / "page.html"
+    ).read_text()
+    return written, Page(written)
+
+
+def test_the_page_loads_only_scripts_from_a_server_and_nothing_from_a_file(page):
+    _, made = page
+    addresses = [address for address in made.loaded if not address.startswith("https://")]
+    assert addresses == [f"data:image/png;base64,{PIXEL}"]
+    assert not {"link", "iframe", "object", "embed"} & set(made.tags)
+
+
+def test_the_page_holds_the_figure_the_table_and_its_title_and_not_the_code(page):
+    text, made = page
+    assert PIXEL in text and 'alt="one pixel"' in text and "a caption" in text
+    assert "<title>A title &amp; more</title>" in text and "unshown" not in text
+    assert made.tags.count("img") == 1 and "table" in made.tags
+
+
+def test_formulas_stay_as_they_are_for_mathjax_in_prose_and_in_outputs(page):
+    text, _ = page
+    assert r"$\bar a_1 &lt; b$" in text and r"\frac{s}{\sqrt n}" in text and "$x^2$" in text
+    assert "MathJax" in text
+
+
+def test_links_to_notebooks_lead_to_the_notebooks_from_where_the_page_is(page, tmp_path):
+    _, made = page
+    assert (
+        made.links[0] == "https://arxiv.org/abs/2501.04861"
+    )  # in prose, followed by the reader alone
+    target = (tmp_path / "figures" / "quick" / made.links[1]).resolve()
+    assert target == paths.NOTEBOOKS / "09-tables-3-4.ipynb"
+
+
+def test_every_table_and_figure_of_the_paper_is_named_once_and_leads_to_a_notebook():
+    wanted = [f"{kind} {n}" for kind in ("Table", "Fig.") for n in range(1, 10)]
+    assert EXHIBITS.index.tolist() == wanted
+    for name, exhibit in EXHIBITS.iterrows():
+        imagenet = name in ("Table 8", "Table 9", "Fig. 4")
+        assert (paths.NOTEBOOKS / f"{exhibit['notebook']}.ipynb").exists() != imagenet
+        assert exhibit["status"].startswith("not run: there is no ImageNet here") == imagenet
+        assert bool(exhibit["status"]) != bool(exhibit["measured"])
+
+
+def test_a_table_that_is_not_made_says_the_command(root):
+    assert status_of("Table 3", "quick") == "not made in profile quick: `./run_all.sh quick`"
+    assert contents("quick").loc["Table 3", "status"].startswith("not made")
+
+
+@pytest.mark.parametrize(
+    ("changes", "scale", "epochs"),
+    [
+        ({}, "at the paper's scale", 100),
+        ({"epochs": 20}, "at a smaller scale", 20),
+        ({"subset": "500 stratified test images"}, "at a smaller scale", 100),
+    ],
+)
+def test_the_status_of_a_table_is_its_scale(root, changes, scale, epochs):
+    rows = frame(
+        *seeds("layermix", (0.2, 0.21, 0.22), **changes),
+        *seeds("layermix_released", (0.2, 0.2, 0.2), **changes),
+    )
+    cells = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
+    save_table(cells, "09-table-3-cifar100", profile="paper")
+    size = f"cifar100, wrn-40-4, {epochs} epochs, n = 3"
+    expected = f"{scale}: {size}; beside 1 of 18 printed rows"
+    assert status_of("Table 3", "paper") == expected
+
+
+def test_a_saved_table_reads_for_people_as_the_one_that_was_saved(root):
+    rows = frame(*seeds("baseline", (0.2, 0.21, 0.22)), *seeds("cutout", (0.1,)))
+    found = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
+    again = read_cells(save_table(found, "09-table-4-cifar100", profile="paper"))
+    pd.testing.assert_frame_equal(tables.for_display(again), tables.for_display(found), check_dtype=False)
+    assert tables.title(again, "Table 4", profile="paper") == tables.title(
+        found, "Table 4", profile="paper"
+    )
+
+
+def test_the_figures_of_an_exhibit_are_those_that_were_drawn(root):
+    assert figures_of("Table 3", "quick") == []
+    drawn = paths.FIGURES / "quick" / "09-clean-and-mce.png"
+    paths.write_text(drawn, "")
+    assert figures_of("Table 3", "quick") == [drawn]
+
+
+def test_the_cost_is_the_seconds_of_the_history_and_of_the_executed_notebook(own_run):
+    name = own_run.config.name
+    (row,) = run_durations([name]).to_dict("records")
+    assert (
+        row["training"] == pytest.approx(sum(epoch["seconds"] for epoch in runs.history_of(name)))
+        and row["training"] > 0
+    )
+    assert math.isnan(row["in_all"])
+    paths.write_text(
+        own_run.config.folder / "train.ipynb",
+        json.dumps({"metadata": {"papermill": {"duration": 7.5}}}),
+    )
+    assert run_durations([name])["in_all"].tolist() == [7.5]
+
+
+@pytest.mark.parametrize("content", ["", '{"metadata": {', "{}", "[]"])
+def test_a_damaged_file_costs_the_report_one_number_and_is_named(own_run, caplog, content):
+    for file in (
+        own_run.config.folder / "train.ipynb",
+        own_run.config.folder / "checkpoint.safetensors",
+    ):
+        file.write_text(content)
+    assert run_durations([own_run.config.name]).isna().all(axis=None)
+    said = caplog.text
+    assert "train.ipynb is damaged (" in said and "checkpoint.safetensors is damaged (" in said
+
+
+def test_the_cost_of_a_run_that_is_not_here_is_not_known(root):
+    assert run_durations(["elsewhere"]).isna().all(axis=None)
+
+
+def test_a_table_of_text_keeps_bars_and_links_in_their_cells():
+    table = pd.DataFrame({"a": ["x | y"], "b": ["[n](n.ipynb)"]}, index=pd.Index(["1"], name="k"))
+    lines = ["| k | a | b |", "| --- | --- | --- |", r"| 1 | x \| y | [n](n.ipynb) |"]
+    assert markdown_table(table).splitlines() == lines
+
+
+PROVENANCE = {"threads": 1, "commit": "abcdef0123", "device": "d", "machine": "m", "torch": "t"}
+RUN = PROVENANCE | {
+    "network": "wrn-10-1",
+    "epochs": 6,
+    "finished": "2026-01-02 03:04:05",
+    "mixing": "none",
+    "recipes": "1",
+}
+
+
+@pytest.fixture
+def rows(root):
+    """One seed of LayerMix as released, two of the baseline, a run with other parameters."""
+    fractals = {"mixing": "9 generated fractals (a substitute), grey"}
+    runs = [
+        row("layermix_released", 0, 0.3, **RUN | fractals),
+        row("baseline", 0, 0.2, **RUN),
+        row("baseline", 1, 0.22, **RUN),
+    ]
+    runs += [row("layermix_released", 0, 0.9, **RUN | fractals, parameters='{"beta": 5}')]
+    for one in runs:
+        write_rows("cifar-cpu", one["run"], [one, one | MCE._asdict() | {"value": 0.5}])
+
+
+def test_a_section_has_the_methods_own_runs_in_the_order_of_the_tables_and_says_what_deviates(rows):
+    section = readme_section("cifar-cpu")
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    assert lines[0] == "| method | loss | clean | C mCE |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| baseline", "| layermix_released"]
+    assert "21.0 ± 1.4 (n=2)" in lines[2] and "30.0 [28.0, 33.0] (n=1)" in lines[3]
+    assert (
+        "Not as in the paper: wrn-10-1 for wrn-40-4; 6 epochs for 100. "
+        "layermix_released: substitute mixing set" in section
+    )
+    assert "fp32, m, d, commits abcdef01, finished 2026-01-02." in section
+
+
+def test_a_table_that_deviates_in_nothing_says_so():
+    index = pd.MultiIndex.from_tuples([("baseline", "ce")])
+    assert (
+        deviations_text(pd.DataFrame({"deviations": [""]}, index=index)) == "All as in the paper."
+    )
+
+
+def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
+    paths.write_text(
+        paths.ROOT / "README.md", f"before\n{README_BEGIN}\nold\n{README_END}\nafter\n"
+    )
+    update_readme()
+    text = (paths.ROOT / "README.md").read_text()
+    assert (
+        text.startswith(f"before\n{README_BEGIN}\n\n**Results")
+        and text.endswith(f"\n\n{README_END}\nafter\n")
+        and "old" not in text
+    )
+    update_readme()
+    assert (paths.ROOT / "README.md").read_text() == text
