@@ -61,7 +61,9 @@ def comparisons_of(
         family += " as released" if sides[0]["method"] == "layermix_released" else ""
         decides = mine == ours[0] and name != "beside"
         printed = tuple(printed_value(number, column, one) for one in sides)
-        compared.append(Comparison(claim, family, decides, column, *sides, SIGNS[name], printed))
+        compared.append(
+            Comparison(claim, family, decides, column, sides[0], sides[1], SIGNS[name], printed)
+        )
     return compared
 
 

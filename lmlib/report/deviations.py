@@ -1,4 +1,4 @@
-"""What a row of a table says beside its numbers: how its runs and test images differ from the paper's."""
+"""What a table row says beside its numbers: how its runs and images differ from the paper's."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

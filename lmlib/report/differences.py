@@ -1,4 +1,4 @@
-"""Differences paired by seed, with their interval and Holm's correction: rows, and text for people."""
+"""Differences paired by seed, with their interval and Holm's correction, as rows and as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The report: what the paper shows and where it is here, its HTML page, the results in the README."""
+"""The report: what of the paper is where, its HTML page, and the results in the README."""
 
 import json
 import logging

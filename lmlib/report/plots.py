@@ -20,7 +20,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 
 
 def set_style() -> None:
-    """Give all figures of this process the look of the study; every notebook that draws calls it."""
+    """Give all figures of this process the look of the study; notebooks that draw call it."""
     plt.rcParams.update(
         {
             "figure.dpi": 110,
@@ -62,7 +62,7 @@ def show_images(
     n_columns: int = 8,
     size: float = 1.1,
 ) -> Figure:
-    """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1], with or without titles.
+    """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1]; a title each, or none.
 
     size: side of one picture in inches.
     """

@@ -1,7 +1,7 @@
 """From rows to a table beside the paper's: mean, spread and n, what is separated, what deviates.
 
-table = cells(rows, TABLE_3, profile=profile, printed=published(3))    # one row a cell, for files
-show(table, "Table 3", profile=profile)                                # one row a method, for people
+table = cells(rows, TABLE_3, profile=profile, printed=published(3)) # one row a cell, to save
+show(table, "Table 3", profile=profile)                             # one row a method, to read
 """
 
 import json

@@ -98,10 +98,8 @@ def verdict(
 
 def rows_of_side(rows: pd.DataFrame, column: Column, side: Mapping[str, Any]) -> pd.DataFrame:
     """The rows of one side of a comparison, one for each seed and cell. rows: of `described`."""
-    allowed = {"benchmark": column.benchmark, "measure": column.measure} | side
-    allowed = {
-        name: value if isinstance(value, tuple) else [value] for name, value in allowed.items()
-    }
+    values = {"benchmark": column.benchmark, "measure": column.measure, **side}
+    allowed = {name: v if isinstance(v, tuple) else [v] for name, v in values.items()}
     return rows[rows[list(allowed)].isin(allowed).all(axis=1)]
 
 
@@ -139,8 +137,8 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
     rows, pairs, sides = rows[rows["corruption"].isna()], [], []
     for one in comparisons:
         both, values = (one.ours, one.reference), []
-        found = [rows_of_side(rows, one.column, side) for side in both]
-        for side, part in zip(both, found, strict=True):
+        parts = [rows_of_side(rows, one.column, side) for side in both]
+        for side, part in zip(both, parts, strict=True):
             cells = part.groupby("seed")["value"].agg(["mean", "count"])
             complete = cells["count"] == len(side["parameters"])
             values.append(cells.loc[complete, "mean"].to_dict())
@@ -149,17 +147,18 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
         ours, reference = labels_of(one)
         labels |= {"measure": one.column.measure, "ours": ours, "reference": reference}
         labels["printed"] = one.printed[0] - one.printed[1]
-        pairs.append((labels, *values))
-        sides.append(pd.concat(found))
+        pairs.append((labels, values[0], values[1]))
+        sides.append(pd.concat(parts))
     table = compare_pairs(pairs)
     judged = []
-    for one, (_, *values), part, (n, p_holm) in zip(
+    for one, (_, ours, reference), part, (n, p_holm) in zip(
         comparisons, pairs, sides, table[["n", "p_holm"]].to_numpy(), strict=True
     ):
-        substitute = bool(part["mixing"].str.contains("substitute").any())
-        comparable = is_paper_scale(part)
-        at_scale = verdict(one, *values, p_holm, substitute=substitute) if n and comparable else ""
-        judged.append(at_scale or ("smaller scale" if n else "not run"))
+        if n and is_paper_scale(part):
+            substitute = bool(part["mixing"].str.contains("substitute").any())
+            judged.append(verdict(one, ours, reference, p_holm, substitute=substitute))
+        else:
+            judged.append("smaller scale" if n else "not run")
     return table.assign(scale=[scale_text(part) for part in sides], judged=judged)
 
 
@@ -177,8 +176,9 @@ def judge_layers(measured: pd.DataFrame, *, profile: str) -> pd.DataFrame:
         mean, error = values[0] - values[1], math.hypot(*errors)
         records.append({
             "claim": "C11", "family": "claim C11", "decides": name == "diversity",
-            "sign": 1 if name == "diversity" else -1, "title": title, "measure": title, "ours": ours, "reference": reference,
-            "n": int(measured["n"].iloc[0]), "ours_mean": values[0], "reference_mean": values[1],
+            "sign": 1 if name == "diversity" else -1, "title": title, "measure": title,
+            "ours": ours, "reference": reference, "n": int(measured["n"].iloc[0]),
+            "ours_mean": values[0], "reference_mean": values[1],
             "mean": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error,
             "p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0),
             "printed": math.nan, "dataset": table_dataset(profile),
