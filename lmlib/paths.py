@@ -1,6 +1,5 @@
-"""Where things are: one place for every folder and file name, and the one way to write a file."""
+"""Where things are: one place for every folder."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,17 +13,16 @@ from .checks import as_json
 
 SOURCE = Path(__file__).resolve().parent.parent
 NOTEBOOKS = SOURCE / "notebooks"
-PUBLISHED = (
-    SOURCE / "data" / "published"
-)  # the paper's tables: part of the source, not moved by `LMLIB_ROOT`
-
+PUBLISHED = SOURCE / "data" / "published"  # the paper's tables, which `LMLIB_ROOT` does not move
 
 if _moved := os.environ.get("LMLIB_ROOT"):
-    _moved = os.environ["LMLIB_ROOT"] = str(
-        Path(_moved).expanduser().resolve()
-    )  # children stand in other folders
+    _moved = str(Path(_moved).expanduser().resolve())
+    os.environ["LMLIB_ROOT"] = _moved  # children stand in other folders
 ROOT = Path(_moved or (SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
-"""The study's folder: `LMLIB_ROOT` (of the tests, or a user with a larger disk), this checkout, or a cache of the bare package."""
+"""The study's folder: `LMLIB_ROOT`, else this checkout, else a cache of the bare package.
+
+The tests set `LMLIB_ROOT`, and users with a larger disk.
+"""
 DATA = ROOT / "data"
 RAW = DATA / "raw"  # what a user puts there or a download brings: never deleted by us
 CACHE = DATA / "cache"  # what can be made again
@@ -64,13 +62,11 @@ def as_cache(path: str | Path) -> Iterator[None]:
         warnings.warn(f"{path} cannot be kept ({reason}): it will be made again", stacklevel=3)
 
 
-@contextmanager
 def locked(folder):
-    """Hold a folder alone: another process waits here. The lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    """Hold a folder alone: another process waits here. The lock goes with the process."""
+    from .files import lock  # a package, which the check of the words does without
+
+    return lock(folder)
 
 
 def write_text(path, text):
@@ -90,7 +86,10 @@ def write_record(path, record):
 
 
 def read_record(path):
-    """The dict that `write_record` wrote (older files have no checksum). Raises ValueError, naming the file, if damaged."""
+    """The dict that `write_record` wrote; older files have no checksum.
+
+    Raises ValueError that names a damaged file.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
