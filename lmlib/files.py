@@ -92,16 +92,22 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], record: Mapping[s
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the record that `write_arrays` wrote. Raises as `read_json` does."""
+    """The arrays and the record that `write_arrays` wrote. Raises DamagedFile, OSError."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing")
+    with path.open("rb"):  # a folder, or what is not ours to read, is not damaged
+        pass
     try:
         with safe_open(path, framework="np") as file:
             names = file.keys()
             arrays = {name: file.get_tensor(name) for name in names}
-            entry = json.loads(file.metadata()["record"])
+            metadata = file.metadata()
+        if "record" in metadata:
+            entry = json.loads(metadata["record"])
+        else:  # the committed weights: two entries of metadata
+            entry = metadata | {"values": json.loads(metadata["values"])}
         record = entry["values"]
         if digest(record, arrays) != entry[CHECKSUM]:
             raise ValueError("its checksum does not match its content")

@@ -24,7 +24,6 @@ from tiny import move
 from lmlib import paths
 from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
-from lmlib.models.checkpoints import load_checkpoint, save_checkpoint
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 from lmlib.study import evaluation, grid, notebooks, outcomes, plans, profiles, runs
 from lmlib.study import rows as results
@@ -298,7 +297,7 @@ def all_runs(study, run_of_04):
     measured = (
         results.read_rows("quick", [run_of_04.name])[results.MEASURED].astype(object).fillna("")
     )
-    tensors, values = load_checkpoint(run_of_04.folder / "checkpoint.safetensors")
+    tensors, values = runs.load_checkpoint(run_of_04.folder / "checkpoint.safetensors")
     values["finished"] = runs.finished(run_of_04.name)
     named = grid.named_settings(plans.whole_study("quick"))
     for name, setting in named.items():
@@ -314,7 +313,7 @@ def all_runs(study, run_of_04):
         evaluation.record("quick", config, rows.to_dict("records"), values["finished"])
         if setting["method"] in MEASURED_ANEW and setting["seed"] == 0 and not config.parameters:
             weights = paths.RESULTS / "quick" / "weights" / f"{name}.safetensors"
-            save_checkpoint(weights, tensors, values | {"config": asdict(config)})
+            runs.save_checkpoint(weights, tensors, values | {"config": asdict(config)})
     for name in ("06-comparison", "07-benchmarks", "09-tables-3-4", "10-table-5", "11-table-6", "12-table-7", "13-heatmaps",
                  "14-gradcam", "15-ablations"):  # fmt: skip
         study.start(name)
@@ -356,7 +355,7 @@ def test_04_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_
         and (rows["n_train"] == 200).all()
         and (rows["method"] == "baseline").all()
     )
-    kept = outcomes.read_outcomes(run_of_04.folder / "evaluations" / "clean.npz")
+    kept = outcomes.read_outcomes(run_of_04.folder / "evaluations" / "clean.safetensors")
     (clean,) = rows.query("measure == 'clean_error'")["value"]
     assert clean == np.mean(kept["logits"].argmax(1) != kept["labels"])
     assert len(runs.history_of(run_of_04.name)) == 1
@@ -413,7 +412,7 @@ def test_07_benchmarks_measures_every_trap_with_committed_weights_alone(study, a
         )
     ]
     assert len(nothing) == 4 and (nothing["value"] == 0).all()  # one bin, and that is left out
-    assert all((paths.RUNS / name / "evaluations" / "c.npz").exists() for name in two)
+    assert all((paths.RUNS / name / "evaluations" / "c.safetensors").exists() for name in two)
 
 
 def test_08_methods_draws_every_method_and_measures_its_moments(study):

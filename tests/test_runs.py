@@ -14,9 +14,11 @@ from PIL import Image
 from tiny import TINY, files_below, move
 
 from lmlib import paths
+from lmlib.files import read_json, write_json
 from lmlib.models.prediction import predict
 from lmlib.models.training import Trainer
 from lmlib.study import profiles, runs
+from lmlib.study.config import VERSIONS, RunConfig
 
 PLAIN = TINY | {"method": "baseline"}
 CHECKPOINT = "checkpoint.safetensors"
@@ -79,10 +81,10 @@ def test_each_setting_of_the_profile_that_changes_numbers_makes_another_run(
     assert name_of() != before
 
 
-@pytest.mark.parametrize("module", runs.VERSIONS)
+@pytest.mark.parametrize("module", VERSIONS)
 def test_a_module_whose_numbers_changed_makes_another_run(root, monkeypatch, module):
     before = name_of()
-    monkeypatch.setitem(runs.VERSIONS, module, runs.VERSIONS[module] + 1)
+    monkeypatch.setitem(VERSIONS, module, VERSIONS[module] + 1)
     assert name_of() != before
 
 
@@ -198,7 +200,7 @@ def test_a_finished_run_is_not_trained_again(own_run, monkeypatch):
 
 def test_a_folder_of_another_configuration_is_refused_and_not_touched(own_run):
     file = own_run.config.folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"epochs": 7, "seed": 3}))
+    write_json(file, read_json(file) | {"epochs": 7, "seed": 3})
     before = files_below(paths.RUNS)
     with pytest.raises(
         ValueError, match=r"another configuration \(epochs, seed differ\): move it away"
@@ -210,18 +212,16 @@ def test_a_folder_of_another_configuration_is_refused_and_not_touched(own_run):
 @pytest.mark.parametrize(
     "content", [b"", b'{"epochs": 2', b"\xff\xfe\x00", b"[]", b"null", b"3"], ids=str
 )
-def test_a_damaged_configuration_sets_the_run_aside_and_the_next_start_trains_anew(
-    own_run, content, monkeypatch
+def test_a_damaged_configuration_is_named_and_written_anew_and_nothing_is_trained_again(
+    own_run, content, monkeypatch, capsys
 ):
-    (own_run.config.folder / "config.json").write_bytes(content)
+    file = own_run.config.folder / "config.json"
     before = files_below(own_run.config.folder)
-    with pytest.raises(ValueError, match=r"config.json is damaged .*set aside as .*Start again"):
-        train(own_run)
-    (aside,) = paths.RUNS.iterdir()
-    assert aside != own_run.config.folder and files_below(aside) == before
-    monkeypatch.setattr(Trainer, "run", lambda self, save, label: save(*self.state()))
+    file.write_bytes(content)
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step of training"))
     train(own_run)
-    assert (own_run.config.folder / CHECKPOINT).exists() and files_below(aside) == before
+    assert "config.json is damaged (" in capsys.readouterr().out
+    assert files_below(own_run.config.folder) == before
 
 
 def flipped(content, position):
@@ -296,7 +296,7 @@ def test_a_model_of_a_damaged_checkpoint_is_refused_and_the_file_left_alone(own_
 def test_a_checkpoint_that_is_not_there_is_not_called_damaged(tmp_path):
     for path in (tmp_path / "none.safetensors", tmp_path):  # a folder is no damaged file either
         with pytest.raises(OSError) as caught:
-            runs.load_checkpoint(str(path))
+            runs.load_checkpoint(path)
         assert str(path) in str(caught.value) and "damaged" not in str(caught.value)
 
 
@@ -317,10 +317,10 @@ def test_numbers_of_numpy_and_torch_name_the_same_run_as_pythons(root):
         "batch_size": 16,
     }
     parameters = {"magnitude": 5, "beta": 2.5, "shared": False}
-    expected = runs.check(**TINY | plain, parameters=parameters)[0]
+    expected = runs.resolve_without_mixing_set(**TINY | plain, parameters=parameters)[0]
     for library in (np.array, torch.tensor, lambda value: np.array(value)[()]):
         given = {name: library(value) for name, value in plain.items()}
-        found = runs.check(
+        found = runs.resolve_without_mixing_set(
             **TINY | given, parameters={name: library(value) for name, value in parameters.items()}
         )[0]
         assert found.name == expected.name
@@ -335,7 +335,7 @@ def test_numbers_of_numpy_and_torch_name_the_same_run_as_pythons(root):
 @pytest.mark.parametrize("wrong", [True, "1", [1], torch.tensor(True)], ids=repr)
 def test_a_bool_or_a_text_is_no_number_of_a_run(root, name, wrong):
     with pytest.raises(ValueError, match=f"^{name} must"):
-        runs.check(**TINY | {name: wrong})
+        runs.resolve_without_mixing_set(**TINY | {name: wrong})
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_bool_or_a_text_is_no_number_of_a_run(root, name, wrong):
 )
 def test_a_bool_is_no_number_of_a_method(root, method, name):
     with pytest.raises(ValueError, match=f"^{name} must .*got True"):
-        runs.check(**TINY | {"method": method}, parameters={name: True})
+        runs.resolve_without_mixing_set(**TINY | {"method": method}, parameters={name: True})
 
 
 def test_an_unknown_run_offers_the_nearest(own_run):
@@ -405,7 +405,8 @@ def test_history_has_every_epoch_with_its_loss_error_and_seconds(own_run):
 
 TOGETHER = """
 import json, os, sys
-from lmlib import runs, training
+from lmlib.models import training
+from lmlib.study import runs
 config, data, method = runs.resolve(**json.loads(sys.argv[1]))
 step = training.Trainer.step
 def counted(self, *arguments):
@@ -443,6 +444,16 @@ def test_a_run_moved_to_another_root_is_the_same_run(own_run, monkeypatch):
 
 
 # --- committed weights -----------------------------------------------------------------------------------------------
+
+
+COMMITTED = sorted((Path(__file__).parents[1] / "data" / "results").glob("*/weights/*.safetensors"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_the_committed_weights_load_and_their_configuration_names_their_file(path):
+    tensors, values = runs.load_checkpoint(path)
+    assert RunConfig(**values["config"]).name == path.stem
+    assert values["history"] and all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_again(
@@ -484,7 +495,7 @@ def test_a_damaged_configuration_is_named_when_it_is_read(own_run, content):
 def test_numbers_out_of_range_are_refused_before_a_dataset_is_fetched(root, monkeypatch, wrong):
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the dataset was asked for"))
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        runs.check(**TINY | {"dataset": "cifar10"} | wrong)
+        runs.resolve_without_mixing_set(**TINY | {"dataset": "cifar10"} | wrong)
 
 
 def test_a_number_out_of_range_in_a_configuration_names_the_run(own_run):

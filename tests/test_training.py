@@ -18,7 +18,8 @@ from lmlib.augment import METHODS, Baseline, build_method
 from lmlib.augment.base import as_float
 from lmlib.datasets.load import Split, load_dataset
 from lmlib.models import training
-from lmlib.models.training import BLOCK, Batches, Trainer, learning_rate
+from lmlib.models.networks import build_model, plain
+from lmlib.models.training import BATCHES_PER_CALL, Batches, Trainer, learning_rate
 from lmlib.study import profiles, runs
 
 SMALL = TINY | {"method": "baseline"}
@@ -123,7 +124,7 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_block_it_was_made_in(
         return [*inputs, torch.cat(targets), *([torch.cat(outliers)] if loss == "oe" else [])]
 
     together = views(128)
-    monkeypatch.setitem(BLOCK, "cpu", 1)
+    monkeypatch.setitem(BATCHES_PER_CALL, "cpu", 1)
     for batch_size in (128, 5):
         for one, other in zip(views(batch_size), together, strict=True):
             assert torch.equal(one, other)
@@ -360,12 +361,24 @@ def test_a_training_that_diverges_by_itself_is_stopped_before_anything_is_saved(
     assert not (config.folder / "checkpoint.safetensors").exists()
 
 
-def test_threads_are_those_of_the_profile(root, monkeypatch):
+def test_threads_and_kernels_are_those_of_the_run_while_it_trains_and_the_users_afterwards(
+    root, monkeypatch
+):
     monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=2))
     torch.set_num_threads(1)
+    cudnn, seen = torch.backends.cudnn, []
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    step = Trainer.step
+
+    def watched(self, *batch):
+        seen.append((torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark))
+        return step(self, *batch)
+
+    monkeypatch.setattr(Trainer, "step", watched)
     config, data, method = runs.resolve(**SMALL | {"epochs": 1, "n_train": 10})
     runs.train(config, data, method)
-    assert config.threads == 2 and torch.get_num_threads() == 2
+    assert seen == [(2, True, False)]
+    assert torch.get_num_threads() == 1 and cudnn.benchmark and not cudnn.deterministic
 
 
 @pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
@@ -383,7 +396,7 @@ def test_precision_is_that_of_the_profile(root, monkeypatch, precision, dtype):
 
 def test_a_line_now_and_then_says_where_a_training_stands(root, monkeypatch, capsys):
     config, data, method = runs.resolve(**SMALL | {"epochs": 1, "n_train": 48, "batch_size": 16})
-    monkeypatch.setattr(training, "SAYS_EVERY", 0)
+    monkeypatch.setattr(training, "LOG_SECONDS", 0)
     runs.train(config, data, method)
     found = re.findall(rf"{config.name}: step (\d) of 3, loss (\d\.\d+)", capsys.readouterr().out)
     assert [step for step, _ in found] == ["1", "2", "3"]
@@ -416,7 +429,7 @@ def test_a_training_with_another_loss_goes_through(root, loss):
 
 def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(trained):
     images = trained.data.test.images[:30]
-    model = runs.models.build_model("wrn-10-1", n_classes=10).double().train()
+    model = build_model("wrn-10-1", n_classes=10).double().train()
     running = model.state_dict()["network.features.1.activate.0.running_mean"].clone()
     one, other = (training.predict(model, images, batch_size=n) for n in (500, 7))
     assert model.training and torch.equal(
@@ -432,7 +445,7 @@ def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(
     "wrapped", ["", "module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.module."]
 )
 def test_weights_of_a_wrapped_model_are_those_of_the_model(wrapped):
-    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    model, other = (build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
     training.load_weights(
         other, {f"model.{wrapped}{name}": value for name, value in model.state_dict().items()}
     )
@@ -445,22 +458,19 @@ def test_weights_of_a_wrapped_model_are_those_of_the_model(wrapped):
     "wrap", [torch.nn.DataParallel, lambda model: torch.compile(model, backend="eager")]
 )
 def test_weights_go_into_a_wrapped_model_and_its_state_has_bare_names(wrap):
-    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    model, other = (build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
     wrapped = wrap(other)
     training.load_weights(
         wrapped, {f"model.{name}": value for name, value in model.state_dict().items()}
     )
-    assert (
-        runs.models.plain(wrapped) is other
-        and runs.models.plain(torch.nn.DataParallel(wrapped)) is other
-    )
+    assert plain(wrapped) is other and plain(torch.nn.DataParallel(wrapped)) is other
     assert all(
         torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items()
     )
 
 
 def test_a_part_that_was_compiled_alone_has_its_own_names():
-    model, other = (runs.models.build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
+    model, other = (build_model("wrn-10-1", n_classes=10, seed=seed) for seed in (0, 1))
     expected = {name: value.clone() for name, value in model.state_dict().items()}
     model.network = torch.compile(model.network, backend="eager")
     training.load_weights(
@@ -488,7 +498,7 @@ def test_a_part_that_was_compiled_alone_has_its_own_names():
     ],
 )
 def test_weights_of_another_network_are_one_sentence_and_nothing_is_loaded(change, words):
-    model = runs.models.build_model("wrn-10-1", n_classes=10)
+    model = build_model("wrn-10-1", n_classes=10)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     weights = {f"model.{name}": value + 1 for name, value in before.items()}
     with pytest.raises(ValueError, match=words) as caught:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from .. import paths
 from ..augment import METHODS
+from ..study.config import non_default_parameters
 from ..study.plans import table_dataset
 from ..study.profiles import Profile, get_profile
-from ..study.runs import own_parameters
 from .published import published
 from .tables import PRINTED_AS, READING_OF, TABLE_4, Column, settings_of
 
@@ -96,7 +96,7 @@ def side(
     sizes, row = get_profile(profile), METHODS[method]
     if isinstance(cells, str):
         cells = cells_at(sizes, *cells.split())
-    parameters = [own_parameters(cell, row.settings) for cell in cells]
+    parameters = [non_default_parameters(cell, row.settings) for cell in cells]
     return {
         "dataset": table_dataset(profile),
         "network": sizes.network,

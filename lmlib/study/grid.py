@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
 from .. import paths
 from ..datasets.load import absolute
 from ..files import lock
 from ..models.losses import FORWARD_PASSES
-from ..models.training import Trainer
+from ..models.training import Trainer, reproducible
 from . import rows, runs
 from .evaluation import is_complete
 from .plans import Settings
@@ -67,7 +66,7 @@ def announce(settings: Sequence[Settings], jobs: int) -> None:
     per_step = {name: seconds_per_step(one, 60 / len(first)) for name, one in first.items()}
     seconds = 0.0
     for one in settings:
-        config, dataset, _ = runs.check(**one)
+        config, dataset, _ = runs.resolve_without_mixing_set(**one)
         n_steps = config.epochs * -(-len(config.training_index(dataset)) // config.batch_size)
         seconds += n_steps * per_step[config.network] * FORWARD_PASSES[config.loss]
     steps = ", ".join(f"{name} {1000 * one:.0f} ms a step" for name, one in per_step.items())
@@ -83,16 +82,17 @@ def seconds_per_step(settings: Settings, budget: float) -> float:
     The first step, which may compile, does not count. On a CPU, where nothing compiles, a first
     step that takes all of the budget is itself the answer.
     """
-    config, dataset, _ = runs.check(**settings)
-    torch.set_num_threads(config.threads)
-    trainer = Trainer(config, dataset, runs.stand_in(config, dataset), runs.default_device())
+    config, dataset, _ = runs.resolve_without_mixing_set(**settings)
+    method = runs.method_on_black_images(config, dataset)
+    trainer = Trainer(config, dataset, method, runs.default_device())
     trainer.model.train()
     times, since = [time.perf_counter()], 0 if trainer.device.type == "cpu" else 1
-    for step, batch in enumerate(trainer.batches.epoch(0)):
-        float(trainer.step(step, *batch))  # waits for a GPU
-        times.append(time.perf_counter())
-        if times[-1] - times[since] > budget:
-            break
+    with reproducible(config.threads):
+        for step, batch in enumerate(trainer.batches.epoch(0)):
+            float(trainer.step(step, *batch))  # waits for a GPU
+            times.append(time.perf_counter())
+            if times[-1] - times[since] > budget:
+                break
     first = min(1, len(times) - 2)
     return (times[-1] - times[first]) / (len(times) - 1 - first)
 
