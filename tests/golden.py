@@ -36,7 +36,7 @@ from lmlib.fractals import flames
 from lmlib.fractals import mixing_sets as fractals
 from lmlib.models import networks as models
 from lmlib.models import training
-from lmlib.study import evaluation, measures, runs
+from lmlib.study import evaluation, runs
 
 FILE = Path(__file__).with_name("golden.json")
 KEYS = {"seed": 7, "epoch": 3}
@@ -210,7 +210,7 @@ SECTIONS = {
     "datasets": (datasets, data),
     "models": (models, networks),
     "training": (training, trained),
-    "measures": (measures, measured),
+    "measures": (evaluation, measured),
 }
 """Module whose VERSION belongs to a section -> what makes its entries: (name, value, kind)."""
 

@@ -85,10 +85,10 @@ def test_outcomes_become_rows(unwritable):
         def forward(self, images):
             return self.scale * images.float().mean((1, 2, 3))[:, None]
 
-    with pytest.warns(UserWarning, match=r"clean\.npz cannot be kept"):
+    with pytest.warns(UserWarning, match=r"clean\.safetensors cannot be kept"):
         rows = evaluation.evaluate(Model(), DATA, folder=paths.CACHE / "e", benchmarks=["clean"])
     assert rows[0]["measure"] == "clean_error" and rows[0]["value"] == 4 / 6
-    assert outcomes.read_outcomes(paths.CACHE / "e" / "clean.npz") is None
+    assert outcomes.read_outcomes(paths.CACHE / "e" / "clean.safetensors") is None
 
 
 def test_photographs_for_frost_are_used_where_they_were_fetched(unwritable, monkeypatch, tmp_path):

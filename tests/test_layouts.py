@@ -196,7 +196,7 @@ def test_a_measure_of_confidence_is_the_same(measure):
 
 def test_measures_of_sequences_and_means_are_the_same():
     sequences = RANDOM.normal(size=(N, 7, 10))
-    check(lambda logits: metrics.top5_distance(logits, noise=True), sequences)
+    check(lambda logits: metrics.top5_distances(logits, noise=True), sequences)
     check(metrics.flips, sequences.argmax(2))
     check(
         lambda confidence: metrics.rms_noise_floor(confidence, seed=0, n_draws=3),

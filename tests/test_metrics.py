@@ -94,7 +94,7 @@ def test_logits_with_nan_or_inf_raise_and_count_the_rows(value):
         with pytest.raises(ValueError, match="2 rows of logits hold NaN"):
             measure(logits, np.zeros(4, int))
     with pytest.raises(ValueError, match="NaN"):
-        metrics.top5_distance(logits[None])
+        metrics.top5_distances(logits[None]).mean()
 
 
 def test_a_class_masked_with_minus_infinity_is_allowed():
@@ -132,15 +132,15 @@ def test_mce_is_the_plain_mean_of_fifteen_means_and_leaves_the_extra_out():
         for i, name in enumerate(C_CORRUPTIONS, 10)
     }
     errors |= dict.fromkeys(C_EXTRA, np.ones(5))
-    assert metrics.mce(errors) == pytest.approx(0.17, abs=1e-15)
+    assert metrics.mce(errors).value == pytest.approx(0.17, abs=1e-15)
     assert metrics.mce(errors).n == 15 and not metrics.mce(errors).missing
-    assert metrics.mce_extra(errors) == 1 and metrics.mce_extra(errors).n == 4
+    assert metrics.mce_extra(errors).value == 1 and metrics.mce_extra(errors).n == 4
 
 
 def test_severities_and_their_mean_give_the_same_mce():
     errors = {name: RNG.random(5) for name in C_CORRUPTIONS}
-    assert metrics.mce(errors) == pytest.approx(
-        metrics.mce({k: v.mean() for k, v in errors.items()}), abs=1e-15
+    assert metrics.mce(errors).value == pytest.approx(
+        metrics.mce({k: v.mean() for k, v in errors.items()}).value, abs=1e-15
     )
 
 
@@ -148,20 +148,20 @@ def test_a_missing_corruption_is_named_and_the_mean_says_over_how_many():
     errors = dict.fromkeys(C_CORRUPTIONS, 0.2) | {"fog": 0.9}
     del errors["frost"]
     mean = metrics.mce(errors)
-    assert mean == pytest.approx((13 * 0.2 + 0.9) / 14, abs=1e-15)
+    assert mean.value == pytest.approx((13 * 0.2 + 0.9) / 14, abs=1e-15)
     assert mean.n == 14 and mean.missing == ("frost",) and "frost" not in mean.names
 
 
 def test_without_brightness_is_over_fourteen():
     errors = dict.fromkeys(C_CORRUPTIONS, 0.25) | {"brightness": 1.0}
     mean = metrics.mce_without_brightness(errors)
-    assert mean == 0.25 and mean.n == 14 and not mean.missing
+    assert mean.value == 0.25 and mean.n == 14 and not mean.missing
 
 
 def test_alexnet_itself_scores_one_and_half_its_error_one_half():
-    assert metrics.mce_alexnet(metrics.ALEXNET_ERRORS) == pytest.approx(1, abs=1e-15)
+    assert metrics.mce_alexnet(metrics.ALEXNET_ERRORS).value == pytest.approx(1, abs=1e-15)
     halved = {name: np.full(5, value / 2) for name, value in metrics.ALEXNET_ERRORS.items()}
-    assert metrics.mce_alexnet(halved) == pytest.approx(0.5, abs=1e-15)
+    assert metrics.mce_alexnet(halved).value == pytest.approx(0.5, abs=1e-15)
 
 
 def test_alexnet_errors_stand_beside_their_corruptions():
@@ -180,8 +180,8 @@ def test_mce_alexnet_refuses_part_of_the_severities():
 def test_c_and_c_bar_weigh_fifteen_to_ten():
     c, c_bar = dict.fromkeys((*C_CORRUPTIONS, *C_EXTRA), 0.3), dict.fromkeys(C_BAR_CORRUPTIONS, 0.5)
     mean = metrics.mce_c_and_c_bar(c, c_bar)
-    assert mean == pytest.approx((15 * 0.3 + 10 * 0.5) / 25, abs=1e-15) and mean.n == 25
-    assert metrics.mce_c_bar(c_bar) == 0.5
+    assert mean.value == pytest.approx((15 * 0.3 + 10 * 0.5) / 25, abs=1e-15) and mean.n == 25
+    assert metrics.mce_c_bar(c_bar).value == 0.5
 
 
 def test_an_unknown_corruption_offers_the_nearest():
@@ -207,8 +207,8 @@ def test_different_numbers_of_severities_are_not_averaged():
 
 def test_mfp_counts_spatter_by_default_and_snow_on_demand():
     values = dict.fromkeys(PERTURBATIONS_SCRIPT, 0.1) | {"snow": 0.6, "shear": 0.9}
-    assert metrics.mfp(values) == pytest.approx(0.1, abs=1e-15)
-    assert metrics.mfp(values, PERTURBATIONS_PAPER) == pytest.approx(0.15, abs=1e-15)
+    assert metrics.mfp(values).value == pytest.approx(0.1, abs=1e-15)
+    assert metrics.mfp(values, PERTURBATIONS_PAPER).value == pytest.approx(0.15, abs=1e-15)
     assert (
         set(PERTURBATIONS_SCRIPT) ^ set(PERTURBATIONS_PAPER) == {"spatter", "snow"}
         and metrics.mfp(values).n == 10
@@ -216,7 +216,7 @@ def test_mfp_counts_spatter_by_default_and_snow_on_demand():
 
 
 def test_mt5d_reaches_eighteen_and_no_more():
-    assert metrics.mt5d(dict.fromkeys(PERTURBATIONS_SCRIPT, 18.0)) == 18
+    assert metrics.mt5d(dict.fromkeys(PERTURBATIONS_SCRIPT, 18.0)).value == 18
     with pytest.raises(ValueError, match=r"\[0, 18\]"):
         metrics.mt5d({"tilt": 18.5})
 
@@ -227,10 +227,10 @@ def test_mt5d_reaches_eighteen_and_no_more():
 def test_flip_probability_of_two_hand_made_sequences():
     predictions = np.array([[0, 1, 1, 0, 0], [2, 2, 2, 2, 3]])
     assert metrics.flips(predictions).tolist() == [0.5, 0.25]
-    assert metrics.flip_probability(predictions) == 0.375
+    assert metrics.flips(predictions).mean() == 0.375
     assert metrics.flips(predictions, noise=True).tolist() == [0.5, 0.25]
-    assert metrics.flip_probability(torch.tensor([[0, 1, 1, 1, 1]]), noise=True) == 1
-    assert metrics.flip_probability(torch.tensor([[0, 1, 1, 1, 1]])) == 0.25
+    assert metrics.flips(torch.tensor([[0, 1, 1, 1, 1]]), noise=True).mean() == 1
+    assert metrics.flips(torch.tensor([[0, 1, 1, 1, 1]])).mean() == 0.25
 
 
 @pytest.mark.parametrize("noise", [False, True])
@@ -239,18 +239,18 @@ def test_flip_probability_agrees_with_a_loop(noise):
     rates = [
         np.mean([row[t] != row[0 if noise else t - 1] for t in range(1, 21)]) for row in predictions
     ]
-    assert metrics.flip_probability(predictions, noise) == pytest.approx(np.mean(rates), abs=1e-12)
+    assert metrics.flips(predictions, noise).mean() == pytest.approx(np.mean(rates), abs=1e-12)
 
 
 @pytest.mark.parametrize("predictions", [np.zeros((3, 1), int), np.zeros(4, int), np.zeros((3, 4))])
 def test_predictions_that_are_no_sequences_raise(predictions):
     with pytest.raises(ValueError, match="predictions must be integers"):
-        metrics.flip_probability(predictions)
+        metrics.flips(predictions).mean()
 
 
 def test_no_sequences_raise():
     with pytest.raises(ValueError, match="predictions must be integers"):
-        metrics.flip_probability(np.zeros((0, 4), int))
+        metrics.flips(np.zeros((0, 4), int))
 
 
 def logits_of(ranking):
@@ -259,7 +259,7 @@ def logits_of(ranking):
 
 
 def distance(first, second):
-    return metrics.top5_distance(np.stack([logits_of(first), logits_of(second)])[None])
+    return metrics.top5_distances(np.stack([logits_of(first), logits_of(second)])[None]).mean()
 
 
 def test_top5_distance_of_rankings_known_by_hand():
@@ -295,14 +295,14 @@ def test_top5_distance_agrees_with_the_double_sum_ties_included(n_classes, noise
     assert metrics.top5_distances(logits, noise) == pytest.approx(
         np.mean(frames, axis=1), abs=1e-12
     )
-    assert metrics.top5_distance(torch.from_numpy(logits), noise) == pytest.approx(
+    assert metrics.top5_distances(torch.from_numpy(logits), noise).mean() == pytest.approx(
         np.mean(frames), abs=1e-12
     )
 
 
 def test_one_frame_has_no_distance():
     with pytest.raises(ValueError, match="at least 2 frames"):
-        metrics.top5_distance(np.zeros((3, 1, 10)))
+        metrics.top5_distances(np.zeros((3, 1, 10))).mean()
 
 
 # --- calibration -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from lmlib import paths
 from lmlib.study import evaluation
 from lmlib.study import rows as results
-from lmlib.study.measures import row
+from lmlib.study.evaluation import row
 from lmlib.study.rows import (
     COLUMNS,
     read_rows,

@@ -19,7 +19,7 @@ from lmlib.report.tables import (
     show,
     title,
 )
-from lmlib.study import measures
+from lmlib.study import evaluation
 from lmlib.study.rows import COLUMNS
 
 OF_14 = Column("C mCE of 14", "c", "mce_without_brightness")
@@ -33,7 +33,7 @@ def row(method, seed, value, column=CLEAN, **changes):
         "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
         "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value, "low": value - 0.02,
         "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
-        "version": measures.VERSION, "recipes": corruptions.VERSION, "mixing": "none", "precision": "fp32",
+        "version": evaluation.VERSION, "recipes": corruptions.VERSION, "mixing": "none", "precision": "fp32",
     }  # fmt: skip
     return found | changes
 
@@ -339,7 +339,7 @@ def test_rows_of_another_version_of_the_measures_are_named_and_not_mixed():
         ValueError, match="1 runs were measured by another version of the measures or recipes"
     ):
         described(
-            frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=measures.VERSION + 1))
+            frame(row("baseline", 0, 0.2), row("cutout", 0, 0.2, version=evaluation.VERSION + 1))
         )
 
 

@@ -10,7 +10,7 @@ from lmlib.report.claims import Comparison, comparisons, labels_of, side
 from lmlib.report.published import claims
 from lmlib.report.tables import MCE, Column
 from lmlib.report.verdicts import for_display, is_near, judge, judge_layers, summarise, verdict
-from lmlib.study import measures
+from lmlib.study import evaluation
 from lmlib.study.rows import COLUMNS
 
 OURS, THEIRS = side("paper", "layermix_released"), side("paper", "pixmix")
@@ -31,7 +31,7 @@ def rows(wanted, values, **changes):
         else "14,230 generated fractals (a substitute), "
     )
     base = dict.fromkeys(COLUMNS, float("nan")) | {
-        "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": measures.VERSION,
+        "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": evaluation.VERSION,
         "recipes": corruptions.VERSION, "precision": "bf16", "benchmark": "c", "measure": "mce", "over": 15,
     }  # fmt: skip
     base |= {name: wanted[name] for name in ("dataset", "network", "epochs", "method", "loss")}

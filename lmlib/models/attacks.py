@@ -12,9 +12,9 @@ from .prediction import (
     as_batch,
     check_classes,
     checked_tensor,
+    device_and_dtype,
     gradient_mode,
     logits_of,
-    place_of,
 )
 
 
@@ -45,7 +45,9 @@ def pgd(
     check_name("center", center, ("clean", "noisy"))
     with gradient_mode(model):
         # Copies leave inference mode, in case the caller was in it.
-        clean = as_float(images.to(place_of(model)[0])).clone(memory_format=torch.channels_last)
+        clean = as_float(images.to(device_and_dtype(model)[0])).clone(
+            memory_format=torch.channels_last
+        )
         labels = labels.to(clean.device).clone()
         adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
         middle = clean if center == "clean" else adversarial

@@ -13,9 +13,9 @@ from .prediction import (
     as_batch,
     check_classes,
     checked_tensor,
+    device_and_dtype,
     gradient_mode,
     logits_of,
-    place_of,
 )
 
 
@@ -45,7 +45,7 @@ def gradcam(
                 "layer must be a module inside the model: look for it in model.named_modules()"
             )
         # Copies leave inference mode, in case the caller was in it.
-        batch = as_float(images.to(place_of(model)[0])).clone()
+        batch = as_float(images.to(device_and_dtype(model)[0])).clone()
         activation, logits = _activation_and_logits(model, batch, layer)
         check_classes("class_index", classes.reshape(-1), logits.shape[1])
         chosen = classes.to(logits.device).long().expand(len(images)).clone()

@@ -15,7 +15,7 @@ from ..augment.base import as_float, check_layout, check_values, describe
 from ..augment.ops import as_tensor
 from ..checks import check_dense, check_name, check_whole
 
-PREDICTED = {
+EVAL_BATCH_SIZE = {
     "cpu": 125,
     "cuda": 2000,
 }  # images in one forward pass without gradients: more only take memory
@@ -59,11 +59,11 @@ def gradient_mode(model: nn.Module) -> Iterator[nn.Module]:
                 "the model's weights were made under torch.inference_mode(), through which no gradient goes: "
                 "make or load it outside"
             )
-        with precision_context("fp32", place_of(model)[0]):
+        with precision_context("fp32", device_and_dtype(model)[0]):
             yield model
 
 
-def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """The device and float type of the model's first weight: the CPU and float32 for one without.
 
     Raises ValueError for a model on the meta device, which has no weights.
@@ -118,7 +118,7 @@ def logits_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
     The images reach it in its own float type. Raises ValueError where it returns anything but (B, K).
     """
-    logits = model(images.to(place_of(model)[1], memory_format=torch.channels_last))
+    logits = model(images.to(device_and_dtype(model)[1], memory_format=torch.channels_last))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         raise ValueError(
             f"expected a model that returns logits ({len(images)}, K), got {describe(logits)}: "
@@ -142,9 +142,9 @@ def predict(
     """
     images, logits = as_batch(images), []
     with eval_mode(model):
-        device, _ = place_of(model)
+        device, _ = device_and_dtype(model)
         size = check_whole(
-            "batch_size", PREDICTED[device.type] if batch_size is None else batch_size, 1
+            "batch_size", EVAL_BATCH_SIZE[device.type] if batch_size is None else batch_size, 1
         )
         with precision_context(precision, device):
             for start in range(0, max(len(images), 1), size):

@@ -18,7 +18,7 @@ from ..augment import METHODS
 from ..checks import check_name
 from ..corruptions import VERSION as RECIPES_VERSION
 from ..metrics.intervals import paired_difference, summary
-from ..study import measures
+from ..study.evaluation import VERSION as ROWS_VERSION
 from .deviations import SETTINGS, row_deviations
 from .differences import by_seed
 from .units import NOT_FRACTIONS, unit_of
@@ -75,7 +75,7 @@ def described(rows: pd.DataFrame) -> pd.DataFrame:
     method has none. Raises ValueError where rows were written by another version of the measures
     or of the recipes: these are never mixed.
     """
-    current = (rows["version"] == measures.VERSION) & (rows["recipes"] == RECIPES_VERSION)
+    current = (rows["version"] == ROWS_VERSION) & (rows["recipes"] == RECIPES_VERSION)
     other = rows.loc[~current, "run"].unique()
     if len(other):
         raise ValueError(

@@ -1,10 +1,14 @@
-"""What a trained network is worth: one call measures it on every benchmark, another writes its rows."""
+"""What a trained network is worth: from its outcomes to rows, with bootstrap intervals."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from .. import metrics, paths
 from ..checks import check_name
@@ -13,80 +17,184 @@ from ..corruptions import VERSION as RECIPES_VERSION
 from ..corruptions.files import open_benchmark
 from ..corruptions.official import folder_name
 from ..datasets.load import Dataset
+from ..metrics import PartialMean
+from ..metrics.intervals import bootstrap_interval
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
-from . import outcomes
-from . import rows as results
-from .measures import VERSION, attack_rows, clean_rows, corruption_rows, perturbation_rows, row
+from . import outcomes, rows
+from .config import RunConfig
+from .outcomes import SEED, Outcomes, by_name
 from .profiles import get_profile
 
+VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
+BENCHMARKS = "clean", "c", "c_bar", "p", "pgd"
+DECIDED = "measure value corruption severity low high over n".split()  # by the measure itself
+CALIBRATION = {
+    "rms_calibration_error": metrics.rms_calibration_error,
+    "rms_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
+    "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(
+        confidence, seed=SEED, n_draws=20
+    ),
+    "mad_calibration_error": metrics.mad_calibration_error,
+    "ece": metrics.ece,
+    "aurra": metrics.aurra,
+}
+"""Measures of (confidence, correct). On C and C-bar one value a corruption, severities pooled, then
+the mean."""
 C_MEANS = {
     "mce": metrics.mce,
     "mce_without_brightness": metrics.mce_without_brightness,
     "mce_extra": metrics.mce_extra,
 }
 C_BAR_MEANS = {"mce": metrics.mce_c_bar}
-BENCHMARKS = ("clean", "c", "c_bar", "p", "pgd")
+
+Row = dict[str, Any]
 
 
-def benchmark_functions(benchmark, severities=SEVERITIES):
-    """What measures a model on a benchmark (a generator of outcomes) and what makes rows of the outcomes."""
-    if benchmark in ("c", "c_bar"):
-        means, names = (
-            (C_MEANS, C_CORRUPTIONS) if benchmark == "c" else (C_BAR_MEANS, C_BAR_CORRUPTIONS)
-        )
-        measure = partial(outcomes.corruption_outcomes, f"cifar_{benchmark}", severities)
-        return measure, partial(corruption_rows, means, names, severities)
-    return {
-        "clean": (outcomes.clean_outcomes, clean_rows),
-        "p": (outcomes.perturbation_outcomes, perturbation_rows),
-        "pgd": (outcomes.attack_outcomes, attack_rows),
-    }[benchmark]
+def row(measure: str, value: float, **columns: Any) -> Row:
+    """One measured value: the columns that the measure decides, empty where it leaves them open."""
+    return dict.fromkeys(DECIDED, "") | {"measure": measure, "value": float(value)} | columns
+
+
+def mean_row(measure: str, value: float, by_image: np.ndarray, **columns: Any) -> Row:
+    """A mean with its bootstrap interval.
+
+    by_image: (n, ...), everything seen of an image in one row, which is resampled together.
+    """
+    low, high = bootstrap_interval(by_image, seed=SEED)
+    return row(measure, value, low=low, high=high, n=len(by_image), **columns)
+
+
+def clean_rows(measured: Outcomes) -> list[Row]:
+    """Clean error, top-1 and top-5, and calibration."""
+    logits, labels = measured["logits"], measured["labels"]
+    confidence, correct = metrics.confidence_and_correct(logits, labels)
+    values = {"top5_error": metrics.error(logits, labels, k=5)}
+    values |= {name: measure(confidence, correct) for name, measure in CALIBRATION.items()}
+    values |= {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
+    clean_error = mean_row("clean_error", metrics.error(logits, labels), 1.0 - correct)
+    return [clean_error, *(row(name, value, n=len(labels)) for name, value in values.items())]
+
+
+def corruption_rows(
+    means: Mapping[str, Callable[..., PartialMean]], names: Sequence[str], measured: Outcomes
+) -> list[Row]:
+    """Rows of C or C-bar: the error of each corruption and severity, and means over corruptions.
+
+    means: measure -> function of {corruption: error per severity}; names: the corruptions that
+    the calibration is averaged over.
+    """
+    correct, confidence = by_name(measured, "correct"), by_name(measured, "confidence")
+    errors = {name: 1 - right.mean(1) for name, right in correct.items()}
+    n = next(iter(correct.values())).shape[1]
+    found = [
+        row("error", value, corruption=name, severity=severity, n=n)
+        for name, values in errors.items()
+        for severity, value in zip(SEVERITIES, values, strict=True)
+    ]
+    for measure, mean_of in means.items():
+        mean = mean_of(errors)
+        by_image = np.stack([1 - correct[name].mean(0) for name in mean.names], axis=1)
+        found.append(mean_row(measure, mean.value, by_image, over=mean.n))
+    names = [name for name in names if name in errors]
+    values = {
+        measure: [function(confidence[name].ravel(), correct[name].ravel()) for name in names]
+        for measure, function in CALIBRATION.items()
+    }
+    for measure in ("nll", "brier"):
+        values[measure] = [measured[f"{name}/{measure}"].mean() for name in names]
+    return found + [
+        row(measure, np.mean(value), over=len(names), n=n) for measure, value in values.items()
+    ]
+
+
+def perturbation_rows(measured: Outcomes) -> list[Row]:
+    """Rows of P: flip probability and top-5 distance, each alone and over two choices of ten.
+
+    The means are over the ten perturbations of the script and over those of the paper.
+    """
+    found = []
+    for quantity, single, measure, mean_of in (
+        ("flips", "flip_probability", "mfp", metrics.mfp),
+        ("distances", "top5_distance", "mt5d", metrics.mt5d),
+    ):
+        sequences = by_name(measured, quantity)
+        means = {name: values.mean() for name, values in sequences.items()}
+        n = len(next(iter(sequences.values())))
+        found += [row(single, value, corruption=name, n=n) for name, value in means.items()]
+        for suffix, ten in (("", PERTURBATIONS_SCRIPT), ("_paper_ten", PERTURBATIONS_PAPER)):
+            mean = mean_of(means, ten)
+            by_image = np.stack([sequences[name] for name in mean.names], axis=1)
+            found.append(mean_row(f"{measure}{suffix}", mean.value, by_image, over=mean.n))
+    return found
+
+
+def attack_rows(measured: Outcomes) -> list[Row]:
+    """Rows of PGD: the error under each budget."""
+    attacks = by_name(measured, "correct").items()
+    return [mean_row(name, 1 - correct.mean(), 1.0 - correct) for name, correct in attacks]
+
+
+MEASURES: dict[str, tuple[Callable[..., Iterator[Outcomes]], Callable[..., list[Row]]]] = {
+    "clean": (outcomes.clean_outcomes, clean_rows),
+    "c": (
+        partial(outcomes.corruption_outcomes, "cifar_c"),
+        partial(corruption_rows, C_MEANS, C_CORRUPTIONS),
+    ),
+    "c_bar": (
+        partial(outcomes.corruption_outcomes, "cifar_c_bar"),
+        partial(corruption_rows, C_BAR_MEANS, C_BAR_CORRUPTIONS),
+    ),
+    "p": (outcomes.perturbation_outcomes, perturbation_rows),
+    "pgd": (outcomes.attack_outcomes, attack_rows),
+}
+"""Benchmark -> what measures a model on it, and what makes rows of the outcomes."""
 
 
 def evaluate(
-    model,
-    dataset,
+    model: torch.nn.Module,
+    dataset: Dataset,
     *,
-    folder,
-    benchmarks=BENCHMARKS,
-    subset=None,
-    sequences=None,
-    attacked=None,
-    severities=SEVERITIES,
-):
-    """Measure a model on benchmarks: a list of rows (dicts with results.MEASURED), everything that Table 4 needs for a run.
+    folder: Path,
+    benchmarks: Sequence[str] = BENCHMARKS,
+    subset: int | None = None,
+    sequences: int | None = None,
+    attacked: int | None = None,
+) -> list[Row]:
+    """Measure a model on benchmarks: rows with `rows.MEASURED`, all that Table 4 needs of a run.
 
-    folder: where outcomes are kept, one file a benchmark, written anew after each corruption; what is there is not measured
-    again, so that a call can be interrupted at any moment. subset, sequences, attacked: how many stratified test images for C and
-    C-bar, P, PGD (None: all; clean is always measured on all). Severities other than all five are another quantity, and the
-    subset's name says so. Raises ValueError where the logits hold NaN (the network diverged), and for unknown words.
+    folder: where outcomes are kept, one file a benchmark, written after each corruption; what is
+    there is not measured again. subset, sequences, attacked: how many stratified test images for
+    C and C-bar, P, PGD (None: all; clean is always measured on all). Raises ValueError where the
+    logits hold NaN (the network diverged), and for an unknown benchmark.
     """
-    sizes, rows, errors = subset_sizes(subset, sequences, attacked), [], {}
+    sizes, made, errors = subset_sizes(subset, sequences, attacked), [], {}
     for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
         images = outcomes.test_subset(dataset, sizes[benchmark])
-        name = images.name
-        if tuple(severities) != SEVERITIES and benchmark in ("c", "c_bar"):
-            name += f", severities {', '.join(map(str, severities))} alone"
-        measure, make_rows = benchmark_functions(benchmark, severities)
-        measure, file = partial(measure, model, dataset, images), folder / f"{benchmark}.npz"
-        found = resumed(measure, file, benchmark, name, dataset)
-        source = (
-            " and ".join(sorted(set(map(str, outcomes.parts(found, "source").values()))))
-            or dataset.source
+        measure, make_rows = MEASURES[benchmark]
+        measured = outcomes.measure_or_read(
+            partial(measure, model, dataset, images),
+            folder / f"{benchmark}.safetensors",
+            benchmark,
+            images.name,
+            dataset,
         )
-        columns = {"benchmark": benchmark, "subset": name, "source": source}
-        columns |= {"version": VERSION, "recipes": RECIPES_VERSION}
-        rows += [columns | one for one in make_rows(found)]
-        errors[benchmark] = {
-            name: 1 - correct.mean(-1) for name, correct in outcomes.parts(found, "correct").items()
+        sources = sorted(set(by_name(measured, "source").values()))
+        common = {
+            "benchmark": benchmark,
+            "subset": images.name,
+            "source": " and ".join(sources) or dataset.source,
+            "version": VERSION,
+            "recipes": RECIPES_VERSION,
         }
+        made += [common | one for one in make_rows(measured)]
+        correct = by_name(measured, "correct")
+        errors[benchmark] = {name: 1 - right.mean(-1) for name, right in correct.items()}
     if {"c", "c_bar"} <= set(errors):
         both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"])
-        columns = next(one for one in rows if one["benchmark"] == "c_bar") | {
-            "benchmark": "c_and_c_bar"
-        }
-        rows.append(columns | row("mce", both, over=both.n, n=columns["n"]))
-    return rows
+        common = next(one for one in made if one["benchmark"] == "c_bar")
+        columns = row("mce", both.value, over=both.n, n=common["n"])
+        made.append(common | {"benchmark": "c_and_c_bar"} | columns)
+    return made
 
 
 def check_benchmarks(dataset: Dataset) -> None:
@@ -95,59 +203,38 @@ def check_benchmarks(dataset: Dataset) -> None:
     For use before a training, which takes hours: what `evaluate` would say after it.
     """
     tens = PERTURBATIONS_SCRIPT, PERTURBATIONS_PAPER
-    means = {
-        "cifar_c": C_MEANS.values(),
-        "cifar_c_bar": C_BAR_MEANS.values(),
+    means: dict[str, list[Callable[..., PartialMean]]] = {
+        "cifar_c": [*C_MEANS.values()],
+        "cifar_c_bar": [*C_BAR_MEANS.values()],
         "cifar_p": [partial(metrics.mfp, names=ten) for ten in tens],
     }
     for benchmark, functions in means.items():
-        names = open_benchmark(benchmark, dataset, seed=outcomes.SEED).names
-        for mean in functions:
+        names = open_benchmark(benchmark, dataset, seed=SEED).names
+        for mean_of in functions:
             try:
-                mean(dict.fromkeys(names, 0.0))
+                mean_of(dict.fromkeys(names, 0.0))
             except ValueError as error:
                 folder = paths.RAW / folder_name(dataset.name, benchmark)
                 raise ValueError(f"{folder}: {error} Add them, or take the folder away") from error
 
 
-def resumed(measure, path, benchmark, subset, dataset):
-    """The outcomes of a benchmark: what `path` keeps of them, and the rest as `measure` yields it, written after each part.
-
-    measure: function of the names that are done, a generator of dicts of arrays.
-    """
-    identity = {
-        "benchmark": benchmark,
-        "subset": subset,
-        "seed": outcomes.SEED,
-        "data": dataset.hash,
-    }
-    identity |= {"version": outcomes.VERSION, "recipes": RECIPES_VERSION}
-    kept = outcomes.read_outcomes(path, identity) or {}
-    try:
-        for part in measure(set(kept)):
-            kept |= part
-            with paths.as_cache(path):
-                outcomes.write_outcomes(path, identity, kept)
-    except ValueError as error:  # logits that hold NaN, say
-        raise ValueError(
-            f"run {path.parent.parent.name}, benchmark {benchmark}: {error}"
-        ) from error
-    return kept
-
-
-def subset_sizes(subset, sequences, attacked):
+def subset_sizes(
+    subset: int | None, sequences: int | None, attacked: int | None
+) -> dict[str, int | None]:
     """How many test images each benchmark is measured on (None: all)."""
     return dict(zip(BENCHMARKS, (None, subset, subset, sequences, attacked), strict=True))
 
 
-def profile_sizes(profile):
+def profile_sizes(profile: str) -> dict[str, int | None]:
     """The arguments of `evaluate` that a profile decides."""
-    profile = get_profile(profile)
-    return {"subset": profile.subset, "sequences": profile.sequences, "attacked": profile.attacked}
+    sizes = get_profile(profile)
+    return {"subset": sizes.subset, "sequences": sizes.sequences, "attacked": sizes.attacked}
 
 
-def record(profile, config, rows, finished):
-    """Add the run's identity and provenance to measured rows and write them: the run's CSV in the profile's results.
+def record(
+    profile: str, config: RunConfig, measured: Sequence[Row], finished: Mapping[str, Any]
+) -> None:
+    """Add the run's identity and provenance to measured rows and write them.
 
     finished: what `runs.finished` says of the run.
     """
@@ -155,22 +242,23 @@ def record(profile, config, rows, finished):
     known |= {"parameters": json.dumps(config.parameters, sort_keys=True)}
     known |= {"mixing": config.mixing["label"] if config.mixing else "none"}
     known |= {"commit": finished["commit"][:12], "torch": finished["packages"]["torch"]}
-    of_the_run = {name: known[name] for name in (*results.IDENTITY, *results.PROVENANCE)}
-    results.write_rows(profile, config.name, [of_the_run | one for one in rows])
+    of_the_run = {name: known[name] for name in rows.OF_THE_RUN}
+    rows.write_rows(profile, config.name, [of_the_run | one for one in measured])
 
 
-def is_complete(profile, run):
-    """Whether the rows of a run hold every benchmark, on as many images as the profile wants, in this version of what made them."""
+def is_complete(profile: str, run: str) -> bool:
+    """Whether the rows of a run hold every benchmark, in this version of what made them.
+
+    Each must be on as many images as the profile wants. Rows that are damaged are named.
+    """
     try:
-        rows = results.read_rows(profile, [run])
+        found = rows.read_rows(profile, [run])
     except ValueError as error:
-        if results.rows_file(profile, run).exists():
+        if rows.rows_file(profile, run).exists():
             print(error)
         return False
-    found, sizes = (
-        rows.groupby("benchmark")["n"].max().to_dict(),
-        subset_sizes(**profile_sizes(profile)),
-    )
-    wanted = {name: min(sizes[name] or np.inf, found.get("clean", 0)) for name in BENCHMARKS}
-    current = (rows["version"] == VERSION) & (rows["recipes"] == RECIPES_VERSION)
-    return current.all() and wanted.items() <= found.items()
+    sizes = subset_sizes(**profile_sizes(profile))
+    counts = found.groupby("benchmark")["n"].max().to_dict()
+    expected = {name: min(sizes[name] or np.inf, counts.get("clean", 0)) for name in BENCHMARKS}
+    current = (found["version"] == VERSION) & (found["recipes"] == RECIPES_VERSION)
+    return bool(current.all()) and expected.items() <= counts.items()

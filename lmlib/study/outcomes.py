@@ -1,93 +1,119 @@
 """What a network does on a benchmark, image by image: measured once, kept in the run's folder.
 
-An outcome file holds confidences and whether each image was right; every measure is computed from it, so that a new measure
-needs no network. A measuring function is a generator: what it yields is written before it goes on.
+An outcome file holds confidences and whether each image was right; every measure is computed from
+them, so that a new measure needs no network. What measures a benchmark is a generator: what it
+yields is written before it goes on.
 """
 
-import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from .. import metrics, paths
+from ..corruptions import SEVERITIES
+from ..corruptions import VERSION as RECIPES_VERSION
 from ..corruptions.files import open_benchmark
+from ..datasets.load import Dataset
 from ..datasets.split import stratified_subset
-from ..models import attacks
-from ..models.prediction import PREDICTED, predict
+from ..files import DamagedFile, read_arrays, write_arrays
+from ..models.attacks import pgd
+from ..models.prediction import EVAL_BATCH_SIZE, device_and_dtype, predict
 from ..names import PERTURBATIONS_PAPER
 
-VERSION = 2  # raised by hand when outcomes change, together with that of the measures
+VERSION = 2  # raised by hand when outcomes change, together with that of the rows
 SEED = 0  # of the benchmarks' draws: every network meets the same images
+
+Outcomes = Mapping[str, Any]
+"""Arrays by name; of a corruption named "<corruption>/<quantity>", its source a str."""
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Which test images a benchmark uses: `name` for tables, `index` int64 (n,), positions in the test set."""
+    """The test images that a benchmark uses: `name` for tables, `index` int64 (n,) of positions."""
 
     name: str
     index: np.ndarray
 
 
-def test_subset(dataset, n):
-    """The fixed, stratified subset of `n` test images; all of them for None or where there are no more than n."""
+def test_subset(dataset: Dataset, n: int | None) -> Subset:
+    """The fixed, stratified subset of `n` test images; all for None or too large an `n`."""
     n_test = len(dataset.test)
     if n is None or n >= n_test:
         return Subset(f"all {n_test:,} test images", np.arange(n_test))
-    return Subset(
-        f"{n:,} stratified test images", stratified_subset(dataset.test.labels, n, seed=SEED)
-    )
+    index = stratified_subset(dataset.test.labels, n, seed=SEED)
+    return Subset(f"{n:,} stratified test images", index)
 
 
-def clean_outcomes(model, dataset, subset, done):
+def clean_outcomes(
+    model: torch.nn.Module, dataset: Dataset, subset: Subset, done: Collection[str]
+) -> Iterator[Outcomes]:
     """Logits float32 (n, K) and labels of the untouched images."""
     if not done:
         logits = predict(model, dataset.test.images[subset.index]).numpy()
         yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
 
 
-def corruption_outcomes(benchmark, severities, model, dataset, subset, done):
-    """Outcomes of CIFAR-C or C-bar: for each corruption confidence float32 and correct bool (S, n), NLL and Brier (S,)."""
-    images, labels = (
-        open_benchmark(benchmark, dataset, seed=SEED),
-        dataset.test.labels[subset.index],
-    )
-    for name in names_left(images.names, images.names, done, benchmark):
+def corruption_outcomes(
+    benchmark: str,
+    model: torch.nn.Module,
+    dataset: Dataset,
+    subset: Subset,
+    done: Collection[str],
+) -> Iterator[Outcomes]:
+    """Outcomes of "cifar_c" or "cifar_c_bar", corruption by corruption, at the five severities.
+
+    confidence float32 and correct bool, (5, n) each; nll and brier (5,).
+    """
+    images = open_benchmark(benchmark, dataset, seed=SEED)
+    labels = dataset.test.labels[subset.index]
+    for name in with_progress(images.names, done, benchmark):
         levels = []
-        for severity in severities:
-            logits = torch.cat(
-                [predict(model, chunk) for chunk in images.chunks(name, severity, subset.index)]
-            ).numpy()
+        for severity in SEVERITIES:
+            chunks = images.chunks(name, severity, subset.index)
+            logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
             confidence, correct = metrics.confidence_and_correct(logits, labels)
-            level = {"confidence": confidence.astype(np.float32), "correct": correct}
             levels.append(
-                level | {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
+                {
+                    "confidence": confidence.astype(np.float32),
+                    "correct": correct,
+                    "nll": metrics.nll(logits, labels),
+                    "brier": metrics.brier(logits, labels),
+                }
             )
-        outcome = {
-            f"{name}/{what}": np.stack([level[what] for level in levels]) for what in levels[0]
+        stacked = {
+            f"{name}/{quantity}": np.stack([level[quantity] for level in levels])
+            for quantity in levels[0]
         }
-        yield outcome | {f"{name}/source": np.array(images.provenance[name])}
+        yield stacked | {f"{name}/source": images.provenance[name]}
 
 
-def perturbation_outcomes(model, dataset, subset, done):
-    """Outcomes of CIFAR-P: for each perturbation the flip probability and the top-5 distance of each sequence, float64 (n,)."""
+def perturbation_outcomes(
+    model: torch.nn.Module, dataset: Dataset, subset: Subset, done: Collection[str]
+) -> Iterator[Outcomes]:
+    """Outcomes of CIFAR-P, perturbation by perturbation.
+
+    flips and distances, float64 (n,) each: the flip probability and the top-5 distance of each
+    sequence.
+    """
     sequences = open_benchmark("cifar_p", dataset, seed=SEED)
-    for name in names_left(sequences.names, (*PERTURBATIONS_PAPER, "spatter"), done, "cifar_p"):
-        flips, distances = [], []
+    names = [name for name in (*PERTURBATIONS_PAPER, "spatter") if name in sequences.names]
+    for name in with_progress(names, done, "cifar_p"):
+        flips, distances, noise = [], [], "noise" in name
         for chunk in sequences.chunks(name, select=subset.index):
-            logits = (
-                predict(model, chunk.reshape(-1, *chunk.shape[2:]))
-                .numpy()
-                .reshape(*chunk.shape[:2], -1)
-            )
-            flips.append(metrics.flips(logits.argmax(-1), noise="noise" in name))
-            distances.append(metrics.top5_distances(logits, noise="noise" in name))
-        outcome = {
+            logits = predict(model, chunk.reshape(-1, *chunk.shape[2:])).numpy()
+            logits = logits.reshape(*chunk.shape[:2], -1)
+            flips.append(metrics.flips(logits.argmax(-1), noise=noise))
+            distances.append(metrics.top5_distances(logits, noise=noise))
+        yield {
             f"{name}/flips": np.concatenate(flips),
             f"{name}/distances": np.concatenate(distances),
+            f"{name}/source": sequences.provenance[name],
         }
-        yield outcome | {f"{name}/source": np.array(sequences.provenance[name])}
 
 
 ATTACKS = {
@@ -96,71 +122,91 @@ ATTACKS = {
     "pgd_error_1_of_255": (1 / 255, "clean"),
     "pgd_error_half_of_255": (0.5 / 255, "clean"),
 }
-"""Measure -> (epsilon, center): strict, as the released programs do it (it reaches 4/255), and two smaller budgets."""
+"""Measure -> (epsilon, center): strict, as in the released programs (which reach 4/255), and two
+smaller budgets."""
 
 
-def attack_outcomes(model, dataset, subset, done):
-    """Outcomes of PGD: for each budget of `ATTACKS` whether each image is still right, bool (n,)."""
-    labels, device = dataset.test.labels[subset.index], next(model.parameters()).device
-    size = PREDICTED[device.type]
-    for name in names_left(ATTACKS, ATTACKS, done, "pgd"):
+def attack_outcomes(
+    model: torch.nn.Module, dataset: Dataset, subset: Subset, done: Collection[str]
+) -> Iterator[Outcomes]:
+    """Outcomes of PGD: for each of `ATTACKS` whether each image is still right, bool (n,)."""
+    images, labels = dataset.test.images, dataset.test.labels
+    size = EVAL_BATCH_SIZE[device_and_dtype(model)[0].type]
+    for name in with_progress(ATTACKS, done, "pgd"):
         epsilon, center = ATTACKS[name]
         correct = []
-        for start in range(0, len(labels), size):
+        for start in range(0, len(subset.index), size):
             index = subset.index[start : start + size]
-            images, truth = (
-                torch.from_numpy(part[index]).to(device)
-                for part in (dataset.test.images, dataset.test.labels)
-            )
             budget = {"epsilon": epsilon, "step_size": epsilon / 4, "center": center}
-            adversarial = attacks.pgd(model, images, truth, **budget, seed=SEED, index=index)
-            correct.append(predict(model, adversarial).argmax(1).numpy() == truth.cpu().numpy())
+            attacked = pgd(model, images[index], labels[index], **budget, seed=SEED, index=index)
+            correct.append(predict(model, attacked).argmax(1).numpy() == labels[index])
         yield {f"{name}/correct": np.concatenate(correct)}
 
 
-def names_left(available, wanted, done, benchmark):
-    """The names that are wanted, to be had and not done, behind a progress bar."""
-    names = [name for name in wanted if name in available]
-    left = [name for name in names if not any(key.startswith(f"{name}/") for key in done)]
-    return tqdm(
-        left,
-        desc=benchmark,
-        initial=len(names) - len(left),
-        total=len(names),
-        leave=False,
-        mininterval=2,
-    )
+def with_progress(names: Iterable[str], done: Collection[str], benchmark: str) -> Iterable[str]:
+    """Those of `names` that have no outcome in `done` yet, behind a progress bar."""
+    names, measured = list(names), {key.partition("/")[0] for key in done}
+    remaining = [name for name in names if name not in measured]
+    initial = len(names) - len(remaining)
+    bar = {"desc": benchmark, "total": len(names), "leave": False, "mininterval": 2}
+    return tqdm(remaining, initial=initial, **bar)
 
 
-def parts(outcomes, what):
-    """{name: array} of the outcomes called `<name>/<what>`."""
-    return {
-        key.rpartition("/")[0]: value for key, value in outcomes.items() if key.endswith(f"/{what}")
-    }
+def by_name(outcomes: Outcomes, quantity: str) -> dict[str, Any]:
+    """{name: value} of the outcomes called "<name>/<quantity>"."""
+    end = f"/{quantity}"
+    return {key.removesuffix(end): outcomes[key] for key in outcomes if key.endswith(end)}
 
 
-def write_outcomes(path, identity, outcomes):
-    """Keep the outcomes of a benchmark: one .npz with their identity and names, in one rename."""
-    identity = json.dumps(identity | {"names": sorted(outcomes)}, sort_keys=True)
-    with paths.atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, identity=np.array(identity), **outcomes)
+def measure_or_read(
+    measure: Callable[[Collection[str]], Iterator[Outcomes]],
+    path: Path,
+    benchmark: str,
+    subset: str,
+    dataset: Dataset,
+) -> dict[str, Any]:
+    """The outcomes of a benchmark: those in `path`, and the rest as `measure` yields it.
 
-
-def read_outcomes(path, identity=None):
-    """The kept outcomes (of that identity, or any); None where there are none, or of another identity, or damaged (said)."""
-    if not path.exists():
-        return None
+    measure: function of the names of the outcomes that are there. The file is written after each
+    part, so that a call can be interrupted at any moment. Raises ValueError that names the run.
+    """
+    identity = {"benchmark": benchmark, "subset": subset, "seed": SEED, "data": dataset.hash}
+    identity |= {"version": VERSION, "recipes": RECIPES_VERSION}
+    outcomes = read_outcomes(path, identity) or {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            outcomes = dict(file)
-        found = json.loads(str(outcomes.pop("identity")))
-        if found.pop("names", sorted(outcomes)) != sorted(
-            outcomes
-        ):  # older files do not name theirs
-            raise ValueError("outcomes are missing")
-        if identity is None or found == identity:
-            return outcomes
+        for part in measure(outcomes.keys()):
+            outcomes |= part
+            with paths.as_cache(path):
+                write_outcomes(path, identity, outcomes)
+    except ValueError as error:  # logits that hold NaN, say
+        run = path.parent.parent.name
+        raise ValueError(f"run {run}, benchmark {benchmark}: {error}") from error
+    return outcomes
+
+
+def write_outcomes(path: Path, identity: Mapping[str, Any], outcomes: Outcomes) -> None:
+    """Keep the outcomes of a benchmark: its arrays, and its texts beside the identity."""
+    texts = {key: value for key, value in outcomes.items() if isinstance(value, str)}
+    arrays = {key: value for key, value in outcomes.items() if key not in texts}
+    # safetensors sorts its arrays; the order of the rows is that of the outcomes.
+    record = {"identity": dict(identity), "texts": texts, "order": list(outcomes)}
+    write_arrays(path, arrays, record)
+
+
+def read_outcomes(path: Path, identity: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """The outcomes in a file, of that identity or, for None, of any.
+
+    None where there is no file; also, with a printed line, where it is damaged or of another
+    identity.
+    """
+    try:
+        arrays, record = read_arrays(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFile as error:
+        print(f"{error}: measured again")
+        return None
+    if identity is not None and record["identity"] != identity:
         print(f"{path} is of another recipe or subset: measured again")
-    except Exception as error:  # np.load may raise anything for what is truncated or foreign
-        print(f"{path} is damaged ({error}): measured again")
-    return None
+        return None
+    return {key: (arrays | record["texts"])[key] for key in record["order"]}
