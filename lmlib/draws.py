@@ -4,86 +4,91 @@ A draw is named by (seed, purpose, epoch, index, view). Equal names give equal n
 machine, for any batch size, order or number of workers, and a new purpose never shifts another's
 draws.
 
-Small draws for a whole batch come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as
-easy as 1, 2, 3", SC 2011), vectorised here; large fields for one image (noise of a corruption, a
-fractal) come from NumPy's generators, keyed in the same way.
+Small draws come from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+SC 2011), compiled: one at a time for a compiled sampler, or for a whole batch; large fields for one
+image (noise of a corruption, a fractal) come from NumPy's generators, keyed in the same way.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .checks import as_json
+from .compiled import compiled, entry
+from .elementary import expm1, log
 
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-WEYL = 0x9E3779B9, 0xBB67AE85
+WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 MASK = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
 
 
-def philox(counter: Sequence[Any], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
+@compiled
+def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10: four 32-bit words from a 128-bit counter and a 64-bit key.
 
-    counter: four uint64 arrays holding 32-bit words, which broadcast; key: two Python integers
-    below 2**32. Returns four uint64 arrays of their common shape, holding 32-bit words.
+    All are 32-bit words in uint64.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
     for _ in range(10):
         product0, product1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = (
-            (product1 >> SHIFT) ^ c1 ^ np.uint64(k0),
+            (product1 >> SHIFT) ^ c1 ^ k0,
             product1 & MASK,
-            (product0 >> SHIFT) ^ c3 ^ np.uint64(k1),
+            (product0 >> SHIFT) ^ c3 ^ k1,
             product0 & MASK,
         )
-        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
+        k0, k1 = (k0 + WEYL[0]) & MASK, (k1 + WEYL[1]) & MASK
     return c0, c1, c2, c3
 
 
-def words(
-    purpose: str, n: int, *, seed: int, epoch: int = 0, index: Any, view: int = 0
-) -> np.ndarray:
-    """`n` 32-bit words for each sample: uint64 (B, n).
+def number_of(purpose: str) -> np.uint64:
+    """The number that stands for what is drawn: CRC-32, so that two names hardly ever meet."""
+    return np.uint64(zlib.crc32(purpose.encode()))
 
-    purpose: names what is drawn; seed: 0 to 2**64 - 1; epoch: 0 to 2**32 - 1; view: 0 to 65535;
-    index: integer array (B,), each 0 to 2**32 - 1. Raises ValueError for a key out of range.
+
+class Key(NamedTuple):
+    """What names the draws of a batch: the first five arguments of a compiled sampler."""
+
+    low: int  # the seed's two halves of 32 bits
+    high: int
+    epoch: int
+    index: np.ndarray  # int64 (B,)
+    view: int
+
+
+@compiled
+def draw_key(low, high, epoch, index, view):
+    """What names the draws of one sample, as `word` takes it; low, high: halves of the seed."""
+    view_and_block = np.uint64(view) << np.uint64(16)
+    return np.uint64(index), np.uint64(epoch), view_and_block, np.uint64(low), np.uint64(high)
+
+
+@compiled
+def word(key, purpose, n):
+    """The n-th 32-bit word of a purpose: uint64.
+
+    The counter holds (index, epoch, view and block, purpose).
     """
-    return words_of({purpose: n}, seed=seed, epoch=epoch, index=index, view=view)[purpose]
+    index, epoch, view, low, high = key
+    return philox(index, epoch, view + np.uint64(n // 4), purpose, low, high)[n % 4]
 
 
-def words_of(
-    sizes: Mapping[str, int], *, seed: int, epoch: int = 0, index: Any, view: int = 0
-) -> dict[str, np.ndarray]:
-    """The `words` of several purposes at once, which is quicker.
-
-    sizes: {purpose: n}. Returns {purpose: uint64 (B, n)}.
-    """
-    seed, epoch, index, view = check_key(seed, epoch, index, view)
-    # The counter holds (index, epoch, view and block, purpose): two names never meet in one
-    # counter, up to the CRC-32 of the purpose.
-    n_blocks = [-(-n // 4) for n in sizes.values()]
-    block = np.concatenate([np.arange(n, dtype=np.uint64) for n in n_blocks]) + np.uint64(
-        view << 16
-    )
-    crc = np.repeat(
-        np.array([zlib.crc32(purpose.encode()) for purpose in sizes], np.uint64), n_blocks
-    )
-    counter = index.astype(np.uint64)[:, None], np.uint64(epoch), block, crc
-    drawn = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=-1).reshape(
-        index.size, 4 * len(block)
-    )
-    starts = 4 * (np.cumsum(n_blocks) - n_blocks)
-    return {
-        purpose: drawn[:, start : start + n]
-        for (purpose, n), start in zip(sizes.items(), starts, strict=True)
-    }
+@compiled
+def uniform(key, purpose, n):
+    """The n-th uniform draw of a purpose, in [0, 1), on the grid of 2**-32: float64."""
+    return np.float64(word(key, purpose, n)) * 2.0**-32
 
 
-def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> tuple[int, int, np.ndarray, int]:
-    """A key as (seed, epoch, index, view): ints and an integer array (B,).
+@compiled
+def integer(key, purpose, n, ways):
+    """The n-th draw of a purpose as one of 0 .. ways - 1 (bias below ways / 2**32): int64."""
+    return np.int64(uniform(key, purpose, n) * ways)
+
+
+def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> Key:
+    """The `Key` that these are.
 
     NumPy's and torch's whole numbers will do; a bool, a fraction or a text raise ValueError, as
     does a key out of range. An empty list is an index of no sample.
@@ -106,7 +111,35 @@ def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> tuple[int, in
             "seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16 (whole numbers); "
             f"got {seed}, {epoch}, {view}"
         )
-    return numbers[0], numbers[1], index, numbers[2]
+    seed, epoch, view = numbers
+    return Key(seed & 0xFFFFFFFF, seed >> 32, epoch, np.ascontiguousarray(index, np.int64), view)
+
+
+@entry
+def fill_words(low, high, epoch, index, view, purpose, out):
+    """The first words of a purpose for each sample, into out: uint64 (B, n)."""
+    for k in range(len(index)):
+        key = draw_key(low, high, epoch, index[k], view)
+        for n in range(out.shape[1]):
+            out[k, n] = word(key, purpose, n)
+
+
+def words(
+    purpose: str, n: int, *, seed: int, epoch: int = 0, index: Any, view: int = 0
+) -> np.ndarray:
+    """`n` 32-bit words for each sample: uint64 (B, n).
+
+    purpose: names what is drawn; seed: 0 to 2**64 - 1; epoch: 0 to 2**32 - 1; view: 0 to 65535;
+    index: integer array (B,), each 0 to 2**32 - 1. Raises ValueError for a key out of range.
+    """
+    return words_of(check_key(seed, epoch, index, view), purpose, n)
+
+
+def words_of(key: Key, purpose: str, n: int) -> np.ndarray:
+    """The same under a `Key`."""
+    out = np.empty((len(key.index), n), np.uint64)
+    fill_words(*key, number_of(purpose), out)
+    return out
 
 
 def uniforms(
@@ -116,7 +149,12 @@ def uniforms(
 
     Keys as in `words`.
     """
-    return words(purpose, n, seed=seed, epoch=epoch, index=index, view=view) * 2.0**-32
+    return uniforms_of(check_key(seed, epoch, index, view), purpose, n)
+
+
+def uniforms_of(key: Key, purpose: str, n: int) -> np.ndarray:
+    """The same under a `Key`."""
+    return words_of(key, purpose, n) * 2.0**-32
 
 
 def integers(uniform: np.ndarray, n: int) -> np.ndarray:
@@ -127,23 +165,29 @@ def integers(uniform: np.ndarray, n: int) -> np.ndarray:
     return (uniform * n).astype(np.int64)
 
 
-def beta_small(uniform: np.ndarray, beta: float) -> np.ndarray:
-    """Beta(1, beta) draws from uniform ones, by inversion: 1 - (1 - u)**(1 / beta), in [0, 1).
+@compiled
+def beta_small(uniform, beta):
+    """A draw of Beta(1, beta) from a uniform one, by inversion: 1 - (1 - u)**(1 / beta), in [0, 1).
 
     1 - beta_small(u, beta) is a draw of Beta(beta, 1).
     """
-    return -np.expm1(np.log1p(-uniform) / beta)
+    return -expm1(log(1 - uniform) / beta)
 
 
 def generators(
     purpose: str, *, seed: int, epoch: int = 0, index: Any, view: int = 0
 ) -> Iterator[np.random.Generator]:
-    """Yield one fresh NumPy generator for each sample, keyed like `words`.
+    """One fresh NumPy generator for each sample, keyed like `words`.
 
     They are for large fields: normals, Poisson counts, points.
     """
-    for key in words(purpose, 4, seed=seed, epoch=epoch, index=index, view=view):
-        yield np.random.Generator(np.random.Philox(key=key[:2] << SHIFT | key[2:]))
+    return generators_of(check_key(seed, epoch, index, view), purpose)
+
+
+def generators_of(key: Key, purpose: str) -> Iterator[np.random.Generator]:
+    """The same under a `Key`."""
+    for four in words_of(key, purpose, 4):
+        yield np.random.Generator(np.random.Philox(key=four[:2] << SHIFT | four[2:]))
 
 
 def permutation(purpose: str, n: int, *, seed: int, epoch: int = 0) -> np.ndarray:

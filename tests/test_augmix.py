@@ -7,8 +7,9 @@ from scipy.stats import beta as beta_law
 from scipy.stats import dirichlet, kstest
 
 from lmlib.augment import AugMix
-from lmlib.augment.augmix import draw_convex
+from lmlib.augment.ops import apply_operation
 from lmlib.augment.pillow_ops import NINE
+from lmlib.draws import uniforms
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
@@ -16,7 +17,7 @@ N = 20_000
 
 def operation(table, op, image, level):
     """One operation of a table on one image."""
-    return list(table.values())[op].function(image[None], torch.tensor([level]))[0]
+    return apply_operation(list(table.values())[op], image[None], level)[0]
 
 
 def algorithm_1(image, params):
@@ -61,10 +62,10 @@ def test_weights_are_uniform_on_the_simplex_and_m_on_the_unit_interval():
 
 
 def test_convex_weights_are_the_gaps_between_sorted_draws():
-    np.testing.assert_allclose(
-        draw_convex(np.array([[0.7, 0.2]])), [[0.2, 0.5, 0.3]], rtol=0, atol=bounds.rounded(1)
-    )
-    assert draw_convex(np.zeros((4, 0))).tolist() == [[1]] * 4  # one chain has all the weight
+    cuts = np.sort(uniforms("augmix/weight", 2, **KEYS, index=np.arange(50)), axis=1)
+    expected = np.column_stack([cuts[:, 0], cuts[:, 1] - cuts[:, 0], 1 - cuts[:, 1]])
+    weight = AugMix().sample((32, 32), **KEYS, index=np.arange(50)).weight
+    np.testing.assert_allclose(weight, expected, rtol=0, atol=bounds.rounded(1))
 
 
 def test_magnitude_1_changes_less_than_magnitude_3():

@@ -20,7 +20,7 @@ from lmlib.analysis.covariance import (
     weight_covariance,
 )
 from lmlib.augment.blend import draw_weights
-from lmlib.augment.ops import OPS, PAPER, Operation
+from lmlib.augment.ops import BRIGHTNESS, OPS, PAPER, Operation
 
 WEIGHTS = np.array([0.5, 0.5])
 MEANS = np.array([[0.0, 0.0], [2.0, 4.0]])
@@ -177,18 +177,16 @@ def test_an_operation_without_a_level_has_no_variance_within_it(monkeypatch):
     assert (parts.between_operations[:, 0, 1] > 0).all()
 
 
-def test_two_shifts_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatch):
-    up, down = (
-        Operation(lambda images, level, by=by: images * 0.5 + by, PAPER["grayscale"].level)
-        for by in (0, 0.5)
-    )
-    monkeypatch.setitem(OPS, "paper", {"down": up, "up": down})
+def test_two_factors_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatch):
+    dark, bright = (Operation(BRIGHTNESS, offset=factor) for factor in (0.5, 1))
+    monkeypatch.setitem(OPS, "paper", {"dark": dark, "bright": bright})
     parts = pipeline_covariance(LayerMix(FRACTALS, shared=False), IMAGES, n_draws=400, seed=0)
-    # Shifts of +-1/4 have variance 1/16 at each stage and no covariance between the first two.
-    between_images = 0.25 * IMAGES.numpy().var(0, ddof=1).mean()
+    # Factors of 3/4 +- 1/4 make a variance of z**2 / 16 at each stage and no covariance between the first two.
+    expected = (IMAGES.numpy() ** 2).mean() / 16
+    between_images = 0.75**2 * IMAGES.numpy().var(0, ddof=1).mean()
     (variance, _, _), (covariance, *_), _ = parts.within.mean(0)
-    assert variance == pytest.approx(1 / 16, rel=0.02)
-    assert covariance == pytest.approx(0, abs=4 / 16 / np.sqrt(6 * 400))
+    assert variance == pytest.approx(expected, rel=0.02)
+    assert covariance == pytest.approx(0, abs=4 * expected / np.sqrt(6 * 400))
     assert parts.between_images.mean(0)[0, 1] == pytest.approx(between_images, abs=0.003)
 
 
@@ -236,16 +234,15 @@ def test_a_larger_magnitude_changes_more_on_the_same_draws():
     assert large.mean() > 2 * small.mean()
 
 
-def test_adding_levels_is_linear_and_multiplying_them_is_off_by_their_product():
-    half = torch.full((3, 3, 4, 4), 0.5)
-    adds = Operation(
-        lambda images, level: images + level[:, None, None, None],
-        lambda u, sign, m, size: sign * u * m,
-    )
-    error, change = linearity_error({"add": adds}, half, 0.1, n_draws=2, seed=0)
-    assert error == pytest.approx(0, abs=1e-12)
+def test_an_operation_that_twice_is_as_good_as_once_has_no_linearity_error():
+    error, change = linearity_error({"grayscale": PAPER["grayscale"]}, IMAGES, 8, n_draws=2, seed=0)
+    assert error == pytest.approx(0, abs=1e-7)
     assert (change > 0).all()
-    fixed = Operation(PAPER["brightness"].function, lambda u, sign, m, size: 1 + 0.1 * m + 0 * u)
-    error, change = linearity_error({"brightness": fixed}, half, 2, n_draws=2, seed=0)
-    assert error == pytest.approx((0.5 * (1.1**2 - 1.2)) ** 2, rel=1e-4)
-    assert change == pytest.approx(0.1**2, rel=1e-4)
+
+
+def test_multiplying_levels_is_off_by_the_square_of_half_of_what_they_add():
+    # A factor 1 + d makes 0.5 + 0.5 d of 0.5, and 1 + d / 2 twice is d**2 / 4 more than it.
+    half = torch.full((3, 3, 4, 4), 0.5)
+    error, change = linearity_error({"brightness": PAPER["brightness"]}, half, 8, n_draws=1, seed=0)
+    assert (change > 0).all()
+    assert error == pytest.approx((0.5 * change) ** 2, rel=1e-3)

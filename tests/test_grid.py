@@ -208,6 +208,7 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
 def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
+    monkeypatch.setitem(runs.VERSIONS, "augment", 1)  # that of the committed runs
     settings = [
         plans.run_settings("cifar-cpu", method="baseline", dataset=name)
         for name in ("cifar10", "cifar100")
@@ -219,6 +220,17 @@ def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, 
         runs.resolve(**settings[0])
     with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
         grid.ensure([settings[0] | {"epochs": 7}])  # which nobody has trained
+
+
+def test_committed_runs_of_another_version_of_the_augmentations_do_not_stand_for_those_of_today(
+    root, monkeypatch
+):
+    monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
+    setting = profiles.run_settings("cifar-cpu", method="layermix", dataset="cifar10")
+    monkeypatch.setitem(runs.VERSIONS, "augment", 0)
+    with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
+        grid.ensure([setting])
 
 
 def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):

@@ -9,7 +9,17 @@ import lmlib
 
 ROOT = Path(lmlib.__file__).parent
 LEVELS = (
-    {"checks", "draws", "files", "graphs", "names", "paths", "pictures"},
+    {
+        "checks",
+        "compiled",
+        "draws",
+        "elementary",
+        "files",
+        "graphs",
+        "names",
+        "paths",
+        "pictures",
+    },
     {"augment", "corruptions", "datasets", "fractals", "metrics"},
     {"analysis", "models"},
     {"study"},

@@ -7,6 +7,7 @@ from scipy.stats import beta, ks_2samp, kstest
 from torchvision.transforms import v2 as transforms
 
 from lmlib.augment import CutMix, Mixup
+from lmlib.draws import check_key
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
@@ -56,7 +57,7 @@ def test_cutmix_keeps_exactly_the_share_of_the_pixels_that_the_label_says():
 @pytest.mark.parametrize("alpha", [1.0, 0.2, 3])
 def test_mixups_weights_are_distributed_as_its_beta(alpha):
     method = Mixup(alpha)
-    share = method.draw_share(**KEYS, index=np.arange(N))
+    share = method.draw_share(check_key(*KEYS.values(), np.arange(N), 0))
     assert kstest(share, beta(alpha, alpha).cdf).pvalue > 1e-4
     assert np.array_equal(
         method.sample((32, 32), **KEYS, index=np.arange(N)).weight, share.astype(np.float32)

@@ -5,7 +5,7 @@ import torch
 from reference import SIZES, TORCHVISION, exact, noise, photographs
 from torchvision.transforms.v2 import functional as tv
 
-from lmlib.augment.ops import OPS, PAPER, RELEASED, apply_operations, draw_levels, put, take
+from lmlib.augment.ops import OPS, PAPER, RELEASED, apply_operation, draw_levels
 from lmlib.draws import uniforms
 
 N = 40_000  # draws behind every statement on a distribution
@@ -24,7 +24,7 @@ def levels(ops, name, magnitude, n=N, size=(32, 32), seed=0):
 
 def run(name, images, *level):
     """One operation of either set on float images, a level for each."""
-    return (PAPER | RELEASED)[name].function(images, torch.tensor(level, dtype=torch.float32))
+    return apply_operation((PAPER | RELEASED)[name], images, level)
 
 
 def one_dot(size, row, column):
@@ -156,32 +156,15 @@ def test_no_operation_writes_into_its_input(ops):
     images = photographs((17, 32)).float() / 255
     before = images.clone()
     for name, operation in OPS[ops].items():
-        operation.function(images, torch.from_numpy(levels(ops, name, 8, len(images), (17, 32))))
+        apply_operation(operation, images, levels(ops, name, 8, len(images), (17, 32)))
         assert torch.equal(images, before), name
 
 
-def test_images_of_a_batch_get_their_own_operations_in_the_order_asked_for():
-    images = photographs((16, 20), 12).float() / 255
-    random = np.random.default_rng(0)
-    op, chosen = random.integers(0, len(PAPER), 30), random.integers(0, 12, 30)
-    level = draw_levels(PAPER, op, random.random(30), np.ones(30), 8, (16, 20))
-    done = apply_operations(PAPER, images, chosen, op, level)
-    for k in range(30):
-        alone = list(PAPER.values())[op[k]].function(
-            images[chosen[k], None], torch.from_numpy(level[k : k + 1])
-        )
-        assert torch.equal(done[k], alone[0])
-
-
-@pytest.mark.parametrize(
-    "chosen", [[3], [1, 2, 3], [2, 2], [0, 2, 1, 3], [3, 2, 1], [1, 3, 2, 4], [4, 0]]
-)
-def test_rows_are_taken_and_put_at_any_places(chosen):
-    rows, chosen = torch.arange(10.0).view(5, 1, 2, 1), np.array(chosen)
-    assert torch.equal(take(rows, chosen), rows[torch.from_numpy(chosen)])
-    put_back = put(torch.zeros(5, 1, 2, 1), chosen, take(rows, chosen))
-    assert torch.equal(put_back.nonzero()[:, 0].unique(), torch.from_numpy(np.unique(chosen)))
-    assert torch.equal(put_back[chosen], rows[chosen])
+def test_one_level_serves_all_images():
+    images = photographs((16, 20), 3).float() / 255
+    assert torch.equal(
+        apply_operation(PAPER["rotate"], images, 7.5), run("rotate", images, 7.5, 7.5, 7.5)
+    )
 
 
 # The levels: paper

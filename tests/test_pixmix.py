@@ -5,7 +5,7 @@ import torch
 from reference import blend, mixing_image, noise, photographs
 
 from lmlib.augment import METHODS, PixMix, build_method
-from lmlib.augment.ops import RELEASED
+from lmlib.augment.ops import RELEASED, apply_operation
 from lmlib.augment.pillow_ops import NINE, OVERLAPS
 
 KEYS = {"seed": 1, "epoch": 2}
@@ -18,8 +18,11 @@ def pixmix(image, pictures, params, table):
     functions = list(table.values())
 
     def augment(n):
-        level = torch.tensor([params.level[n]])
-        return functions[params.op[n]].function(image[None], level)[0].double().numpy()
+        return (
+            apply_operation(functions[params.op[n]], image[None], params.level[n])[0]
+            .double()
+            .numpy()
+        )
 
     mixed, error = augment(0) if params.augmented[0] else image.double().numpy(), 0.0
     for n in range(params.rounds):

@@ -10,6 +10,7 @@ from torchvision.transforms import v2 as transforms
 
 from lmlib.augment import AutoAugment, RandAugment, TrivialAugment
 from lmlib.augment.base import as_float, from_float
+from lmlib.augment.ops import apply_operation, draw_levels
 from lmlib.augment.policies import STANDARD, WIDE
 
 KEYS = {"seed": 1, "epoch": 2}
@@ -60,8 +61,10 @@ def clear(name, value, size):
     )
 
 
-def drawn(table, name, position, size):
-    return table[name].level(np.array([position]), np.ones(1), 10, size)[0]
+def drawn(table, name, position, size, sign=1.0):
+    return draw_levels(
+        {name: table[name]}, np.zeros(1, int), np.array([position]), np.array([sign]), 10, size
+    )[0]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -92,7 +95,7 @@ def test_operations_and_levels_are_those_of_torchvision(space, size):
         np.testing.assert_allclose(
             ours, expected, rtol=0, atol=bounds.rounded(8, np.abs(expected).max())
         )
-        flipped = table[name].level(np.ones(1), -np.ones(1), 10, size)[0]
+        flipped = drawn(table, name, 1, size, -1.0)
         assert (flipped != ours[-1]) == signed
 
 
@@ -104,14 +107,10 @@ def test_every_operation_agrees_with_torchvision_at_every_level(space, size):
     steps = range(0, bins, 1 if size[0] < 224 else 5)
     for name in set(table) - {"identity"}:
         for sign in (-1.0, 1.0):
-            level = [
-                table[name].level(np.array([k / (bins - 1)]), np.array([sign]), 10, size)[0]
-                for k in steps
-            ]
+            level = [drawn(table, name, k / (bins - 1), size, sign) for k in steps]
             for value in np.unique(level):
                 done = from_float(
-                    table[name].function(as_float(images), torch.full((2,), float(value))),
-                    torch.uint8,
+                    apply_operation(table[name], as_float(images), value), torch.uint8
                 )
                 expected = reference(name, images, float(value))
                 difference = (done.int() - expected.int()).abs() * clear(name, float(value), size)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..augment.base import as_float, check_images
-from ..augment.ops import draw_levels
+from ..augment.ops import apply_operation, draw_levels
 from ..draws import generators, uniforms
 
 
@@ -225,12 +225,11 @@ def draw_operations(table, images, n_draws, seed):
         uniform, coin = uniforms(
             "covariance/operation", 2, seed=seed, index=np.arange(len(repeated)), view=k
         ).T
-        drawn = uniform, np.where(coin < 0.5, 1.0, -1.0)
+        drawn = np.full(len(repeated), k), uniform, np.where(coin < 0.5, 1.0, -1.0)
 
         def change(images, magnitude, operation=operation, drawn=drawn):
-            return operation.function(
-                images, torch.from_numpy(operation.level(*drawn, magnitude, size)).float()
-            )
+            level = draw_levels(table, *drawn, magnitude, size)
+            return apply_operation(operation, images, level)
 
         yield change, repeated
 

@@ -4,38 +4,55 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..draws import integers, uniforms
-from .base import Augmentation, Params, check_range
-from .ops import per_image, to_device
-from .pillow_ops import NINE, chain, draw_operations
+from ..compiled import compiled, entry
+from ..draws import draw_key, integer, number_of, uniform
+from .base import Augmentation, Params, buffers, check_range, read, write
+from .colour import ONE, clip
+from .ops import as_records, chain, draw_operation
+from .pillow_ops import NINE
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
+WEIGHT, SHARE, DEPTHS, OPERATION = (
+    number_of(f"augmix/{what}") for what in ("weight", "m", "depth", "operation")
+)
 
 
-def draw_convex(uniform):
-    """Dirichlet(1, ..., 1): the k gaps that k - 1 uniform draws (B, k - 1) leave in [0, 1]. float32 (B, k)."""
-    return np.diff(np.sort(uniform, axis=1), axis=1, prepend=0, append=1).astype(np.float32)
-
-
-def run_chains(table, images, op, level, depth):
-    """k chains of operations, each from the image itself: float32 (B, k, 3, H, W).
-
-    op int and level float32 (B, k, T), depth int (B, k): how many of the T; all NumPy arrays.
+@compiled
+def draw_convex(key, purpose, weight):
+    """Dirichlet(1, ..., 1): the k gaps that k - 1 uniform draws leave in [0, 1], into weight,
+    float32 (k,).
     """
-    owner = np.repeat(np.arange(len(images)), depth.shape[1])
-    op, level = (drawn.reshape(-1, drawn.shape[-1]) for drawn in (op, level))
-    return chain(table, images, owner, op, level, depth.ravel()).unflatten(0, depth.shape)
+    n, cuts = len(weight) - 1, np.ones(len(weight))
+    for i in range(n):
+        cuts[i] = uniform(key, purpose, i)
+    cuts.sort()
+    for i in range(n + 1):
+        weight[i] = cuts[i] - (cuts[i - 1] if i else 0.0)
 
 
-def mix_chains(images, chains, weight, m):
-    """(1 - m) x + m (w_1 chain_1 + ... + w_k chain_k).
+@compiled
+def mix_into(mixed, image, weight):
+    """Add weight times an image to what is mixed so far, float32 (3, H, W)."""
+    total, source = mixed.reshape(-1), image.reshape(-1)
+    for n in range(len(total)):
+        total[n] += source[n] * weight
 
-    chains: (B, k, 3, H, W), which is overwritten; weight (B, k) and m (B,): float32 NumPy arrays.
-    """
-    mixed = per_image(to_device(1 - m, images.device)) * images
-    for w, changed in zip((m[:, None] * weight).T, chains.unbind(1), strict=True):
-        mixed += changed.mul_(per_image(to_device(w, images.device)))
-    return mixed.clamp_(0, 1)  # convex, but for the last bit
+
+@compiled
+def begin_mix(image, weight, mixed):
+    """A mixture that begins with weight times an image."""
+    total, source = mixed.reshape(-1), image.reshape(-1)
+    for n in range(len(total)):
+        total[n] = weight * source[n]
+
+
+@compiled
+def clip_mix(mixed):
+    """A mixture that is convex but for the last bit, into [0, 1]."""
+    total = mixed.reshape(-1)
+    for n in range(len(total)):
+        total[n] = clip(total[n])
+    return mixed
 
 
 @dataclass(frozen=True)
@@ -49,32 +66,80 @@ class AugMixParams(Params):
     level: np.ndarray  # float32 (B, k, T): in the operation's unit
 
 
+@entry
+def draw_augmix(
+    low, high, epoch, index, view, operations, magnitude, height, width, weight, m, depth, op, level
+):
+    n = WIDTH * DEPTH
+    for k in range(len(index)):
+        key = draw_key(low, high, epoch, index[k], view)
+        draw_convex(key, WEIGHT, weight[k])
+        m[k] = uniform(key, SHARE, 0)
+        for i in range(WIDTH):
+            depth[k, i] = 1 + integer(key, DEPTHS, i, DEPTH)
+            for step in range(DEPTH):
+                at = DEPTH * i + step
+                u, v, sign = (
+                    uniform(key, OPERATION, at),
+                    uniform(key, OPERATION, n + at),
+                    uniform(key, OPERATION, 2 * n + at),
+                )
+                op[k, i, step], level[k, i, step] = draw_operation(
+                    operations, u, v, sign, magnitude, height, width
+                )
+
+
+@compiled
+def augmix(image, operations, weight, m, depth, op, level, room):
+    """Algorithm 1 for one image, float32 (3, H, W), with what was drawn for it; room: (3, 3, H, W)."""
+    mixed = room[2]
+    begin_mix(image, ONE - m, mixed)
+    for i in range(len(weight)):
+        mix_into(mixed, chain(operations, op[i], level[i], depth[i], image, room), m * weight[i])
+    return clip_mix(mixed)
+
+
+@entry
+def augmix_each(
+    floats, bytes_, done, done_bytes, start, stop, operations, weight, m, depth, op, level
+):
+    room = buffers(4, floats, bytes_)
+    for k in range(start, stop):
+        image = read(floats, bytes_, k, room[3])
+        write(
+            augmix(image, operations, weight[k], m[k], depth[k], op[k], level[k], room),
+            done,
+            done_bytes,
+            k,
+        )
+
+
 class AugMix(Augmentation):
-    """Three chains of one to three operations, mixed by Dirichlet(1, 1, 1); that and the image, by Beta(1, 1).
+    """Three chains of one to three operations, mixed by Dirichlet(1, 1, 1); that and the image, by
+    Beta(1, 1).
 
     magnitude: its "severity" of the operations, 0.1 to 10. Its paper trains it with the loss `jsd`.
-    Source: Hendrycks et al. 2020, Algorithm 1, and its code; here in floats, without rounding to 8 bits between operations.
-    The nine operations are without those that overlap the test (torchvision's AugMix has them, and ten fixed levels).
+    Source: Hendrycks et al. 2020, Algorithm 1, and its code; here in floats, without rounding to 8
+    bits between operations. The nine operations are without those that overlap the test
+    (torchvision's AugMix has them, and ten fixed levels).
     """
 
-    table = NINE
+    kernel, table, operations = augmix_each, NINE, as_records(NINE)
 
     def __init__(self, magnitude=3):
         self.magnitude = check_range("magnitude", magnitude, 0.1, 10)
 
-    def sample(self, size, *, seed, epoch, index, view=0):
-        keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
-        weight = draw_convex(uniforms("augmix/weight", WIDTH - 1, **keys))
-        m = uniforms("augmix/m", 1, **keys)[:, 0].astype(np.float32)
-        depth = 1 + integers(uniforms("augmix/depth", WIDTH, **keys), DEPTH)
-        uniform = (
-            uniforms("augmix/operation", 3 * WIDTH * DEPTH, **keys)
-            .reshape(-1, 3, WIDTH, DEPTH)
-            .swapaxes(0, 1)
+    def draw(self, size, key):
+        n = len(key.index)
+        weight, m = np.empty((n, WIDTH), np.float32), np.empty(n, np.float32)
+        depth, op, level = (
+            np.empty((n, WIDTH, *more), kind)
+            for more, kind in (((), int), ((DEPTH,), int), ((DEPTH,), np.float32))
         )
-        op, level = draw_operations(self.table, uniform, self.magnitude, size)
+        draw_augmix(
+            *key, self.operations, float(self.magnitude), *size, weight, m, depth, op, level
+        )
         return AugMixParams(weight, m, depth, op, level)
 
-    def change(self, images, params):
-        chains = run_chains(self.table, images, params.op, params.level, params.depth)
-        return mix_chains(images, chains, params.weight, params.m)
+    def arguments(self, params):
+        return self.operations, *params.arrays()

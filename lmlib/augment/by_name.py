@@ -34,5 +34,5 @@ def draw(name, images, partners, mixing_sets, *, seed, epoch=0, index):
     if METHODS[name].needs_mixing_set:
         size = tuple(images.shape[-2:])
         drawn = method.mixing.sample(size, **keys)
-        other = method.mixing.crop(*drawn, size, images.device).expand(-1, 3, -1, -1)
+        other = method.mixing.crop(*drawn, size).expand(-1, 3, -1, -1).to(images.device)
     return Drawn(method(images, **keys), other, None)

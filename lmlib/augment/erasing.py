@@ -1,18 +1,23 @@
-"""Cutout and Random Erasing: a rectangle of one value, and the boxes that CutMix and IPMix share."""
+"""Cutout and Random Erasing: a rectangle of one value, and the boxes that CutMix shares."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from ..draws import integers, uniforms
-from .base import Augmentation, Params, check_range, check_whole
-from .ops import to_device
+from ..compiled import compiled, entry
+from ..draws import draw_key, integer, integers, number_of, uniform, uniforms_of
+from ..elementary import exp, log
+from .base import Augmentation, Params, buffers, check_range, check_whole, read, write
+from .colour import identity
+
+SHAPE, PLACE, ATTEMPTS = number_of("random erasing/shape"), number_of("random erasing/place"), 10
 
 
 @dataclass(frozen=True)
 class Box(Params):
-    """A rectangle for each sample, int64 (B,): rows top .. bottom - 1, columns left .. right - 1; it may be empty."""
+    """A rectangle for each sample, int64 (B,): rows top .. bottom - 1, columns left .. right - 1;
+    it may be empty.
+    """
 
     top: np.ndarray
     left: np.ndarray
@@ -23,13 +28,6 @@ class Box(Params):
     def area(self):
         """Pixels in it, int64 (B,)."""
         return (self.bottom - self.top) * (self.right - self.left)
-
-    def mask(self, size, device):
-        """float32 (B, 1, height, width): 1 inside, 0 outside."""
-        y, x = np.arange(size[0]), np.arange(size[1])
-        rows = to_device((y >= self.top[:, None]) & (y < self.bottom[:, None]), device)
-        columns = to_device((x >= self.left[:, None]) & (x < self.right[:, None]), device)
-        return (rows[:, None, :, None] & columns[:, None, None, :]).to(torch.float32)
 
 
 def centred_box(
@@ -60,22 +58,34 @@ def check_patch(length, size):
         )
 
 
+@entry
+def erase_each(floats, bytes_, done, done_bytes, start, stop, fill, top, left, bottom, right):
+    room = buffers(2, floats, bytes_)
+    for k in range(start, stop):
+        changed = identity(read(floats, bytes_, k, room[0]), room[1])
+        for c in range(3):
+            for y in range(max(top[k], 0), min(bottom[k], changed.shape[1])):
+                for x in range(max(left[k], 0), min(right[k], changed.shape[2])):
+                    changed[c, y, x] = fill
+        write(changed, done, done_bytes, k)
+
+
 class Erasing(Augmentation):
     """A box filled with one value: `fill` in [0, 1], set by the subclass."""
 
-    def change(self, images, params):
-        mask = params.mask(images.shape[-2:], images.device)
-        return torch.lerp(
-            images, torch.full_like(mask, self.fill), mask
-        )  # exact where the weight is 0 or 1
+    kernel = erase_each
+
+    def arguments(self, params):
+        return float(self.fill), *params.arrays()
 
 
 class Cutout(Erasing):
     """A square around a random pixel is blanked; it may reach over the border, where it is cut off.
 
-    length: its side in pixels, 16 for CIFAR-10 and 8 for CIFAR-100; fill: its value. ValueError if larger than the images.
-    Source: DeVries and Taylor 2017. Their code fills with 0 after normalisation: the mean, here 0.5.
-    Differs from their code: that erases twice half the length, rounded down: an odd one less a pixel.
+    length: its side in pixels, 16 for CIFAR-10 and 8 for CIFAR-100; fill: its value. ValueError if
+    larger than the images. Source: DeVries and Taylor 2017. Their code fills with 0 after
+    normalisation: the mean, here 0.5. Differs from their code: that erases twice half the length,
+    rounded down: an odd one less a pixel.
     """
 
     def __init__(self, length=16, fill=0.5):
@@ -84,20 +94,64 @@ class Cutout(Erasing):
             check_range("fill", fill, 0, 1),
         )
 
-    def sample(self, size, *, seed, epoch, index, view=0):
+    def draw(self, size, key):
         check_patch(self.length, size)
-        centre = uniforms("cutout", 2, seed=seed, epoch=epoch, index=index, view=view)
+        centre = uniforms_of(key, "cutout", 2)
         y, x = integers(centre[:, 0], size[0]), integers(centre[:, 1], size[1])
         return centred_box(y, x, self.length, self.length, size)
 
 
-class RandomErasing(Erasing):
-    """With some probability, a rectangle of random area and aspect ratio, inside the image, is blanked.
+@compiled
+def draw_rectangle(key, height, width, area, aspect):
+    """The sides of the first of ten rectangles that fits into an image; (0, 0) if none does."""
+    low, high = log(aspect[0]), log(aspect[1])
+    for n in range(ATTEMPTS):
+        pixels = height * width * (area[0] + uniform(key, SHAPE, n) * (area[1] - area[0]))
+        ratio = exp(low + uniform(key, SHAPE, ATTEMPTS + n) * (high - low))
+        tall, wide = int(np.rint(np.sqrt(pixels * ratio))), int(np.rint(np.sqrt(pixels / ratio)))
+        if 0 < tall < height and 0 < wide < width:
+            return tall, wide
+    return 0, 0
 
-    probability: of erasing at all; area: range of its share of the image; aspect: range of height / width, drawn evenly in the
-    logarithm; fill: its value. Ten attempts are made to fit; if all fail, the image stays.
-    Source: Zhong et al. 2017, with the defaults and rules of torchvision's RandomErasing.
-    Differs from both: a rectangle that rounds to no pixel does not fit; they take it, and erase none.
+
+@entry
+def draw_rectangles(
+    low,
+    high,
+    epoch,
+    index,
+    view,
+    height,
+    width,
+    probability,
+    area,
+    aspect,
+    top,
+    left,
+    bottom,
+    right,
+):
+    for k in range(len(index)):
+        key = draw_key(low, high, epoch, index[k], view)
+        tall, wide = draw_rectangle(key, height, width, area, aspect)
+        if not uniform(key, PLACE, 0) < probability:
+            tall, wide = 0, 0
+        top[k], left[k] = (
+            integer(key, PLACE, 1, height - tall + 1),
+            integer(key, PLACE, 2, width - wide + 1),
+        )
+        bottom[k], right[k] = top[k] + tall, left[k] + wide
+
+
+class RandomErasing(Erasing):
+    """With some probability, a rectangle of random area and aspect ratio, inside the image, is
+    blanked.
+
+    probability: of erasing at all; area: range of its share of the image; aspect: range of height /
+    width, drawn evenly in the logarithm; fill: its value. Ten attempts are made to fit; if all
+    fail, the image stays. Source: Zhong et al. 2017, with the defaults and rules of torchvision's
+    RandomErasing. Differs from both: a rectangle that rounds to no pixel does not fit; they take
+    it, and erase none.
     """
 
     def __init__(self, probability=0.5, area=(0.02, 0.33), aspect=(0.3, 3.3), fill=0.0):
@@ -111,20 +165,10 @@ class RandomErasing(Erasing):
             )
         self.area, self.aspect = area, aspect
 
-    def sample(self, size, *, seed, epoch, index, view=0):
-        keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
-        shape = uniforms("random erasing/shape", 20, **keys).reshape(-1, 2, 10)
-        area = size[0] * size[1] * (self.area[0] + shape[:, 0] * (self.area[1] - self.area[0]))
-        low, high = np.log(self.aspect)
-        aspect = np.exp(low + shape[:, 1] * (high - low))
-        height, width = (
-            np.rint(np.sqrt(area * aspect)).astype(int),
-            np.rint(np.sqrt(area / aspect)).astype(int),
+    def draw(self, size, key):
+        top, left, bottom, right = np.empty((4, len(key.index)), np.int64)
+        area, aspect = np.array(self.area, float), np.array(self.aspect, float)
+        draw_rectangles(
+            *key, *size, float(self.probability), area, aspect, top, left, bottom, right
         )
-        fits = (height > 0) & (width > 0) & (height < size[0]) & (width < size[1])
-        coin, y, x = uniforms("random erasing/place", 3, **keys).T
-        chosen = np.arange(len(fits)), fits.argmax(1)  # the first attempt that fits
-        erased = fits[chosen] & (coin < self.probability)
-        height, width = height[chosen] * erased, width[chosen] * erased
-        top, left = integers(y, size[0] - height + 1), integers(x, size[1] - width + 1)
-        return Box(top, left, top + height, left + width)
+        return Box(top, left, bottom, right)

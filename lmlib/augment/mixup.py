@@ -1,36 +1,45 @@
 """Mixup and CutMix: two training images in one, and how much of the label is whose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from ..draws import generators, integers, uniforms
+from ..compiled import entry
+from ..draws import generators_of, integers, uniforms, uniforms_of
+from ..graphs import outside_graphs
 from .base import (
+    NO_BYTES,
+    NO_FLOATS,
     Augmentation,
     Params,
-    as_float,
+    as_pixels,
+    buffers,
     check_images,
     check_keys,
     check_layout,
     check_range,
     describe,
-    from_float,
-    outside_graphs,
+    read,
+    write,
 )
+from .colour import ONE, clip, identity
 from .erasing import Box, centred_box
-from .ops import per_image, to_device
 
 
 class LabelMixing(Augmentation):
-    """A method that mixes each image with a partner from the training set, and their labels with it.
+    """A method that mixes each image with a partner from the training set, and their labels with
+    it.
 
     partners = method.partner_index(n_train, seed=0, epoch=0, index=index)
     images, weight = method(images, training_images[partners], seed=0, epoch=0, index=index)
     labels = weight * own + (1 - weight) * the partner's
 
-    Differs from the papers' programs: the partner is anyone in the training set, by key, not a neighbour in the batch, so that a
-    sample does not depend on its batch; and each sample draws its own weight, where they draw one a batch.
+    The partners' images are parameters, as another method's operations are: `sample` leaves them
+    out, because they are not drawn but looked up, and `apply` takes what `with_partners` gives.
+    Differs from the papers' programs: the partner is anyone in the training set, by key, not a
+    neighbour in the batch, so that a sample does not depend on its batch; and each sample draws its
+    own weight, where they draw one a batch.
     """
 
     mixes_labels = True
@@ -43,22 +52,34 @@ class LabelMixing(Augmentation):
         """Each sample's partner: int64 (B,) in 0 .. n_train - 1; the same for both methods."""
         return integers(uniforms("partner", 1, seed=seed, epoch=epoch, index=index)[:, 0], n_train)
 
-    def draw_share(self, **keys):
+    def draw_share(self, key):
         """A share Beta(alpha, alpha) for each sample: float64 (B,)."""
         return np.array(
-            [random.beta(self.alpha, self.alpha) for random in generators("share", **keys)]
+            [random.beta(self.alpha, self.alpha) for random in generators_of(key, "share")]
         )
 
-    def apply(self, images, partners, params):
-        """Pure: images and partners (B, 3, H, W) to mixed images and the own label's weight, float32 (B,)."""
-        own, other = (as_float(check_images(part)) for part in (images, partners))
-        mixed = self.change(own, other, params)
-        return from_float(mixed, images.dtype), to_device(params.weight, images.device)
+    def with_partners(self, params, partners):
+        """Drawn parameters with the partners' images, a tensor (B, 3, H, W), uint8 or float in [0,
+        1].
+        """
+        return replace(params, partners=as_pixels(check_images(partners)))
+
+    def arguments(self, params):
+        partners = params.partners
+        if partners is None:
+            raise ValueError(
+                "the parameters have no partners: pass method.with_partners(params, training_images[partner])"
+            )
+        own = replace(params, partners=None).arrays()[:-1]
+        return *(
+            (NO_FLOATS, partners) if partners.dtype == np.uint8 else (partners, NO_BYTES)
+        ), *own
 
     def __call__(self, images, partners=None, *, seed=None, epoch=None, index=None, view=0):
         """Mix a batch with its partners: both (B, 3, H, W), uint8 or float in [0, 1], of one dtype.
 
-        Returns the mixed images, of the same shape, dtype and device, and the weight of the own label, float32 (B,).
+        Returns the mixed images, of the same shape, dtype and device, and the weight of the own
+        label, float32 (B,).
         """
         check_layout(images)
         if not isinstance(partners, torch.Tensor) or (partners.shape, partners.dtype) != (
@@ -73,7 +94,8 @@ class LabelMixing(Augmentation):
         params = self.sample(
             tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view
         )
-        return self.apply(images, partners, params)
+        mixed = self.apply(images, self.with_partners(params, partners))
+        return mixed, torch.from_numpy(params.weight).to(images.device)
 
     def as_transform(self):
         raise ValueError(
@@ -84,6 +106,18 @@ class LabelMixing(Augmentation):
 @dataclass(frozen=True)
 class MixupParams(Params):
     weight: np.ndarray  # float32 (B,): share of the own image and label
+    partners: np.ndarray | None = None  # uint8 or float32 (B, 3, H, W): their images
+
+
+@entry
+def mixup_each(floats, bytes_, done, done_bytes, start, stop, partners, partner_bytes, weight):
+    room = buffers(3, floats, bytes_)
+    for k in range(start, stop):
+        image, other = read(floats, bytes_, k, room[0]), read(partners, partner_bytes, k, room[1])
+        own, its, mixed, w = image.reshape(-1), other.reshape(-1), room[2].reshape(-1), weight[k]
+        for n in range(len(own)):
+            mixed[n] = clip(w * own[n] + (ONE - w) * its[n])
+        write(room[2], done, done_bytes, k)
 
 
 class Mixup(LabelMixing):
@@ -92,36 +126,62 @@ class Mixup(LabelMixing):
     alpha: 1 on CIFAR, 0.2 on ImageNet. Source: Zhang et al. 2018, Figure 1.
     """
 
-    def sample(self, size, *, seed, epoch, index, view=0):
-        weight = self.draw_share(seed=seed, epoch=epoch, index=index, view=view)
-        return MixupParams(weight.astype(np.float32))
+    kernel = mixup_each
 
-    def change(self, images, partners, params):
-        weight = per_image(to_device(params.weight, images.device))
-        return (weight * images + (1 - weight) * partners).clamp_(0, 1)
+    def draw(self, size, key):
+        return MixupParams(self.draw_share(key).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class CutMixParams(Params):
     box: Box  # what the partner gives
     weight: np.ndarray  # float32 (B,): exact share of the pixels that stay
+    partners: np.ndarray | None = None  # uint8 or float32 (B, 3, H, W): their images
+
+
+@entry
+def cutmix_each(
+    floats,
+    bytes_,
+    done,
+    done_bytes,
+    start,
+    stop,
+    partners,
+    partner_bytes,
+    top,
+    left,
+    bottom,
+    right,
+    weight,
+):
+    room = buffers(3, floats, bytes_)
+    for k in range(start, stop):
+        mixed, other = (
+            identity(read(floats, bytes_, k, room[0]), room[2]),
+            read(partners, partner_bytes, k, room[1]),
+        )
+        for c in range(3):
+            for y in range(max(top[k], 0), min(bottom[k], mixed.shape[1])):
+                for x in range(max(left[k], 0), min(right[k], mixed.shape[2])):
+                    mixed[c, y, x] = other[c, y, x]
+        write(mixed, done, done_bytes, k)
 
 
 class CutMix(LabelMixing):
-    """A rectangle of the partner, of share 1 - Beta(alpha, alpha) before it is cut off at the border, in its own place.
+    """A rectangle of the partner, of share 1 - Beta(alpha, alpha) before it is cut off at the
+    border, in its own place.
 
-    The label's weight is the share of pixels that stayed. Source: Yun et al. 2019, Algorithm A1; their code mixes half of the
-    batches on CIFAR and all on ImageNet, here and in torchvision all.
+    The label's weight is the share of pixels that stayed. Source: Yun et al. 2019, Algorithm A1;
+    their code mixes half of the batches on CIFAR and all on ImageNet, here and in torchvision all.
     """
 
-    def sample(self, size, *, seed, epoch, index, view=0):
-        keys = {"seed": seed, "epoch": epoch, "index": index, "view": view}
-        side = np.sqrt(1 - self.draw_share(**keys)) / 2
-        centre = uniforms("cutmix/centre", 2, **keys)
+    kernel = cutmix_each
+
+    def draw(self, size, key):
+        side = np.sqrt(1 - self.draw_share(key)) / 2
+        centre = uniforms_of(key, "cutmix/centre", 2)
         y, x = integers(centre[:, 0], size[0]), integers(centre[:, 1], size[1])
         height, width = (2 * (side * length).astype(int) for length in size)
         box = centred_box(y, x, height, width, size)
         return CutMixParams(box, (1 - box.area / (size[0] * size[1])).astype(np.float32))
-
-    def change(self, images, partners, params):
-        return torch.lerp(images, partners, params.box.mask(images.shape[-2:], images.device))

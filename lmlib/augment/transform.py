@@ -34,6 +34,9 @@ class AugmentationTransform(v2.Transform):
     @outside_graphs
     def forward(self, *inputs: Any) -> Any:
         """The sample with its image augmented."""
+        image = inputs[0] if len(inputs) == 1 else None
+        if type(image) is torch.Tensor and image.ndim == 3 and len(image) == 3:
+            return self.augmentation.alone(image, int(torch.randint(2**62, ())))  # the short way
         return super().forward(*inputs)
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:

@@ -88,7 +88,7 @@ def _checked(images, labels, index):
         raise ValueError(
             f"index must be integers ({len(images)},), got shape {tuple(np.shape(index))}."
         )
-    return images, labels.long(), random.check_key(0, 0, index)[2]
+    return images, labels.long(), random.check_key(0, 0, index).index
 
 
 def _budget(epsilon, step_size, steps):

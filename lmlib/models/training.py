@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from ..augment import FlipCrop
 from ..augment.base import Augmentation, as_float
-from ..augment.ops import to_device
+from ..augment.ops import as_tensor
 from ..datasets.load import Dataset
 from ..draws import permutation, words
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
@@ -93,8 +93,8 @@ class Batches:
         method: Augmentation,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.images = to_device(dataset.train.images, device)
-        self.labels = to_device(dataset.train.labels, device)
+        self.images = as_tensor(dataset.train.images).to(device)
+        self.labels = as_tensor(dataset.train.labels).to(device)
         self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
         self.method, self.n_classes = method, dataset.n_classes
         self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed

@@ -10,8 +10,8 @@ from PIL import Image
 
 from ..augment import LayerMix
 from ..augment.base import as_float
-from ..augment.blend import BLENDS, PROBABILITIES
-from ..augment.ops import OPS, as_tensor
+from ..augment.blend import BLENDS, PROBABILITIES, blend
+from ..augment.ops import OPS, apply_operation, as_tensor
 from .plots import tiles
 
 MOMENT = 0.012  # seconds without an event after which none waits: a kernel takes one in a few milliseconds
@@ -33,8 +33,17 @@ def pipeline_steps(layermix, image, params):
 
     image: (1, 3, H, W), uint8 or float in [0, 1]; params: as `layermix.sample` gives them for it.
     """
-    image = as_float(image)
-    return torch.cat([image, *(step.expand_as(image) for step in layermix.steps(image, params))])
+    image, operations = as_float(image), list(layermix.table.values())
+    ops, levels = (operations[k] for k in params.op[0]), params.level[0]
+    kinds = (BLENDS[k] for k in params.blend[0])
+    weights = zip(params.a[0], params.b[0], params.keep[0], params.mask_key[0], strict=True)
+    first, second = (apply_operation(next(ops), image, level) for level in levels[:2])
+    mixed = blend(next(kinds), first, second, *next(weights))
+    size = tuple(image.shape[-2:])
+    mixing_image = layermix.mixing.crop(params.picture, params.window, size).expand_as(image)
+    again = blend(next(kinds), mixed, mixing_image, *next(weights))
+    last = apply_operation(next(ops), again, levels[2])
+    return torch.cat([image, first, second, mixed, mixing_image, again, last])
 
 
 def sheet(images, n_columns, zoom):
@@ -82,12 +91,6 @@ class Follower:
         raise NotImplementedError(f"{type(self).__name__} must define update")
 
 
-class Narrowed(LayerMix):
-    """LayerMix with a table of operations of its own, which may hold a single one."""
-
-    table = None
-
-
 class Explorer(Follower):
     """Sliders for magnitude and beta, choices of layer, operation, blend, image and seed; two pictures that follow them.
 
@@ -130,7 +133,7 @@ class Explorer(Follower):
             OPS[self.ops.value],
             tuple(float(name == self.blend.value) for name in BLENDS),
         )
-        layermix = Narrowed(
+        layermix = LayerMix(
             self.mixing_set,
             magnitude=self.magnitude.value,
             beta=self.beta.value,
@@ -139,11 +142,8 @@ class Explorer(Follower):
             layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
             probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
         )
-        layermix.table = (
-            every
-            if self.operation.value == "any"
-            else {self.operation.value: every[self.operation.value]}
-        )
+        name = self.operation.value
+        layermix.set_table(every if name == "any" else {name: every[name]})
         return layermix
 
     def update(self):
