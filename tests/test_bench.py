@@ -15,18 +15,23 @@ def test_the_loop_that_is_the_reference_for_speed_gives_images():
 
 def test_the_table_of_speed_has_a_row_for_each_program_and_ratios_to_the_loop():
     threads, generator = torch.get_num_threads(), torch.get_rng_state()
-    table = bench.bench_augmentation(n_repeats=2, size=16, batch=4)
+    table = bench.bench_augmentation(n_repeats=2, size=32, batch=4)
     assert table["program"].iloc[0] == "loop over torchvision"
-    assert set(table["program"]) == {
-        "loop over torchvision",
-        "torchvision AugMix",
-        "LayerMix",
-        "LayerMix on uint8",
-    }
+    ways = {f"{name} {how}" for name in bench.COMPILED for how in ("in batches", "as transform")}
+    limits = {"limit: a copy", "limit: to float"}
+    compared = {*bench.THEIRS, *bench.installed(), "loop over torchvision"}
+    assert set(table["program"]) == ways | limits | compared
+    assert table["threads"].value_counts()[2] == 1
     assert table["ratio"].tolist() == (table["median"] / table["median"][0]).tolist()
     assert (table["best"] >= table["median"]).all()
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), generator)
+
+
+def test_a_loader_of_jpegs_is_timed_with_and_without_layermix():
+    table = bench.bench_loader(n_repeats=1, n_images=6, size=32)
+    assert table["program"].tolist() == ["DataLoader", "DataLoader, LayerMix"]
+    assert (table["median"] > 0).all()
 
 
 def test_a_goal_says_what_was_reached_and_whether_that_is_enough():

@@ -1,12 +1,11 @@
 """Timing programs side by side, and a table's numbers beside their goals."""
 
 from contextlib import contextmanager
-from functools import partial
-from timeit import timeit
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.benchmark import Timer
 from tqdm.auto import tqdm
 
 
@@ -25,14 +24,16 @@ def race(programs, n_repeats, *, batch, size=32):
     """Images/s of programs side by side: a DataFrame with size (px), batch, program, threads, median and best, one row a program.
 
     programs: {(name, threads): function of the round's number, which works on `batch` images}. Every round times each once, after
-    one call to warm up. Some of torchvision's transforms draw from the global generator: its state is kept.
+    one call to warm up. The clock is that of `torch.utils.benchmark`. Some of torchvision's transforms draw from the global generator: its state is kept.
     """
     seconds = {key: [] for key in programs}
+    statement = "program(number)"
     with torch.random.fork_rng(devices=[]):
         for number in tqdm(range(1 + n_repeats), desc=f"{size} px, batch {batch}"):
             for (name, threads), program in programs.items():
-                with n_threads(threads):
-                    seconds[name, threads].append(timeit(partial(program, number), number=1))
+                names = {"program": program, "number": number}
+                timer = Timer(statement, globals=names, num_threads=threads)
+                seconds[name, threads].append(timer.timeit(1).mean)
     speeds = [
         (size, batch, *key, batch / np.median(times[1:]), batch / min(times[1:]))
         for key, times in seconds.items()
