@@ -603,3 +603,35 @@ def test_digits_are_cropped_and_never_flipped():
 def test_the_baseline_adds_nothing():
     images, index = batch()
     assert torch.equal(Baseline()(images, **KEYS, index=index), images)
+
+
+def test_parameters_of_another_number_of_samples_are_refused():
+    images, index = batch()
+    params = LayerMix(GREY).sample((32, 32), **KEYS, index=index)
+    with pytest.raises(
+        ValueError, match="expected layer of 24 samples, one for each image, got 12"
+    ):
+        LayerMix(GREY).apply(images, params[:12])
+
+
+def test_parameters_may_be_of_any_width_and_layout():
+    images, index = batch()
+    method = LayerMix(GREY)
+    params = method.sample((32, 32), **KEYS, index=index)
+    others = {
+        "op": np.asfortranarray(params.op.astype(np.uint8)),
+        "level": params.level.astype(float),
+    }
+    assert torch.equal(
+        method.apply(images, replace(params, **others)), method.apply(images, params)
+    )
+
+
+@pytest.mark.parametrize("name, place", [("op", 11), ("op", -1), ("picture", 20)])
+def test_a_position_beyond_the_operations_or_the_pictures_is_refused(name, place):
+    images, index = batch()
+    params = LayerMix(GREY).sample((32, 32), **KEYS, index=index)
+    places = getattr(params, name).copy()
+    places[5] = place
+    with pytest.raises(ValueError, match=f"expected {name} from 0 to (10|19), got .*{place}"):
+        LayerMix(GREY).apply(images, replace(params, **{name: places}))

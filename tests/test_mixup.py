@@ -54,6 +54,22 @@ def test_cutmix_keeps_exactly_the_share_of_the_pixels_that_the_label_says():
     assert torch.equal(1 - mixed.mean((1, 2, 3)), weight)
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_partners_are_parameters_and_a_call_is_sample_and_apply(method, dtype):
+    images, partners, index = pair()
+    if dtype == torch.uint8:
+        images, partners = ((part * 255).round().to(torch.uint8) for part in (images, partners))
+    mixed, weight = method(images, partners, **KEYS, index=index)
+    params = method.sample((32, 32), **KEYS, index=index)
+    with pytest.raises(ValueError, match="the parameters have no partners: pass"):
+        method.apply(images, params)
+    params = method.with_partners(params, partners)
+    assert torch.equal(method.apply(images, params), mixed)
+    assert torch.equal(method.apply(images[3:5], params[3:5]), mixed[3:5])
+    assert np.array_equal(params.weight, weight)
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.2, 3])
 def test_mixups_weights_are_distributed_as_its_beta(alpha):
     method = Mixup(alpha)

@@ -49,18 +49,23 @@ class Params:
         """
         fields = {}
         for name, value in vars(self).items():
-            if value is None:
-                continue
-            if len(value.arrays()[0] if isinstance(value, Params) else value) != n_samples:
-                raise ValueError(
-                    f"expected {name} of {n_samples} samples, one for each image, got {len(value)}"
-                )
-            fields[name] = (
-                value.checked(n_samples) if isinstance(value, Params) else as_compiled(value)
-            )
+            if isinstance(value, Params):
+                fields[name] = value.checked(n_samples)
+            elif value is not None:
+                if len(value) != n_samples:
+                    raise ValueError(
+                        f"expected {name} of {n_samples} samples, one for each image, got {len(value)}"
+                    )
+                fields[name] = as_compiled(value)
         return type(self)(**fields)
 
+    def every(self, name: str) -> np.ndarray:
+        """The field of that name, here or in nested parameters; empty where there is none."""
+        nested = (value.every(name) for value in vars(self).values() if isinstance(value, Params))
+        return next((found for found in (vars(self).get(name), *nested) if found is not None), NONE)
 
+
+NONE = np.empty(0, np.int64)
 WIDTHS = {
     "i": np.int64,
     "u": np.int64,
@@ -73,9 +78,8 @@ def as_compiled(array):
     """An array of parameters as compiled functions take it: contiguous, of the one type of its
     kind.
     """
-    return np.ascontiguousarray(
-        array, np.uint8 if array.dtype == np.uint8 else WIDTHS[array.dtype.kind]
-    )
+    images = array.dtype == np.uint8 and array.ndim == 4
+    return np.ascontiguousarray(array, np.uint8 if images else WIDTHS[array.dtype.kind])
 
 
 class Augmentation:
@@ -123,8 +127,19 @@ class Augmentation:
         It works on the CPU: images of another device travel there and back, 1 ms for some thousand
         small ones. No gradient flows back through it.
         """
-        images = check_images(images)
-        return self.changed(images, params.checked(len(images)))
+        images, params = check_images(images), params.checked(len(images))
+        mixing = getattr(self, "mixing", None)
+        for name, n in (
+            ("op", len(getattr(self, "table", ()))),
+            ("picture", len(mixing.pictures) if mixing else 0),
+        ):
+            places = params.every(name)
+            if places.size and not 0 <= places.min() <= places.max() < n:
+                raise ValueError(
+                    f"expected {name} from 0 to {n - 1}, got {places.min()} to {places.max()}: take "
+                    "parameters from the sample() of this method"
+                )
+        return self.changed(images, params)
 
     @outside_graphs
     def __call__(self, images, *, seed=None, epoch=None, index=None, view=0):

@@ -157,6 +157,7 @@ class LayerMix(Augmentation):
                 f"expected {len(BLENDS)} blend probabilities that sum to 1, got {probabilities}"
             )
         self.probabilities = tuple(probabilities)
+        self.choices = np.array(self.layers)
         # The last bin is open to the right, so that a rounded sum of the probabilities loses nothing.
         self.edges = np.cumsum(probabilities, dtype=np.float64)[:-1]
 
@@ -177,7 +178,7 @@ class LayerMix(Augmentation):
             float(self.magnitude),
             *size,
             self.shared,
-            np.array(self.layers),
+            self.choices,
             self.edges,
             float(self.beta),
         )
