@@ -31,7 +31,8 @@ pytestmark = [
 ]
 
 
-SETUP = """from lmlib import fractals, runs
+SETUP = """from lmlib import fractals
+from lmlib.study import runs
 data = runs.dataset_of("digits")
 small_set = mixing_set = fractals.mixing_set(n_fractals=4, size=36)"""
 TEXTS = """import pandas as pd
