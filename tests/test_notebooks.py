@@ -332,7 +332,7 @@ def test_02_fractals_shows_the_set_and_how_it_is_made(study):
     made, _ = study.result("02-fractals")
     assert set(made) == {f"02-{what}.png" for what in (
         "chaos-game", "grey", "mixing-set", "spectra", "statistics", "preparation")}  # fmt: skip
-    assert list((paths.CACHE / "fractals").glob("generated-12-*.npy"))
+    assert list((paths.CACHE / "fractals").glob("generated-12-*.safetensors"))
 
 
 def test_03_layermix_shows_every_layer_and_the_grid_of_its_two_settings(study):
