@@ -14,7 +14,7 @@ from lmlib import paths
 from lmlib.datasets.load import load_dataset
 from lmlib.fractals.mixing_sets import MixingSet
 from lmlib.report.published import published
-from lmlib.study import evaluation, grid, notebooks, plans, profiles, runs
+from lmlib.study import config, evaluation, grid, notebooks, plans, profiles, runs
 from lmlib.study import rows as results
 
 SETTINGS = [
@@ -208,7 +208,7 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
 def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
-    monkeypatch.setitem(runs.VERSIONS, "augment", 1)  # that of the committed runs
+    monkeypatch.setitem(config.VERSIONS, "augment", 1)  # that of the committed runs
     settings = [
         plans.run_settings("cifar-cpu", method="baseline", dataset=name)
         for name in ("cifar10", "cifar100")
@@ -227,8 +227,8 @@ def test_committed_runs_of_another_version_of_the_augmentations_do_not_stand_for
 ):
     monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
-    setting = profiles.run_settings("cifar-cpu", method="layermix", dataset="cifar10")
-    monkeypatch.setitem(runs.VERSIONS, "augment", 0)
+    setting = plans.run_settings("cifar-cpu", method="layermix", dataset="cifar10")
+    monkeypatch.setitem(config.VERSIONS, "augment", 0)
     with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
         grid.ensure([setting])
 
