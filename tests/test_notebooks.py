@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from tiny import move
 
-from lmlib import paths
+from lmlib import files, paths
 from lmlib.augment import METHODS
 from lmlib.augment.ops import OPS
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
@@ -716,7 +716,7 @@ def counted(own_notebooks, monkeypatch):
     def execute(name, output, parameters, log):
         calls.append(parameters)
         output.write_text("{}")
-        paths.write_text(paths.FIGURES / "quick" / "20-counted.png", "a figure")
+        files.write_text(paths.FIGURES / "quick" / "20-counted.png", "a figure")
 
     monkeypatch.setattr(notebooks, "execute", execute)
     return calls

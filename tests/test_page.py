@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_tables import frame, row, seeds
 
-from lmlib import paths
+from lmlib import files, paths
 from lmlib.report import tables
 from lmlib.report.page import (
     EXHIBITS,
@@ -165,7 +165,7 @@ def test_a_saved_table_reads_for_people_as_the_one_that_was_saved(root):
 def test_the_figures_of_an_exhibit_are_those_that_were_drawn(root):
     assert figures_of("Table 3", "quick") == []
     drawn = paths.FIGURES / "quick" / "09-clean-and-mce.png"
-    paths.write_text(drawn, "")
+    files.write_text(drawn, "")
     assert figures_of("Table 3", "quick") == [drawn]
 
 
@@ -177,7 +177,7 @@ def test_the_cost_is_the_seconds_of_the_history_and_of_the_executed_notebook(own
         and row["training"] > 0
     )
     assert math.isnan(row["in_all"])
-    paths.write_text(
+    files.write_text(
         own_run.config.folder / "train.ipynb",
         json.dumps({"metadata": {"papermill": {"duration": 7.5}}}),
     )
@@ -251,7 +251,7 @@ def test_a_table_that_deviates_in_nothing_says_so():
 
 
 def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
-    paths.write_text(
+    files.write_text(
         paths.ROOT / "README.md", f"before\n{README_BEGIN}\nold\n{README_END}\nafter\n"
     )
     update_readme()
