@@ -124,7 +124,7 @@ def fill_words(low, high, epoch, index, view, purpose, out):
             out[k, n] = word(key, purpose, n)
 
 
-def words(
+def random_words(
     purpose: str, n: int, *, seed: int, epoch: int = 0, index: Any, view: int = 0
 ) -> np.ndarray:
     """`n` 32-bit words for each sample: uint64 (B, n).
@@ -132,10 +132,10 @@ def words(
     purpose: names what is drawn; seed: 0 to 2**64 - 1; epoch: 0 to 2**32 - 1; view: 0 to 65535;
     index: integer array (B,), each 0 to 2**32 - 1. Raises ValueError for a key out of range.
     """
-    return words_of(check_key(seed, epoch, index, view), purpose, n)
+    return random_words_of(check_key(seed, epoch, index, view), purpose, n)
 
 
-def words_of(key: Key, purpose: str, n: int) -> np.ndarray:
+def random_words_of(key: Key, purpose: str, n: int) -> np.ndarray:
     """The same under a `Key`."""
     out = np.empty((len(key.index), n), np.uint64)
     fill_words(*key, number_of(purpose), out)
@@ -147,14 +147,14 @@ def uniforms(
 ) -> np.ndarray:
     """`n` uniform draws in [0, 1) for each sample, on the grid of 2**-32: float64 (B, n).
 
-    Keys as in `words`.
+    Keys as in `random_words`.
     """
     return uniforms_of(check_key(seed, epoch, index, view), purpose, n)
 
 
 def uniforms_of(key: Key, purpose: str, n: int) -> np.ndarray:
     """The same under a `Key`."""
-    return words_of(key, purpose, n) * 2.0**-32
+    return random_words_of(key, purpose, n) * 2.0**-32
 
 
 def integers(uniform: np.ndarray, n: int) -> np.ndarray:
@@ -177,7 +177,7 @@ def beta_small(uniform, beta):
 def generators(
     purpose: str, *, seed: int, epoch: int = 0, index: Any, view: int = 0
 ) -> Iterator[np.random.Generator]:
-    """One fresh NumPy generator for each sample, keyed like `words`.
+    """One fresh NumPy generator for each sample, keyed like `random_words`.
 
     They are for large fields: normals, Poisson counts, points.
     """
@@ -186,11 +186,11 @@ def generators(
 
 def generators_of(key: Key, purpose: str) -> Iterator[np.random.Generator]:
     """The same under a `Key`."""
-    for four in words_of(key, purpose, 4):
+    for four in random_words_of(key, purpose, 4):
         yield np.random.Generator(np.random.Philox(key=four[:2] << SHIFT | four[2:]))
 
 
 def permutation(purpose: str, n: int, *, seed: int, epoch: int = 0) -> np.ndarray:
     """A permutation of 0 .. n - 1, named by its key: int64 (n,)."""
-    high, low = words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)).T
+    high, low = random_words(purpose, 2, seed=seed, epoch=epoch, index=np.arange(n)).T
     return np.argsort(high << SHIFT | low, kind="stable")

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from .paths import as_cache
-
 CHECKSUM = "sha256"
 
 
@@ -114,6 +112,16 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedFile(f"{path} is damaged ({error})") from error
     return arrays, record
+
+
+@contextmanager
+def as_cache(path: str | Path) -> Iterator[None]:
+    """What is written to `path` in here can be made again: where that fails, a warning says so."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"{path} cannot be kept ({reason}): it will be made again", stacklevel=3)
 
 
 def cached_arrays(

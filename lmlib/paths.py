@@ -1,9 +1,6 @@
 """Where things are: one place for every folder."""
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -24,13 +21,3 @@ CACHE = DATA / "cache"  # what can be made again
 RUNS = DATA / "runs"  # one folder a run
 RESULTS = DATA / "results"  # tidy rows, one folder a profile
 FIGURES = ROOT / "figures"  # one folder a profile
-
-
-@contextmanager
-def as_cache(path: str | Path) -> Iterator[None]:
-    """What is written to `path` in here can be made again: where that fails, a warning says so."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        warnings.warn(f"{path} cannot be kept ({reason}): it will be made again", stacklevel=3)

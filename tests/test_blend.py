@@ -9,10 +9,10 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import kstest
 
 from lmlib.augment.blend import BLENDS, PROBABILITIES, blend, draw_weights
-from lmlib.draws import uniforms, words
+from lmlib.draws import random_words, uniforms
 
 N = 50_000  # draws behind every statement on a distribution
-KEYS = words("masks", 400, seed=0, index=[0])[0].astype(np.int64)
+KEYS = random_words("masks", 400, seed=0, index=[0])[0].astype(np.int64)
 
 
 def weights(beta, n=N, seed=0):
@@ -35,7 +35,7 @@ def pairs(n=12, size=(13, 18), n_channels=3):
         a,
         b,
         keep,
-        words("mask", 1, seed=0, index=np.arange(n))[:, 0].astype(np.int64),
+        random_words("mask", 1, seed=0, index=np.arange(n))[:, 0].astype(np.int64),
     )
 
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ from lmlib.corruptions import corrupt, files, frost
 from lmlib.datasets import load as datasets
 from lmlib.datasets.load import Dataset, fingerprint
 from lmlib.datasets.split import Split
+from lmlib.files import as_cache
 from lmlib.fractals.flames import generate
 from lmlib.fractals.mixing_sets import mixing_set
 from lmlib.study import evaluation, outcomes
@@ -37,7 +39,7 @@ def unwritable(request, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if request.param == "a full disk":
-        monkeypatch.setattr(paths.os, "fsync", full)
+        monkeypatch.setattr(os, "fsync", full)
     yield
     assert not [path for path in tmp_path.rglob("*.part")]
 
@@ -119,5 +121,5 @@ def test_a_folder_for_downloads_that_cannot_be_made_is_a_sentence(tmp_path, monk
 
 
 def test_an_interrupt_is_no_warning(tmp_path):
-    with pytest.raises(KeyboardInterrupt), paths.as_cache(tmp_path / "a"):
+    with pytest.raises(KeyboardInterrupt), as_cache(tmp_path / "a"):
         raise KeyboardInterrupt

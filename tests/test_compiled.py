@@ -80,7 +80,7 @@ def test_no_product_and_sum_are_fused_and_no_sum_is_reordered(name):
     assert not re.search(r"\bv?fn?m(add|sub)|\bfml[as]", fresh.inspect_asm(signature))
 
 
-SPEAKING = "import lmlib.draws as r; print(r.words('a', 3, seed=1, index=[2]).tolist())"
+SPEAKING = "import lmlib.draws as r; print(r.random_words('a', 3, seed=1, index=[2]).tolist())"
 
 
 def test_the_first_process_says_that_it_compiles_and_the_next_finds_it_done(tmp_path):

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import paths
-from ..files import digest, read_arrays, verify, write_arrays
+from ..files import as_cache, digest, read_arrays, verify, write_arrays
 from ..pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
@@ -78,7 +78,7 @@ def unpack(wheel: Path) -> None:
         contents = [archive.read(f"imagecorruptions/frost/{name}") for name in PICTURES]
     pictures = tuple(reduce(BytesIO(content)) for content in contents)
     _textures[_cache()] = pictures
-    with paths.as_cache(_cache()):
+    with as_cache(_cache()):
         write_arrays(_cache(), dict(zip(PICTURES, pictures, strict=True)), {"wheel": WHEEL})
 
 

@@ -134,7 +134,7 @@ def _load_cifar(name: str) -> Dataset:
         record["files"] = _states(sources)
         for part, split in decoded.items():
             arrays |= {f"{part}_images": split.images, f"{part}_labels": split.labels}
-        with paths.as_cache(cache):
+        with files.as_cache(cache):
             files.write_arrays(cache, arrays, record)
     splits = [Split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in cifar.SHAPES]
     source, canonical = record["source"], record["canonical"]

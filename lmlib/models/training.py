@@ -21,7 +21,7 @@ from ..augment import FlipCrop
 from ..augment.base import Augmentation, as_float
 from ..augment.ops import as_tensor
 from ..datasets.load import Dataset
-from ..draws import permutation, words
+from ..draws import permutation, random_words
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .networks import build_model, plain
 from .prediction import precision_context, predict
@@ -281,7 +281,7 @@ class Trainer:
 
 def dropout_seed(seed: int, step: int) -> int:
     """The seed of one step's dropout."""
-    return int(words("dropout", 1, seed=seed, index=[step])[0, 0])
+    return int(random_words("dropout", 1, seed=seed, index=[step])[0, 0])
 
 
 def check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:

@@ -18,7 +18,7 @@ import papermill
 
 from .. import paths
 from ..checks import as_json, check_name
-from ..files import DamagedFile, lock, read_json, write_json
+from ..files import DamagedFile, as_cache, lock, read_json, write_json
 from ..fractals import mixing_sets
 from . import runs
 from .plans import PLANS
@@ -224,7 +224,7 @@ def refresh(
         finish(executed)
         made = [executed, *made_by(name, profile)]
         files = {file.relative_to(paths.ROOT).as_posix(): sha256(file) for file in made}
-        with paths.as_cache(record):
+        with as_cache(record):
             write_json(record, {"fingerprint": current, "files": files})
     return time.time() - start
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .. import metrics, paths
+from .. import metrics
 from ..corruptions import SEVERITIES
 from ..corruptions import VERSION as RECIPES_VERSION
 from ..corruptions.files import open_benchmark
 from ..datasets.load import Dataset
 from ..datasets.split import stratified_subset
-from ..files import DamagedFile, read_arrays, write_arrays
+from ..files import DamagedFile, as_cache, read_arrays, write_arrays
 from ..models.attacks import pgd
 from ..models.prediction import EVAL_BATCH_SIZE, device_and_dtype, predict
 from ..names import PERTURBATIONS_PAPER
@@ -176,7 +176,7 @@ def measure_or_read(
     try:
         for part in measure(outcomes.keys()):
             outcomes |= part
-            with paths.as_cache(path):
+            with as_cache(path):
                 write_outcomes(path, identity, outcomes)
     except ValueError as error:  # logits that hold NaN, say
         run = path.parent.parent.name

@@ -5,7 +5,15 @@ import pytest
 import scipy.stats
 import torch
 
-from lmlib.draws import beta_small, generators, integers, permutation, philox, uniforms, words
+from lmlib.draws import (
+    beta_small,
+    generators,
+    integers,
+    permutation,
+    philox,
+    random_words,
+    uniforms,
+)
 
 KEY = dict(seed=1, epoch=2, index=[3, 4, 5], view=1)
 N = 200_000
@@ -38,7 +46,7 @@ def test_philox_agrees_with_the_vectors_of_random123(counter, key, expected):
 
 
 def test_words_are_32_bit_and_have_the_promised_shape():
-    drawn = words("level", 6, **KEY)
+    drawn = random_words("level", 6, **KEY)
     assert drawn.shape == (3, 6) and drawn.dtype == np.uint64 and drawn.max() < 2**32
 
 
@@ -58,12 +66,12 @@ def test_words_are_32_bit_and_have_the_promised_shape():
 def test_each_part_of_the_key_changes_every_draw(change):
     given = dict(purpose="level", **KEY)
     # 24 words that differ in 32 bits: one pair agrees by chance in 2 * 10**8 such tests
-    assert (words(n=8, **given) != words(n=8, **(given | change))).all()
+    assert (random_words(n=8, **given) != random_words(n=8, **(given | change))).all()
 
 
 def test_parts_of_the_key_cannot_stand_in_for_each_other():
     drawn = [
-        words("level", 4, **key).tobytes()
+        random_words("level", 4, **key).tobytes()
         for key in (
             dict(seed=5, epoch=0, index=[0], view=0),
             dict(seed=0, epoch=5, index=[0], view=0),
@@ -76,7 +84,7 @@ def test_parts_of_the_key_cannot_stand_in_for_each_other():
 
 
 def test_views_do_not_overlap_however_many_words_are_drawn():
-    views = [words("level", 4000, seed=0, index=[0], view=view)[0] for view in (0, 1)]
+    views = [random_words("level", 4000, seed=0, index=[0], view=view)[0] for view in (0, 1)]
     # 1,000 blocks of four words; a block shared by the two streams would show as four equal words
     blocks = [set(map(bytes, view.reshape(-1, 4))) for view in views]
     assert len(blocks[0]) == len(blocks[1]) == 1000 and not blocks[0] & blocks[1]
@@ -84,38 +92,40 @@ def test_views_do_not_overlap_however_many_words_are_drawn():
 
 def test_draw_of_a_sample_does_not_depend_on_the_batch_or_its_order():
     index = np.arange(100)
-    together = words("level", 5, seed=9, epoch=1, index=index)
+    together = random_words("level", 5, seed=9, epoch=1, index=index)
     shuffled = permutation("order", 100, seed=0)
     assert np.array_equal(
-        words("level", 5, seed=9, epoch=1, index=index[shuffled]), together[shuffled]
+        random_words("level", 5, seed=9, epoch=1, index=index[shuffled]), together[shuffled]
     )
-    alone = [words("level", 5, seed=9, epoch=1, index=[i]) for i in index]
+    alone = [random_words("level", 5, seed=9, epoch=1, index=[i]) for i in index]
     assert np.array_equal(np.concatenate(alone), together)
 
 
 def test_drawing_more_words_keeps_the_first_ones():
-    assert np.array_equal(words("level", 13, **KEY)[:, :3], words("level", 3, **KEY))
+    assert np.array_equal(random_words("level", 13, **KEY)[:, :3], random_words("level", 3, **KEY))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32, np.uint64])
 def test_type_of_the_index_does_not_matter(dtype):
     assert np.array_equal(
-        words("level", 4, seed=0, index=np.array([0, 7], dtype)),
-        words("level", 4, seed=0, index=[0, 7]),
+        random_words("level", 4, seed=0, index=np.array([0, 7], dtype)),
+        random_words("level", 4, seed=0, index=[0, 7]),
     )
 
 
 def test_one_number_is_an_index_of_one():
-    assert np.array_equal(words("level", 4, seed=0, index=7), words("level", 4, seed=0, index=[7]))
+    assert np.array_equal(
+        random_words("level", 4, seed=0, index=7), random_words("level", 4, seed=0, index=[7])
+    )
 
 
 def test_no_sample_and_no_word_are_allowed():
-    assert words("level", 4, seed=0, index=np.array([], int)).shape == (0, 4)
-    assert words("level", 0, seed=0, index=[1, 2]).shape == (2, 0)
+    assert random_words("level", 4, seed=0, index=np.array([], int)).shape == (0, 4)
+    assert random_words("level", 0, seed=0, index=[1, 2]).shape == (2, 0)
 
 
 def test_largest_keys_are_allowed():
-    assert words(
+    assert random_words(
         "level", 1, seed=2**64 - 1, epoch=2**32 - 1, index=[2**32 - 1], view=2**16 - 1
     ).shape == (1, 1)
 
@@ -123,17 +133,19 @@ def test_largest_keys_are_allowed():
 def test_global_generator_is_neither_read_nor_set():
     np.random.seed(3)  # noqa: NPY002
     before = np.random.get_state()  # noqa: NPY002
-    first = words("level", 4, **KEY)
+    first = random_words("level", 4, **KEY)
     next(generators("noise", **KEY)).normal()
     after = np.random.get_state()  # noqa: NPY002
     assert before[2:] == after[2:] and np.array_equal(before[1], after[1])
     np.random.seed(4)  # noqa: NPY002
-    assert np.array_equal(words("level", 4, **KEY), first)
+    assert np.array_equal(random_words("level", 4, **KEY), first)
 
 
 def test_uniforms_are_the_words_over_2_to_the_32():
     drawn = uniforms("level", 5, **KEY)
-    assert drawn.dtype == np.float64 and np.array_equal(drawn * 2**32, words("level", 5, **KEY))
+    assert drawn.dtype == np.float64 and np.array_equal(
+        drawn * 2**32, random_words("level", 5, **KEY)
+    )
 
 
 def test_uniforms_are_uniform_over_samples():
@@ -159,7 +171,7 @@ def test_draws_are_uncorrelated_across_words_epochs_views_neighbours_and_seeds()
 
 
 def test_every_bit_is_a_fair_coin():
-    drawn = words("level", 1, seed=0, index=np.arange(N))
+    drawn = random_words("level", 1, seed=0, index=np.arange(N))
     ones = (drawn >> np.arange(32, dtype=np.uint64) & np.uint64(1)).mean(axis=0)
     assert np.abs(ones - 0.5).max() < 5 * math.sqrt(0.25 / N)
 
@@ -256,7 +268,7 @@ def test_permutations_of_three_are_equally_frequent():
 @pytest.mark.parametrize("missing", ["seed", "index"])
 def test_draw_without_a_key_is_refused(missing):
     with pytest.raises(TypeError, match=missing):
-        words("level", 4, **{name: value for name, value in KEY.items() if name != missing})
+        random_words("level", 4, **{name: value for name, value in KEY.items() if name != missing})
 
 
 @pytest.mark.parametrize(
@@ -273,7 +285,7 @@ def test_draw_without_a_key_is_refused(missing):
 )
 def test_key_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError, match="seed, epoch, view must be non-negative and below"):
-        words("level", 4, **(KEY | wrong))
+        random_words("level", 4, **(KEY | wrong))
 
 
 @pytest.mark.parametrize(
@@ -282,8 +294,10 @@ def test_key_out_of_range_is_refused(wrong):
 def test_a_key_of_numpy_or_torch_is_that_of_python(library):
     given = {name: library(value) for name, value in KEY.items() if name != "index"}
     index = torch.tensor(KEY["index"]) if library is torch.tensor else np.array(KEY["index"])
-    assert np.array_equal(words("level", 4, **given, index=index), words("level", 4, **KEY))
-    assert words("level", 1, seed=np.uint64(2**64 - 1), index=[0]) == words(
+    assert np.array_equal(
+        random_words("level", 4, **given, index=index), random_words("level", 4, **KEY)
+    )
+    assert random_words("level", 1, seed=np.uint64(2**64 - 1), index=[0]) == random_words(
         "level", 1, seed=2**64 - 1, index=[0]
     )
 
@@ -296,21 +310,21 @@ def test_a_key_that_is_no_whole_number_is_refused(name, wrong):
     with pytest.raises(
         ValueError, match=r"seed, epoch, view must be non-negative and below .* \(whole numbers\)"
     ):
-        words("level", 4, **(KEY | {name: wrong}))
+        random_words("level", 4, **(KEY | {name: wrong}))
 
 
 @pytest.mark.parametrize("index", [[], (), np.array([]), torch.tensor([])], ids=repr)
 def test_an_empty_row_is_an_index_of_no_sample(index):
-    assert words("level", 4, seed=0, index=index).shape == (0, 4)
+    assert random_words("level", 4, seed=0, index=index).shape == (0, 4)
 
 
 @pytest.mark.parametrize("index", [[-1], [2**32]])
 def test_index_out_of_range_is_refused(index):
     with pytest.raises(ValueError, match=r"index must lie in 0 \.\. 2\*\*32 - 1"):
-        words("level", 4, **(KEY | dict(index=index)))
+        random_words("level", 4, **(KEY | dict(index=index)))
 
 
 @pytest.mark.parametrize("index", [[0.5], [[1, 2]], ["a"], [True]])
 def test_index_that_is_not_a_row_of_integers_is_refused(index):
     with pytest.raises(ValueError, match="index must be a one-dimensional integer array"):
-        words("level", 4, **(KEY | dict(index=index)))
+        random_words("level", 4, **(KEY | dict(index=index)))
