@@ -8,7 +8,7 @@ from scipy.stats import dirichlet, kstest
 
 from lmlib.augment import AugMix
 from lmlib.augment.ops import apply_operation
-from lmlib.augment.pillow_ops import NINE
+from lmlib.augment.pillow_ops import AUGMIX_OPS
 from lmlib.draws import uniforms
 
 KEYS = {"seed": 1, "epoch": 2}
@@ -26,7 +26,7 @@ def algorithm_1(image, params):
     for i in range(3):
         chain = image
         for step in range(params.depth[i]):
-            chain = operation(NINE, params.op[i, step], chain, params.level[i, step])
+            chain = operation(AUGMIX_OPS, params.op[i, step], chain, params.level[i, step])
         x_aug = x_aug + float(params.weight[i]) * chain
     m = float(params.m)
     return (1 - m) * image + m * x_aug

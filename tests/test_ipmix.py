@@ -8,7 +8,7 @@ from lmlib.augment import IPMix
 from lmlib.augment.blend import BLENDS
 from lmlib.augment.ipmix import through_bytes
 from lmlib.augment.ops import apply_operation
-from lmlib.augment.pillow_ops import TEN
+from lmlib.augment.pillow_ops import IPMIX_OPS
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
@@ -36,7 +36,7 @@ def wrapped(values, error):
 
 def ipmix(image, pictures, params, method):
     """IPMix's pseudo-code for one float32 image (3, H, W) and its drawn parameters, and the bound of each value."""
-    functions = list(TEN.values())
+    functions = list(IPMIX_OPS.values())
     picture = mixing_image(pictures, params.picture, params.window, image.shape[1:])
     picture = np.broadcast_to(picture, image.shape).astype(np.float64)
     total, error = np.zeros(image.shape), np.full(image.shape, bounds.rounded(2 * method.k + 4))

@@ -5,14 +5,14 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from reference import photographs
 
-from lmlib.augment.base import as_float, from_float
 from lmlib.augment.geometry import NEAREST
+from lmlib.augment.images import as_float, from_float
 from lmlib.augment.ops import apply_operation, draw_levels
-from lmlib.augment.pillow_ops import NINE, OPS, OVERLAPS, TEN
+from lmlib.augment.pillow_ops import AUGMIX_OPS, IPMIX_OPS, OPS, OVERLAPS
 
 N = 20_000
 UNIFORM = np.random.default_rng(0).random(N)
-EVERY = NINE | OVERLAPS | TEN
+EVERY = AUGMIX_OPS | OVERLAPS | IPMIX_OPS
 # Grey levels; sharpness rounds its smoothed image too.
 TOLERANCE = {"equalize": 0, "posterize": 0, "solarize": 0, "mirror": 0, "invert": 0, "sharpness": 2}
 
@@ -90,22 +90,24 @@ def test_at_magnitude_3_enhancement_only_weakens():
 
 def test_the_sets_are_those_of_the_repositories_and_the_overlapping_operations_are_marked():
     geometric = "shear_x shear_y translate_x translate_y"
-    assert list(NINE) == f"autocontrast equalize posterize rotate solarize {geometric}".split()
+    assert (
+        list(AUGMIX_OPS) == f"autocontrast equalize posterize rotate solarize {geometric}".split()
+    )
     assert list(OVERLAPS) == ["color", "contrast", "brightness", "sharpness"]
-    assert list(OPS["all"]) == list(NINE) + list(OVERLAPS)
-    assert set(TEN) == set(NINE) - {"autocontrast"} | {"mirror", "invert"}
+    assert list(OPS["all"]) == list(AUGMIX_OPS) + list(OVERLAPS)
+    assert set(IPMIX_OPS) == set(AUGMIX_OPS) - {"autocontrast"} | {"mirror", "invert"}
 
 
 def test_a_shear_leaves_the_top_left_corner_and_moves_the_far_side():
     image = torch.zeros(1, 3, 32, 32)
     image[..., 0] = 1
-    sheared = apply_operation(NINE["shear_x"], image, -0.5)[0, 0]
+    sheared = apply_operation(AUGMIX_OPS["shear_x"], image, -0.5)[0, 0]
     assert sheared[0, 0] > 0.7
     assert sheared[30].argmax() == 15  # half a pixel a row
 
 
 def test_a_pixel_outside_is_black_and_the_border_inside_is_not_darkened():
-    moved = apply_operation(NINE["translate_x"], torch.ones(1, 3, 8, 8), 2.5)
+    moved = apply_operation(AUGMIX_OPS["translate_x"], torch.ones(1, 3, 8, 8), 2.5)
     assert moved[0, 0, 0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
 
 

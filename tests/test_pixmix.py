@@ -6,7 +6,7 @@ from reference import blend, mixing_image, noise, photographs
 
 from lmlib.augment import METHODS, PixMix, build_method
 from lmlib.augment.ops import RELEASED, apply_operation
-from lmlib.augment.pillow_ops import NINE, OVERLAPS
+from lmlib.augment.pillow_ops import AUGMIX_OPS, OVERLAPS
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
@@ -92,7 +92,7 @@ def test_the_three_readings_differ_in_rounds_and_operations_alone():
         build_method(name, mixing_set=GREY) for name in ("pixmix", "pixmix_k3", "pixmix_released")
     ]
     assert [method.k for method in readings] == [4, 3, 4]
-    assert [list(method.table) for method in readings] == [[*NINE, *OVERLAPS]] * 2 + [
+    assert [list(method.table) for method in readings] == [[*AUGMIX_OPS, *OVERLAPS]] * 2 + [
         list(RELEASED)
     ]
     assert {(method.beta, method.magnitude) for method in readings} == {(3, 3)}

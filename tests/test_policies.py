@@ -9,17 +9,17 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 
 from lmlib.augment import AutoAugment, RandAugment, TrivialAugment
-from lmlib.augment.base import as_float, from_float
+from lmlib.augment.images import as_float, from_float
 from lmlib.augment.ops import apply_operation, draw_levels
-from lmlib.augment.policies import STANDARD, WIDE
+from lmlib.augment.policies import RANDAUGMENT_OPS, TRIVIALAUGMENT_OPS
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000
 SIZES = [(32, 32), (31, 45), (224, 224)]
 SPACES = {  # ours, torchvision's class, bins, positions drawn
     "autoaugment": (AutoAugment.table, transforms.AutoAugment, 10),
-    "randaugment": (STANDARD, transforms.RandAugment, 31),
-    "trivialaugment": (WIDE, transforms.TrivialAugmentWide, 31),
+    "randaugment": (RANDAUGMENT_OPS, transforms.RandAugment, 31),
+    "trivialaugment": (TRIVIALAUGMENT_OPS, transforms.TrivialAugmentWide, 31),
 }
 # Grey levels: torchvision rounds the grey image down before it blends, and the result after.
 TOLERANCE = {"equalize": 0, "posterize": 0, "solarize": 0, "color": 2, "contrast": 2}
@@ -170,10 +170,10 @@ def test_the_chain_agrees_with_a_loop_of_torchvisions_operations(method, size):
 
 def test_randaugment_draws_every_operation_alike_at_one_level():
     params = RandAugment(2, 9).sample((32, 32), **KEYS, index=np.arange(N))
-    n = len(STANDARD)
+    n = len(RANDAUGMENT_OPS)
     share = np.bincount(params.op.ravel(), minlength=n) / (2 * N)
     assert np.abs(share - 1 / n).max() < 4.5 * np.sqrt(1 / n / (2 * N))
-    turned = params.level[params.op == list(STANDARD).index("rotate")]
+    turned = params.level[params.op == list(RANDAUGMENT_OPS).index("rotate")]
     np.testing.assert_allclose(np.abs(turned), 9, rtol=bounds.ROUNDING)
     assert abs((turned > 0).mean() - 0.5) < 4 * np.sqrt(0.25 / len(turned))
 
@@ -181,11 +181,13 @@ def test_randaugment_draws_every_operation_alike_at_one_level():
 def test_trivialaugment_draws_one_operation_and_31_levels_alike():
     params = TrivialAugment().sample((32, 32), **KEYS, index=np.arange(N))
     assert params.op.shape == (N, 1)
-    share = np.bincount(params.op.ravel(), minlength=len(WIDE)) / N
-    assert np.abs(share - 1 / len(WIDE)).max() < 4.5 * np.sqrt(1 / len(WIDE) / N)
-    turned = np.round(np.abs(params.level[params.op == list(WIDE).index("rotate")]) / 4.5).astype(
-        int
+    share = np.bincount(params.op.ravel(), minlength=len(TRIVIALAUGMENT_OPS)) / N
+    assert np.abs(share - 1 / len(TRIVIALAUGMENT_OPS)).max() < 4.5 * np.sqrt(
+        1 / len(TRIVIALAUGMENT_OPS) / N
     )
+    turned = np.round(
+        np.abs(params.level[params.op == list(TRIVIALAUGMENT_OPS).index("rotate")]) / 4.5
+    ).astype(int)
     share = np.bincount(turned, minlength=31) / len(turned)
     assert np.abs(share - 1 / 31).max() < 4.5 * np.sqrt(1 / 31 / len(turned))
 

@@ -15,7 +15,7 @@ from tiny import TINY
 
 from lmlib import paths
 from lmlib.augment import METHODS, Baseline, build_method
-from lmlib.augment.base import as_float
+from lmlib.augment.images import as_float
 from lmlib.datasets.load import Split, load_dataset
 from lmlib.models import training
 from lmlib.models.networks import build_model, plain

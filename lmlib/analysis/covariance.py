@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..augment.base import as_float, check_images
+from ..augment.images import as_float, check_images
 from ..augment.ops import apply_operation, draw_levels
 from ..draws import generators, uniforms
 

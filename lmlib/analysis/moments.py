@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..augment import METHODS, build_method
 from ..augment.by_name import draw
-from ..augment.ops import as_tensor
+from ..augment.images import as_tensor
 
 MOMENTS = ("mean_absolute_change", "share_changed", "mean", "spread")
 PIECE = 256  # images that are measured at once: what a processor's cache holds

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..checks import check_name
 from .augmix import AugMix
-from .base import Augmentation, Baseline, FlipCrop
+from .base import Augmentation, Baseline
 from .erasing import Cutout, RandomErasing
 from .ipmix import IPMix
 from .layermix import LayerMix
@@ -17,6 +17,7 @@ from .mixup import CutMix, Mixup
 from .outlier_exposure import OutlierExposure
 from .pixmix import PixMix
 from .policies import AutoAugment, RandAugment, TrivialAugment
+from .windows import FlipCrop
 
 __all__ = [
     "METHODS",

@@ -6,10 +6,11 @@ import numpy as np
 
 from ..compiled import compiled, entry
 from ..draws import draw_key, integer, number_of, uniform
-from .base import Augmentation, Params, buffers, check_range, read, write
+from .base import Augmentation, Params, check_range
 from .colour import ONE, clip
+from .images import buffers, read, write
 from .ops import as_records, chain, draw_operation
-from .pillow_ops import NINE
+from .pillow_ops import AUGMIX_OPS
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
 WEIGHT, SHARE, DEPTHS, OPERATION = (
@@ -124,7 +125,7 @@ class AugMix(Augmentation):
     (torchvision's AugMix has them, and ten fixed levels).
     """
 
-    kernel, table, operations = augmix_each, NINE, as_records(NINE)
+    kernel, table, operations = augmix_each, AUGMIX_OPS, as_records(AUGMIX_OPS)
 
     def __init__(self, magnitude=3):
         self.magnitude = check_range("magnitude", magnitude, 0.1, 10)

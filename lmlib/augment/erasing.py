@@ -7,8 +7,9 @@ import numpy as np
 from ..compiled import compiled, entry
 from ..draws import draw_key, integer, integers, number_of, uniform, uniforms_of
 from ..elementary import exp, log
-from .base import Augmentation, Params, buffers, check_range, check_whole, read, write
+from .base import Augmentation, Params, check_range, check_whole
 from .colour import identity
+from .images import buffers, read, write
 
 SHAPE, PLACE, ATTEMPTS = number_of("random erasing/shape"), number_of("random erasing/place"), 10
 

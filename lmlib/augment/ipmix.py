@@ -9,23 +9,14 @@ import numpy as np
 from ..compiled import compiled, entry
 from ..draws import draw_key, integer, number_of, uniform, word
 from .augmix import begin_mix, clip_mix, draw_convex, mix_into
-from .base import (
-    Augmentation,
-    MixingImages,
-    Params,
-    Window,
-    buffers,
-    check_range,
-    check_whole,
-    cut,
-    read,
-    write,
-)
+from .base import Augmentation, Params, check_range, check_whole
 from .blend import BLENDS, blending, draw_pair
 from .colour import BITS, ONE, identity
 from .erasing import check_patch
+from .images import buffers, read, write
 from .ops import as_records, chain, draw_operation
-from .pillow_ops import TEN
+from .pillow_ops import IPMIX_OPS
+from .windows import MixingImages, Window, cut
 
 DRAWN = "weight", "m", "kind", "depth", "operation", "patch", "blend", "mask"
 WEIGHT, SHARE, KIND, DEPTH, OPERATION, PATCH, BLEND, MASK = (
@@ -193,7 +184,7 @@ class IPMix(Augmentation):
     operation overlaps the test; its authors leave autocontrast out.
     """
 
-    kernel, table, operations = ipmix_each, TEN, as_records(TEN)
+    kernel, table, operations = ipmix_each, IPMIX_OPS, as_records(IPMIX_OPS)
 
     def __init__(
         self,

@@ -7,10 +7,12 @@ import numpy as np
 from ..checks import check_name
 from ..compiled import compiled, entry
 from ..draws import draw_key, integer, number_of, uniform, word
-from .base import Augmentation, MixingImages, Params, Window, buffers, check_range, cut, read, write
+from .base import Augmentation, Params, check_range
 from .blend import BLENDS, PROBABILITIES, blending, draw_pair
 from .colour import BITS
+from .images import buffers, read, write
 from .ops import OPS, as_records, draw_level, operate
+from .windows import MixingImages, Window, cut
 
 DRAWN = "layer", "operation", "level", "sign", "blend", "weights", "keep", "mask"
 LAYER, OPERATION, LEVEL, SIGN, BLEND, WEIGHTS, KEEP, MASK = (

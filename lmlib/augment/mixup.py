@@ -8,23 +8,20 @@ import torch
 from ..compiled import entry
 from ..draws import generators_of, integers, uniforms, uniforms_of
 from ..graphs import outside_graphs
-from .base import (
+from .base import Augmentation, Params, check_keys, check_range
+from .colour import ONE, clip, identity
+from .erasing import Box, centred_box
+from .images import (
     NO_BYTES,
     NO_FLOATS,
-    Augmentation,
-    Params,
     as_pixels,
     buffers,
     check_images,
-    check_keys,
     check_layout,
-    check_range,
     describe,
     read,
     write,
 )
-from .colour import ONE, clip, identity
-from .erasing import Box, centred_box
 
 
 class LabelMixing(Augmentation):

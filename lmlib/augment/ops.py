@@ -227,13 +227,3 @@ def apply_operation(operation, images, level):
     out = np.empty_like(images)
     operate_on_each(as_records({"": operation}), images, level, out)
     return torch.from_numpy(out)
-
-
-def as_tensor(array: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """An array as a tensor of the same memory; of a copy where a tensor cannot have it.
-
-    That is memory which runs backwards, and memory which is not to be written.
-    """
-    if isinstance(array, torch.Tensor):
-        return array
-    return torch.from_numpy(np.require(array, requirements="CW"))

@@ -3,7 +3,8 @@
 """
 
 from ..graphs import outside_graphs
-from .base import Baseline, MixingImages
+from .base import Baseline
+from .windows import MixingImages
 
 
 class OutlierExposure(Baseline):

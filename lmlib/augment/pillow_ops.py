@@ -31,7 +31,7 @@ from .ops import (
 )
 
 # Levels are U(0.1, m) maximum / 10, `whole` ones rounded towards zero.
-NINE = {
+AUGMIX_OPS = {
     "autocontrast": Operation(AUTOCONTRAST),
     "equalize": Operation(EQUALIZE),
     "posterize": Operation(POSTERIZE, 4, 0.04, offset=4, scale=-1, rounding=DOWN),  # bits
@@ -57,13 +57,13 @@ OVERLAPS = {name: Operation(function, 1.8, 0.018, offset=0.1) for name, function
 magnitude 3 factors of 0.12 to 0.64: only weaker.
 """
 
-TEN = {name: NINE[name] for name in NINE if name != "autocontrast"} | {
+IPMIX_OPS = {name: AUGMIX_OPS[name] for name in AUGMIX_OPS if name != "autocontrast"} | {
     "mirror": Operation(MIRROR),
     "invert": Operation(INVERT),
 }
 """IPMix's operations."""
 
-OPS = {"nine": NINE, "all": NINE | OVERLAPS, "released": RELEASED}
+OPS = {"nine": AUGMIX_OPS, "all": AUGMIX_OPS | OVERLAPS, "released": RELEASED}
 """The sets of PixMix: without and with the four that overlap the test, and the functions of the
 LayerMix release.
 """

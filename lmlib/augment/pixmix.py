@@ -7,22 +7,13 @@ import numpy as np
 from ..checks import check_name
 from ..compiled import compiled, entry
 from ..draws import draw_key, integer, number_of, uniform
-from .base import (
-    Augmentation,
-    MixingImages,
-    Params,
-    Window,
-    buffers,
-    check_range,
-    check_whole,
-    cut,
-    read,
-    write,
-)
+from .base import Augmentation, Params, check_range, check_whole
 from .blend import blending, draw_pair
 from .colour import BITS
+from .images import buffers, read, write
 from .ops import as_records, draw_operation, operate
 from .pillow_ops import OPS
+from .windows import MixingImages, Window, cut
 
 ROUNDS, OPERATION, BLEND = (
     number_of(f"pixmix/{what}") for what in ("rounds", "operation", "blend")

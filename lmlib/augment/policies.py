@@ -12,8 +12,9 @@ import numpy as np
 from ..checks import check_name
 from ..compiled import entry
 from ..draws import integers, uniforms_of
-from .base import Augmentation, Params, buffers, check_range, check_whole, read, write
+from .base import Augmentation, Params, check_range, check_whole
 from .geometry import NEAREST
+from .images import buffers, read, write
 from .ops import (
     AUTOCONTRAST,
     DOWN,
@@ -70,8 +71,8 @@ def operations(shear, move, turn, factor, bits, sides=(0, 0)):
     )
 
 
-STANDARD = operations(0.3, 150 / 331, 30, 0.9, 4, sides=(HEIGHT, WIDTH))
-WIDE = operations(0.99, 32, 135, 0.99, 6)
+RANDAUGMENT_OPS = operations(0.3, 150 / 331, 30, 0.9, 4, sides=(HEIGHT, WIDTH))
+TRIVIALAUGMENT_OPS = operations(0.99, 32, 135, 0.99, 6)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class TrivialAugment(Policy):
     wide space.
     """
 
-    table = WIDE
+    table = TRIVIALAUGMENT_OPS
 
     def draw(self, size, key):
         op, level, sign = uniforms_of(key, "trivialaugment", 3).T[..., None]
@@ -123,7 +124,7 @@ class RandAugment(Policy):
     searches both for each network. Source: Cubuk et al. 2020, Figure 2.
     """
 
-    table = STANDARD
+    table = RANDAUGMENT_OPS
 
     def __init__(self, n_operations=2, magnitude=9):
         self.n_operations = check_whole("n_operations", n_operations, 1, 100)
@@ -144,7 +145,7 @@ class AutoAugment(Policy):
     torchvision has it.
     """
 
-    table = STANDARD | {"invert": Operation(INVERT)}
+    table = RANDAUGMENT_OPS | {"invert": Operation(INVERT)}
 
     def __init__(self, policy="cifar10"):
         from torchvision.transforms import (  # heavy, and the other methods do without

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from .. import draws as random
-from ..augment.base import as_float, check_values
+from ..augment.images import as_float, check_values
 from ..checks import check_name, check_range, check_whole
 from .prediction import (
     DIVERGED,

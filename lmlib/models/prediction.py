@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..augment.base import as_float, check_layout, check_values, describe
-from ..augment.ops import as_tensor
+from ..augment.images import as_float, as_tensor, check_layout, check_values, describe
 from ..checks import check_dense, check_name, check_whole
 
 EVAL_BATCH_SIZE = {

@@ -18,8 +18,8 @@ from torch.nn.functional import one_hot
 from tqdm.auto import tqdm
 
 from ..augment import FlipCrop
-from ..augment.base import Augmentation, as_float
-from ..augment.ops import as_tensor
+from ..augment.base import Augmentation
+from ..augment.images import as_float, as_tensor
 from ..datasets.load import Dataset
 from ..draws import permutation, random_words
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from ..augment import LayerMix
-from ..augment.base import as_float
 from ..augment.blend import BLENDS, PROBABILITIES, blend
-from ..augment.ops import OPS, apply_operation, as_tensor
+from ..augment.images import as_float, as_tensor
+from ..augment.ops import OPS, apply_operation
 from .plots import tiles
 
 MOMENT = 0.012  # seconds without an event after which none waits: a kernel takes one in a few milliseconds

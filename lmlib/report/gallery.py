@@ -7,9 +7,8 @@ import numpy as np
 import torch
 
 from ..augment import METHODS
-from ..augment.base import as_float
 from ..augment.by_name import draw
-from ..augment.ops import as_tensor
+from ..augment.images import as_float, as_tensor
 from .explorer import sheet
 
 
