@@ -19,7 +19,7 @@ from lmlib.corruptions.files import open_benchmark
 from lmlib.corruptions.generated import whole_file
 from lmlib.datasets import Dataset, Split
 from lmlib.files import read_arrays, read_json
-from lmlib.report.bench_corruptions import REFERENCE, bench
+from lmlib.report.bench import REFERENCE, bench_corruptions
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
@@ -517,7 +517,7 @@ def test_own_photographs_that_are_not_all_there_leave_frost_out(data, monkeypatc
 
 
 def test_the_table_of_costs_has_every_generator_beside_the_reference(capsys):
-    table = bench(n=8)
+    table = bench_corruptions(n=8)
     assert len(table) == 42  # frost has no photographs here
     assert "frost is left out" in capsys.readouterr().out
     for column in REFERENCE.values():  # three noises of CIFAR-P were not timed

@@ -8,7 +8,7 @@ from reference import noise, photographs
 
 from lmlib.augment import METHODS, build_method
 from lmlib.augment.by_name import draw
-from lmlib.report.gallery import Gallery
+from lmlib.report.widgets import Gallery
 
 IMAGES = photographs((32, 32), 8)
 SETS = {kind: noise((36, 36), 5, n_channels=n) for kind, n in (("grey", 1), ("colour", 3))}

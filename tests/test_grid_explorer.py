@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lmlib import LayerMix
-from lmlib.report.explorer import GridExplorer
+from lmlib.report.widgets import GridExplorer
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), np.uint8)
 MIXING_SET = np.random.default_rng(1).integers(0, 256, (5, 1, 36, 36), np.uint8)
@@ -21,11 +21,11 @@ def table():
 
 @pytest.fixture
 def explorer():
-    return GridExplorer(table(), IMAGES, MIXING_SET, n_draws=2, zoom=1)
+    return GridExplorer(table(), IMAGES, MIXING_SET)
 
 
 def picture(explorer):
-    return np.asarray(Image.open(io.BytesIO(explorer.samples.value))).astype(int)
+    return np.asarray(Image.open(io.BytesIO(explorer.samples.value)))[::2, ::2].astype(int)
 
 
 def test_it_opens_at_the_largest_magnitude_and_the_smallest_beta(explorer):
@@ -46,9 +46,9 @@ def test_a_slider_brings_the_numbers_of_its_cell(explorer):
 
 def test_the_first_row_is_the_images_and_the_others_are_layermix_of_the_cell(explorer):
     explorer.magnitude.value = 5
-    rows = picture(explorer).reshape(3, 34, 4, 34, 3)[:, 1:-1, :, 1:-1].transpose(0, 2, 4, 1, 3)
+    rows = picture(explorer).reshape(4, 34, 4, 34, 3)[:, 1:-1, :, 1:-1].transpose(0, 2, 4, 1, 3)
     assert (rows[0] == IMAGES).all()
-    for epoch in (0, 1):
+    for epoch in (0, 1, 2):
         expected = LayerMix(MIXING_SET, 5, 3)(
             torch.from_numpy(IMAGES), seed=0, epoch=epoch, index=np.arange(4)
         )
@@ -65,7 +65,7 @@ def test_of_events_that_wait_for_one_another_the_newest_cell_alone_is_drawn(expl
     async def drag():
         for cell in ((5, 3), (8, 5), (5, 3), (8, 5), (5, 5)):
             explorer.magnitude.value, explorer.beta.value = cell
-        while explorer.asked:
+        while explorer.scheduled:
             await asyncio.sleep(0.01)
 
     asyncio.run(drag())

@@ -849,7 +849,7 @@ def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(
 
 def test_every_file_of_the_package_that_an_import_loads_is_among_those_used():
     source = "from lmlib import LayerMix\nfrom lmlib.models import gradcam\nfrom lmlib.study import grid\n"
-    source += "from lmlib.report.explorer import Explorer\nimport lmlib.report.bench as b"
+    source += "from lmlib.report.widgets import Explorer\nimport lmlib.report.bench as b"
     program = f"{source}\nimport sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lmlib'))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -1,84 +1,118 @@
-"""How fast the augmentation is: beside a per-image loop over torchvision's functionals; and all that `./run_all.sh bench` times.
+"""Speed, side by side: the augmentations beside a loop over torchvision's functionals and beside
+other libraries, a DataLoader, training steps, fractals; and what every corruption costs.
 
-Everything in a table is timed in one process, round-robin, so that a busy machine slows all rows alike.
+The programs of a table are timed in one process, one after the other in each round, so that a busy
+machine slows all of them alike.
 """
 
 import math
-import os
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import util
 from pathlib import Path
+from timeit import timeit
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
+from scipy import ndimage
+from torch.utils.benchmark import Timer
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as tv
+from tqdm.auto import tqdm
 
-from ..augment import LayerMix, build_method
+from .. import paths
+from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
-from . import bench_methods, bench_study, plots
-from .timing import goal, race, show
+from ..corruptions import LEVELS, NAMES, make
+from ..corruptions.recipe import SIZE
+from ..fractals.flames import generate
+from ..models.training import BATCHES_PER_CALL, Trainer
+from ..study import runs
+from ..study.plans import run_settings
+from . import plots
 
-GOALS = (
-    (32, "layermix in batches", "loop over torchvision", 20),
-    (32, "layermix as transform", "torchvision AugMix", 15),
-    (32, "layermix as transform", "torchvision TrivialAugment", 3),
-    (32, "augmix in batches", "torchvision AugMix", 20),
-    (224, "layermix as transform", "loop over torchvision", 3),
-    (224, "layermix as transform", "torchvision AugMix", 6),
-)
-"""Side in pixels, program, what it is compared with, and how many times that's speed it should reach on one thread."""
-
-
-def affine(image, translate=(0, 0), shear=(0, 0)):
-    return tv.affine(
-        image,
-        angle=0,
-        translate=list(translate),
-        scale=1,
-        shear=list(shear),
-        interpolation=InterpolationMode.BILINEAR,
-    )
+Program = Callable[[int], Any]
+"""A function of the number of the round, which works on one batch."""
+Programs = dict[tuple[str, int], Program]
+"""Programs by (name, threads)."""
+BILINEAR = transforms.InterpolationMode.BILINEAR
+TRANSFORMS = ("layermix", "pixmix", "ipmix", "augmix")
+"""Methods that are timed as a transform of single images, too."""
+TORCHVISION = "AugMix AutoAugment RandAugment TrivialAugmentWide RandomErasing".split()
+REFERENCE = {end: f"reference's {end} ms (measured elsewhere)" for end in ("least", "most")}
+"""Columns: milliseconds of the reference programs over severities, on one thread, measured once on
+another machine: an order of magnitude. The noises of CIFAR-P were not timed: NaN."""
 
 
-LOOP_OPERATIONS = (  # (image, u uniform in [-0.8, 0.8]: a signed level at magnitude 8)
+def race(programs: Programs, n_repeats: int, *, batch: int, size: int = 32) -> pd.DataFrame:
+    """The speed of programs side by side: one row a program, in images/s.
+
+    n_repeats: rounds, in each of which every program is timed once, after two calls to warm up;
+    batch: images a call; size: side in pixels. Columns: size, batch, program, threads, median and
+    best over the rounds, and ratio, of the median to that of the first program. Some of
+    torchvision's transforms draw from the global generator: its state is restored.
+    """
+    seconds = {key: list[float]() for key in programs}
+    with torch.random.fork_rng(devices=[]):
+        for number in tqdm(range(n_repeats), desc=f"{size} px, batch {batch}"):
+            for key, program in programs.items():
+                names = {"program": program, "number": number}
+                timer = Timer("program(number)", globals=names, num_threads=key[1])
+                seconds[key].append(timer.timeit(1).mean)
+    speeds = {key: batch / np.array(times) for key, times in seconds.items()}
+    rows = [(size, batch, *key, np.median(each), each.max()) for key, each in speeds.items()]
+    table = pd.DataFrame(rows, columns="size batch program threads median best".split())
+    return table.assign(ratio=table["median"] / table["median"][0])
+
+
+def affine(image: torch.Tensor, x: float = 0, y: float = 0, **shear: float) -> torch.Tensor:
+    """An image moved by x and y pixels, or sheared by the degrees `shear_x` and `shear_y`."""
+    degrees = [shear.get("shear_x", 0.0), shear.get("shear_y", 0.0)]
+    return tv.affine(image, 0, [x, y], 1, degrees, BILINEAR)
+
+
+LOOP_OPERATIONS: tuple[Callable[[torch.Tensor, float], torch.Tensor], ...] = (
     lambda image, u: tv.equalize(image),
     lambda image, u: tv.rgb_to_grayscale(image, num_output_channels=3),
     lambda image, u: tv.autocontrast(image),
     lambda image, u: tv.adjust_brightness(image, 1 + 0.9 * u),
     lambda image, u: tv.posterize(image, 4 - int(4 * abs(u))),
     lambda image, u: tv.solarize(image, 1 - abs(u)),
-    lambda image, u: tv.rotate(image, 30 * u, interpolation=InterpolationMode.BILINEAR),
-    lambda image, u: affine(image, shear=(math.degrees(math.atan(0.3 * u)), 0)),
-    lambda image, u: affine(image, shear=(0, math.degrees(math.atan(0.3 * u)))),
-    lambda image, u: affine(image, translate=(0.33 * u * image.shape[-1], 0)),
-    lambda image, u: affine(image, translate=(0, 0.33 * u * image.shape[-2])),
+    lambda image, u: tv.rotate(image, 30 * u, BILINEAR),
+    lambda image, u: affine(image, shear_x=math.degrees(math.atan(0.3 * u))),
+    lambda image, u: affine(image, shear_y=math.degrees(math.atan(0.3 * u))),
+    lambda image, u: affine(image, x=0.33 * u * image.shape[-1]),
+    lambda image, u: affine(image, y=0.33 * u * image.shape[-2]),
 )
+"""Functions of an image and u, uniform in [-0.8, 0.8]: a signed level at magnitude 8."""
 
 
 class Loop:
-    """LayerMix as Code Block 1 has it, one float image at a time, with torchvision v2's functionals: the reference for speed.
+    """LayerMix as Code Block 1 has it, one float image at a time: the reference for speed.
 
-    mixing_set: uint8 tensor (F, 1, H', W'). Written as one would from the paper, neither tuned nor slowed: single draws by NumPy,
-    masks by torch; masks multiply, and with `torch.where` the loop takes as long.
+    mixing_set: uint8 (F, 1, H', W'). Written with torchvision v2's functionals as one would from
+    the paper, neither tuned nor slowed: single draws by NumPy, masks by torch; masks multiply, and
+    with `torch.where` the loop takes as long.
     """
 
-    def __init__(self, mixing_set):
+    def __init__(self, mixing_set: torch.Tensor) -> None:
         self.mixing_set, self.random = mixing_set, np.random.default_rng(0)
         self.torch_random = torch.Generator().manual_seed(0)
 
-    def __call__(self, images):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """The augmented images. images: float (B, 3, H, W) in [0, 1]."""
         return torch.stack([self.layermix(image) for image in images])
 
-    def layermix(self, image):
+    def layermix(self, image: torch.Tensor) -> torch.Tensor:
+        """One augmented image, (3, H, W)."""
         step = self.random.integers(3)
         operation = LOOP_OPERATIONS[self.random.integers(len(LOOP_OPERATIONS))]
         mixed = operation(image, self.random.uniform(-0.8, 0.8))
@@ -90,7 +124,8 @@ class Loop:
         mixed = self.blend(mixed, self.mixing_image(*image.shape[-2:]))
         return operation(mixed, self.random.uniform(-0.8, 0.8))
 
-    def mixing_image(self, height, width):
+    def mixing_image(self, height: int, width: int) -> torch.Tensor:
+        """A window of a mixing image, flipped at random: float (1, height, width) in [0, 1]."""
         picture = self.mixing_set[self.random.integers(len(self.mixing_set))]
         top = self.random.integers(picture.shape[1] - height + 1)
         left = self.random.integers(picture.shape[2] - width + 1)
@@ -98,7 +133,8 @@ class Loop:
         flips = [axis for axis in (1, 2) if self.random.random() < 0.5]
         return (picture.flip(flips) if flips else picture).float() / 255
 
-    def blend(self, image, other):
+    def blend(self, image: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Both images blended in one of the four ways, in [0, 1]."""
         kind = self.random.choice(4, p=PROBABILITIES)
         if kind >= 2:
             shape = (1 if kind == 2 else 3, *image.shape[-2:])
@@ -107,155 +143,191 @@ class Loop:
         first, second = self.random.beta(3, 1), self.random.beta(1, 3)
         a, b = (first, second) if self.random.random() < 0.5 else (2 - first, -second)
         if kind == 0:
-            mixed = a * image + b * other + (1 - a - b) / 2
-        else:
-            mixed = 2 ** (a + b - 1) * image**a * other.clamp(min=1e-37) ** b
-        return mixed.clamp(0, 1)
+            return (a * image + b * other + (1 - a - b) / 2).clamp(0, 1)
+        return (2 ** (a + b - 1) * image**a * other.clamp(min=1e-37) ** b).clamp(0, 1)
 
 
-COMPILED = ("layermix", "pixmix", "ipmix", "augmix")
-THEIRS = {
-    "torchvision AugMix": transforms.AugMix,
-    "torchvision RandAugment": transforms.RandAugment,
-    "torchvision TrivialAugment": transforms.TrivialAugmentWide,
-}
+def other_libraries() -> dict[str, Callable[[torch.Tensor], Any]]:
+    """What comes nearest in kornia and albumentations, where they are installed.
 
-
-def installed() -> dict[str, Callable]:
-    """What comes nearest in kornia and albumentations, where they are installed: name -> function of an image, uint8 (3, H, W)."""
-    found = {}
+    Returns {name: function of an image, uint8 (3, H, W)}.
+    """
+    nearest: dict[str, Callable[[torch.Tensor], Any]] = {}
     if util.find_spec("kornia"):
         from kornia.augmentation import auto
 
         kornia = auto.RandAugment(n=2, m=9)
-        found["kornia RandAugment"] = lambda image: kornia(image[None].float() / 255)
+        nearest["kornia RandAugment"] = lambda image: kornia(image[None].float() / 255)
     if util.find_spec("albumentations"):
         import albumentations
 
-        some = albumentations.SomeOf(
-            [albumentations.Equalize(), albumentations.Solarize(), albumentations.Affine()], n=2
-        )
-        found["albumentations SomeOf"] = lambda image: some(image=image.permute(1, 2, 0).numpy())
-    return found
+        operations = [albumentations.Equalize(), albumentations.Solarize(), albumentations.Affine()]
+        some = albumentations.SomeOf(operations, n=2)
+        nearest["albumentations SomeOf"] = lambda image: some(image=image.permute(1, 2, 0).numpy())
+    return nearest
+
+
+def in_batches(name: str, images: torch.Tensor, mixing_set: torch.Tensor) -> Program:
+    """A method on a batch, as a function of the epoch, its partners, if it has any, included."""
+    method, index = build_method(name, mixing_set=mixing_set), np.arange(len(images))
+
+    def call(epoch: int) -> Any:
+        keys: dict[str, Any] = {"seed": 0, "epoch": epoch, "index": index}
+        if not method.mixes_labels:
+            return method(images, **keys)
+        return method(images, images[method.partner_index(len(images), **keys)], **keys)
+
+    return call
+
+
+def one_by_one(transform: Callable[[torch.Tensor], Any], images: torch.Tensor) -> Program:
+    """A transform on one image after the other, as a DataLoader's worker calls it."""
+    return lambda epoch: [transform(image) for image in images]
 
 
 def bench_augmentation(*, n_repeats: int, size: int, batch: int) -> pd.DataFrame:
-    """Images per second of the augmentations and of what they are compared with, on noise: one row a program.
+    """Every method, and what it is compared with, on noise: the table of `race`.
 
-    n_repeats: rounds, each of which times every row once; size: side in pixels; batch: images a
-    call. A transform takes one uint8 image after the other, as a DataLoader's worker does. Columns:
-    size, batch, program, threads, median and best in images/s over the rounds, ratio of the medians
-    to the loop's.
+    The first row is the loop over torchvision. Batches are of floats, single images uint8; a copy
+    and a conversion to floats are the limit.
     """
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.integers(0, 256, (batch, 3, size, size), dtype=np.uint8))
     side = size * 36 // 32
     mixing_set = torch.from_numpy(random.integers(0, 256, (64, 1, side, side), dtype=np.uint8))
-    floats, index, loop = images.float() / 255, np.arange(batch), Loop(mixing_set)
-    programs = {("loop over torchvision", 1): lambda epoch: loop(floats)}
-    one_by_one = {name: build() for name, build in THEIRS.items()} | installed()
-    for name in COMPILED:
-        method = build_method(name, mixing_set=mixing_set)
-        one_by_one[f"{name} as transform"] = method.as_transform()
+    floats, loop = images.float() / 255, Loop(mixing_set)
+    programs: Programs = {("loop over torchvision", 1): lambda _: loop(floats)}
+    for name in METHODS:
         for threads in (1, 2) if name == "layermix" else (1,):
-            programs[f"{name} in batches", threads] = lambda epoch, method=method: method(
-                images, seed=0, epoch=epoch, index=index
-            )
-    for name, transform in one_by_one.items():
-        programs[name, 1] = lambda epoch, transform=transform: [transform(one) for one in images]
+            programs[f"{name} in batches", threads] = in_batches(name, floats, mixing_set)
+    for name in TRANSFORMS:
+        transform = build_method(name, mixing_set=mixing_set).as_transform()
+        programs[f"{name} as transform", 1] = one_by_one(transform, images)
+    others = {f"torchvision {name}": getattr(transforms, name)() for name in TORCHVISION}
+    for name, transform in (others | other_libraries()).items():
+        programs[name, 1] = one_by_one(transform, images)
     programs["limit: a copy", 1] = lambda epoch: images.clone()
     programs["limit: to float", 1] = lambda epoch: images.float()
-    table = race(programs, n_repeats, size=size, batch=batch)
-    return table.assign(ratio=table["median"] / table["median"][0])
+    return race(programs, n_repeats, size=size, batch=batch)
 
 
 def bench_loader(*, n_repeats: int, n_images: int = 64, size: int = 224) -> pd.DataFrame:
-    """Images per second of a DataLoader with two workers, from a folder of JPEGs to batches: a row without LayerMix, one with it."""
-    random = np.random.default_rng(0)
+    """A DataLoader with two workers from a folder of JPEGs to batches, without and with LayerMix.
+
+    Returns the table of `race`.
+    """
+    random, side = np.random.default_rng(0), size * 8 // 7
+    mixing_set = random.integers(0, 256, (16, 1, side, side), dtype=np.uint8)
+    usual = [transforms.PILToTensor(), transforms.RandomCrop(size)]
+    kinds: dict[str, list] = {
+        "DataLoader": usual,
+        "DataLoader, LayerMix": [*usual, LayerMix(mixing_set).as_transform()],
+    }
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "class").mkdir()
         for k in range(n_images):
-            smooth = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            picture = Image.fromarray(smooth).resize((size * 5 // 4, size * 5 // 4))
+            smooth = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            picture = smooth.resize((size * 5 // 4, size * 5 // 4))
             picture.save(Path(folder) / "class" / f"{k}.jpg", quality=90)
-        mixing_set = random.integers(0, 256, (16, 1, size * 8 // 7, size * 8 // 7), dtype=np.uint8)
-        usual = [transforms.PILToTensor(), transforms.RandomCrop(size)]
-        programs = {}
-        for name, more in (
-            ("DataLoader", []),
-            ("DataLoader, LayerMix", [LayerMix(mixing_set).as_transform()]),
-        ):
-            data = ImageFolder(folder, transforms.Compose(usual + more))
+        programs: Programs = {}
+        for name, steps in kinds.items():
+            data = ImageFolder(folder, transforms.Compose(steps))
             loader = DataLoader(data, batch_size=16, num_workers=2, persistent_workers=True)
-            programs[name, 1] = lambda epoch, loader=loader: sum(
-                len(images) for images, _ in loader
-            )
-        table = race(programs, n_repeats, size=size, batch=n_images)
-    return table.assign(ratio=table["median"] / table["median"][0])
+            programs[name, 1] = lambda epoch, loader=loader: sum(len(batch) for batch, _ in loader)
+        return race(programs, n_repeats, size=size, batch=n_images)
 
 
-def section_layermix(n_repeats: int = 7) -> list[str]:
-    """LayerMix, PixMix, IPMix and AugMix beside a per-image loop and torchvision's transforms, and in a DataLoader."""
-    tables = [
-        bench_augmentation(n_repeats=n_repeats, size=size, batch=batch)
-        for size, batch in ((32, 512), (224, 32))
-    ]
-    tables.append(bench_loader(n_repeats=n_repeats))
-    for table in tables:
-        show(table)
-    print(f"drawn: {plots.save(draw(tables), 'bench', profile='quick')}")
-    speeds = pd.concat(tables).set_index(["size", "program", "threads"])["median"]
-    found = []
-    for size, program, other, times in GOALS:
-        ratio = speeds[size, program, 1] / speeds[size, other, 1]
-        found.append(goal(f"{program}, {size} px, times {other}", ratio, times))
-    for name in ("pixmix", "ipmix"):
-        speed = speeds[32, f"{name} in batches", 1]
-        found.append(
-            goal(f"{name} in batches, 32 px, images/s on 1 thread", speed, 12_000, digits=0)
-        )
-    two = speeds[32, "layermix in batches", 2] / speeds[32, "layermix in batches", 1]
-    return [*found, goal("two threads, in one (where two cores are idle)", two, 1.7)]
+def bench_fractals(*, n_repeats: int) -> pd.DataFrame:
+    """Generated fractals at both sizes of the study, others in each round: tables of `race`."""
+    tables = []
+    for size, n in ((36, 8), (256, 2)):
+        program: Program = partial(lambda size, n, seed: generate(n, size=size, seed=seed), size, n)
+        tables.append(race({("generated fractals", 1): program}, n_repeats, size=size, batch=n))
+    return pd.concat(tables)
 
 
-def draw(tables):
-    """Bars of images/s, one panel a table; the whiskers reach the best round. Returns the figure."""
-    figure, axes = plt.subplots(1, len(tables), figsize=(5.5 * len(tables), 4))
-    for axis, table in zip(axes, tables, strict=True):
-        names = [
-            f"{row.program}, {row.threads} thread{'s' * (row.threads > 1)}"
-            for row in table.itertuples()
-        ]
-        whiskers = [np.zeros(len(table)), table["best"] - table["median"]]
-        bars = axis.barh(
-            names, table["median"], xerr=whiskers, color=plots.COLOURS[0], alpha=0.75, capsize=3
-        )
-        axis.bar_label(bars, [f"{ratio:.1f}x" for ratio in table["ratio"]], padding=3)
-        axis.margins(x=0.2)
-        axis.set(
-            title=f"{table['size'].iloc[0]} px, batch {table['batch'].iloc[0]}", xlabel="images/s"
-        )
+def bench_steps(*, n_repeats: int) -> pd.DataFrame:
+    """Training steps of the profile `quick`, bare and with LayerMix: the table of `race`.
+
+    As many steps are timed together as a training augments batches in one call, so that a row with
+    augmentation has its whole cost: the crop (digits are not flipped) and LayerMix, twice for JSD.
+    """
+    programs: Programs = {}
+    for loss in ("ce", "jsd"):
+        config, dataset, method = runs.resolve(**run_settings("quick", loss=loss, n_fractals=64))
+        trainer = Trainer(config, dataset, method)
+        batches, n_images = trainer.batches, BATCHES_PER_CALL["cpu"] * config.batch_size
+        batches.index = batches.index[:n_images]  # an epoch of whole batches
+        fixed = list(batches.epoch(0))
+        bare = partial(train, trainer, lambda epoch, fixed=fixed: fixed)
+        programs[f"step with {loss}, bare", config.threads] = bare
+        augmented = partial(train, trainer, batches.epoch)
+        programs[f"step with {loss}, LayerMix", config.threads] = augmented
+    return race(programs, n_repeats, batch=n_images)
+
+
+def train(trainer: Trainer, batches: Callable[[int], Iterable], epoch: int) -> None:
+    """One step on each of the batches of an epoch, counted from 0 as at the start of a training."""
+    trainer.model.train()
+    for step, batch in enumerate(batches(epoch)):
+        trainer.step(step, *batch)
+
+
+def bench_corruptions(n: int = 200) -> pd.DataFrame:
+    """Milliseconds that every generator takes for an image, or for a sequence of CIFAR-P.
+
+    n: smooth pictures that are timed, and an eighth as many sequences. Columns: benchmark, name, ms
+    (mean over severities, draws included), and those of `REFERENCE`. Frost is left out with a word
+    where its photographs are absent.
+    """
+    noise = np.random.default_rng(0).uniform(size=(n, 3, SIZE, SIZE))
+    smooth = ndimage.gaussian_filter(noise, (0, 0, 3, 3))
+    images = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    rows = []
+    generators = [(benchmark, name) for benchmark, names in NAMES.items() for name in names]
+    for benchmark, name in tqdm(generators, desc="corruptions"):
+        some = images[: max(1, n // 8)] if benchmark == "cifar_p" else images
+        try:
+            rows.append((benchmark, name, milliseconds(some, name, benchmark)))
+        except FileNotFoundError as error:
+            print(f"{name} is left out: {error}")
+    reference = pd.read_csv(paths.PUBLISHED / "generator_ms.csv").rename(columns=REFERENCE)
+    return pd.DataFrame(rows, columns=["benchmark", "name", "ms"]).merge(reference, how="left")
+
+
+def milliseconds(images: np.ndarray, name: str, benchmark: str) -> float:
+    """Milliseconds an image, mean over severities, each after a call on one image to warm up."""
+    index, seconds = np.arange(len(images)), []
+    for severity in LEVELS[benchmark]:
+        call = partial(make, name=name, severity=severity, benchmark=benchmark, seed=0)
+        call(images[:1], index=index[:1])
+        seconds.append(timeit(partial(call, images, index=index), number=1))
+    return float(1000 * np.mean(seconds) / len(images))
+
+
+def draw_corruptions(table: pd.DataFrame) -> Figure:
+    """The table of `bench_corruptions`: ours as dots, the reference's range as lines."""
+    panels = table.groupby("benchmark", sort=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 4), squeeze=False)
+    for axis, (benchmark, part) in zip(axes.flat, panels, strict=True):
+        least, most = (part[name] for name in REFERENCE.values())
+        axis.hlines(part["name"], least, most, color=plots.COLOURS[1], linewidth=4)
+        axis.plot(least, part["name"], "|", color=plots.COLOURS[1], markersize=9)
+        axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
+        unit = "ms a sequence" if benchmark == "cifar_p" else "ms an image"
+        axis.set(xscale="log", title=benchmark, xlabel=unit)
         axis.invert_yaxis()
+    figure.suptitle("dots: ours; lines: the reference programs, measured elsewhere", fontsize=10)
     return figure
 
 
-SECTIONS = (
-    section_layermix,
-    bench_methods.section_methods,
-    bench_study.section_steps,
-    bench_study.section_corruptions,
-    bench_study.section_widgets,
-    bench_study.section_fractals,
-)
-
-
-def main():
-    """Run every section, draw its figures as figures/quick/bench*.png, then print the goals. Minutes on two cores."""
-    goals, start = [], time.time()
-    print("Rows of a table are timed round-robin in one process: medians and best rounds.")
-    for number, section in enumerate(SECTIONS, 1):
-        title = section.__doc__.splitlines()[0]
-        print(f"\n[{number}/{len(SECTIONS)}] {title} Load {os.getloadavg()[0]:.1f}.", flush=True)
-        goals += section()
-    print("\nGoals:", *goals, sep="\n  ")
-    print(f"{time.time() - start:.0f} s; load at the end {os.getloadavg()[0]:.1f}")
+def main(n_repeats: int = 7) -> None:
+    """Time everything and print two tables: speeds, and corruptions. Minutes on two cores."""
+    print(f"Images/s over {n_repeats} rounds; ratios are to the first row of each group.")
+    tables = [
+        bench_augmentation(n_repeats=n_repeats, size=32, batch=512),
+        bench_augmentation(n_repeats=n_repeats, size=224, batch=32),
+        *(bench(n_repeats=n_repeats) for bench in (bench_loader, bench_steps, bench_fractals)),
+    ]
+    speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
+    print(speeds.to_string(index=False), bench_corruptions().to_string(index=False), sep="\n\n")

@@ -12,7 +12,7 @@ from reference import noise, photographs
 from lmlib import LayerMix
 from lmlib.augment.blend import BLENDS
 from lmlib.augment.ops import OPS
-from lmlib.report.explorer import STEPS, Explorer, pipeline_steps
+from lmlib.report.widgets import STEPS, Explorer, pipeline_steps
 
 IMAGES, FRACTALS = photographs((32, 32), 8), noise((36, 36), 5, n_channels=1)
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -28,7 +28,7 @@ def shown(explorer):
 
 
 def pictures(png, n_columns, zoom=3):
-    """The pictures on a sheet: uint8 (n, 3, 32, 32); each pixel is `zoom` wide, with a white gap around each picture."""
+    """The pictures of a PNG without the white gaps around them: uint8 (n, 3, 32, 32)."""
     page = np.asarray(Image.open(io.BytesIO(png)))[::zoom, ::zoom]
     n = n_columns * (page.shape[0] // 34)
     tiles = [page[34 * (k // n_columns) :, 34 * (k % n_columns) :][1:33, 1:33] for k in range(n)]
@@ -155,13 +155,13 @@ def test_the_pictures_need_no_matplotlib(explorer, monkeypatch):
 
 
 async def drag(explorer, moves, n_events=40):
-    """Move the magnitude as a kernel's events do, one after the other; returns what was drawn, after all that is drawn."""
+    """Move the magnitude as a kernel's events do, one after the other; returns what was drawn."""
     drawn, update = [], explorer.update
     explorer.update = lambda: (drawn.append(explorer.magnitude.value), update())
     for value in np.linspace(0, 10, n_events).round(1):
         explorer.magnitude.value = value
         await moves()
-    while explorer.asked:
+    while explorer.scheduled:
         await asyncio.sleep(0.01)
     return drawn
 
@@ -182,7 +182,9 @@ def at_magnitude(value):
 
 
 def test_a_drag_that_goes_on_is_followed_before_it_ends(explorer, monkeypatch):
-    monkeypatch.setattr("lmlib.report.explorer.MOMENT", 3600)  # so that no pause is long enough
+    monkeypatch.setattr(
+        "lmlib.report.widgets.QUIET_SECONDS", 3600
+    )  # so that no pause is long enough
     drawn = asyncio.run(drag(explorer, lambda: asyncio.sleep(0.05)))
     assert 1 < len(drawn) < 40 and drawn[0] < drawn[-1] == 10
 
@@ -195,8 +197,9 @@ SLOW = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
 import numpy as np
-from lmlib.report.explorer import Explorer
-explorer, drawn = Explorer(np.zeros((2, 3, 32, 32), np.uint8), np.zeros((2, 1, 36, 36), np.uint8)), []
+from lmlib.report.widgets import Explorer
+images, mixing_set = np.zeros((2, 3, 32, 32), np.uint8), np.zeros((2, 1, 36, 36), np.uint8)
+explorer, drawn = Explorer(images, mixing_set), []
 def update():
     time.sleep(1)
     drawn.append(explorer.magnitude.value)
@@ -205,7 +208,7 @@ print(explorer.magnitude.comm.comm_id)"""
 
 
 def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
-    """The messages of a front end, without one: 40 values come while the first picture takes a second."""
+    """Messages as a front end sends them: 40 values come while the first picture takes a second."""
     manager, client = start_new_kernel(kernel_name="python3")
 
     def printed(code):
@@ -224,7 +227,9 @@ def test_a_kernel_draws_the_newest_of_the_values_that_queued_up_while_it_drew():
             client.shell_channel.send(
                 client.session.msg("comm_msg", {"comm_id": comm, "data": state})
             )
-        waiting = "import asyncio\nwhile explorer.asked: await asyncio.sleep(0.05)\nprint(*drawn)"
+        waiting = (
+            "import asyncio\nwhile explorer.scheduled: await asyncio.sleep(0.05)\nprint(*drawn)"
+        )
         drawn = [float(value) for value in printed(waiting).split()]
     finally:
         client.stop_channels()
