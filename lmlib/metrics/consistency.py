@@ -6,10 +6,10 @@ import numpy as np
 
 from ..names import PERTURBATIONS, PERTURBATIONS_SCRIPT
 from .errors import PartialMean, mean_over
-from .inputs import ArrayOrTensor, as_array, check_logits
+from .inputs import Array, as_array, check_logits
 
 
-def flips(predictions: ArrayOrTensor, noise: bool = False) -> np.ndarray:
+def flips(predictions: Array, noise: bool = False) -> np.ndarray:
     """For each sequence the fraction of frames 1 .. T - 1 with another prediction: float64 (N,).
 
     predictions: integers (N, T), T >= 2. The reference is the previous frame; for sequences of
@@ -27,7 +27,7 @@ def flips(predictions: ArrayOrTensor, noise: bool = False) -> np.ndarray:
     return (predictions[:, 1:] != reference).mean(axis=1)
 
 
-def top5_distances(logits: ArrayOrTensor, noise: bool = False) -> np.ndarray:
+def top5_distances(logits: Array, noise: bool = False) -> np.ndarray:
     """For each sequence the mean top-5 distance of frames 1 .. T - 1: float64 (N,), in [0, 18].
 
     logits: (N, T, K), T >= 2; the reference frame is that of `flips`. The distance sums

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from ..checks import check_name, check_whole
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
-from .inputs import ArrayOrTensor, check_logits_and_labels
+from .inputs import Array, check_logits_and_labels
 
 Errors = Mapping[str, ArrayLike]
 """Corruption -> its error, or its errors per severity."""
@@ -20,7 +20,7 @@ ALEXNET_ERRORS = dict(zip(C_CORRUPTIONS, (
 """AlexNet's error on ImageNet-C, mean of five severities (constants of AugMix's released code)."""
 
 
-def error(logits: ArrayOrTensor, labels: ArrayOrTensor, k: int = 1) -> float:
+def error(logits: Array, labels: Array, k: int = 1) -> float:
     """Top-k error: the fraction whose label is not among the k largest logits; 0 when k >= K.
 
     logits: (N, K); labels: integers (N,) in 0 .. K - 1; k >= 1. Ties go to the lower class, as in
@@ -31,13 +31,13 @@ def error(logits: ArrayOrTensor, labels: ArrayOrTensor, k: int = 1) -> float:
     return float((best != labels[:, None]).all(axis=1).mean())
 
 
-def nll(logits: ArrayOrTensor, labels: ArrayOrTensor) -> float:
+def nll(logits: Array, labels: Array) -> float:
     """Mean negative log-likelihood in nats, >= 0. logits: (N, K); labels: integers (N,)."""
     logits, labels = check_logits_and_labels(logits, labels)
     return float(-np.take_along_axis(log_softmax(logits, axis=1), labels[:, None], axis=1).mean())
 
 
-def brier(logits: ArrayOrTensor, labels: ArrayOrTensor) -> float:
+def brier(logits: Array, labels: Array) -> float:
     """Brier score: mean squared distance of softmax and one-hot label, in [0, 2]. Brier (1950).
 
     logits: (N, K); labels: integers (N,).
@@ -61,11 +61,7 @@ class PartialMean(NamedTuple):
 
 
 def mean_over(
-    values: Errors,
-    names: Sequence[str],
-    *,
-    also_known: Sequence[str] = (),
-    largest: float = 1.0,
+    values: Errors, names: Sequence[str], *, also_known: Sequence[str] = (), largest: float = 1
 ) -> PartialMean:
     """Mean over those of `names` that `values` has; names in `also_known` are left out.
 
@@ -75,24 +71,16 @@ def mean_over(
     """
     for name in values:
         check_name("corruption or perturbation", name, (*names, *also_known))
-    arrays = {
-        name: np.atleast_1d(np.asarray(values[name], float)) for name in names if name in values
-    }
+    arrays = {name: np.array(values[name], float, ndmin=1) for name in names if name in values}
     if not arrays:
-        raise ValueError(
-            f"none of the {len(names)} names to average has a value: {', '.join(names)}."
-        )
-    counts = {array.size for array in arrays.values()}
-    if len(counts) > 1:
-        raise ValueError(
-            f"every name must have as many severities as the others, got {sorted(counts)}."
-        )
+        raise ValueError(f"none of the {len(names)} names has a value: {', '.join(names)}.")
+    sizes = sorted({array.size for array in arrays.values()})
+    if len(sizes) > 1:
+        raise ValueError(f"every name must have as many severities as the others, got {sizes}.")
     for name, array in arrays.items():
         if not array.size or not ((array >= 0) & (array <= largest)).all():
-            raise ValueError(
-                f"{name} must lie in [0, {largest:g}], as a fraction and not in percent, "
-                f"got {array}."
-            )
+            bounds = f"[0, {largest:g}], as a fraction and not in percent"
+            raise ValueError(f"{name} must lie in {bounds}, got {array}.")
     mean = float(np.mean([array.mean() for array in arrays.values()]))
     return PartialMean(mean, tuple(arrays), tuple(name for name in names if name not in arrays))
 
@@ -119,17 +107,13 @@ def mce_alexnet(errors: Errors) -> PartialMean:
     errors: corruption -> its mean over all five severities, or the five. Raises ValueError for
     another number of severities. Source: Hendrycks and Dietterich (2019).
     """
-    counts = {np.size(value) for value in errors.values()}
-    if not counts <= {1, 5}:
+    sizes = {np.size(value) for value in errors.values()}
+    if not sizes <= {1, 5}:
         raise ValueError(
-            f"AlexNet's errors are means of five severities; got {sorted(counts)} severities."
+            f"AlexNet's errors are of five severities; got {sorted(sizes)} severities."
         )
-    mce(errors)  # the checks of errors, before they are divided
-    ratios = {
-        name: np.mean(value) / ALEXNET_ERRORS[name]
-        for name, value in errors.items()
-        if name in ALEXNET_ERRORS
-    }
+    names = mce(errors).names  # which checks the errors before they are divided
+    ratios = {name: np.mean(errors[name]) / ALEXNET_ERRORS[name] for name in names}
     return mean_over(ratios, C_CORRUPTIONS, largest=2.0)
 
 

@@ -6,10 +6,10 @@ from numpy.typing import ArrayLike
 
 from ..checks import check_dense
 
-ArrayOrTensor = ArrayLike | torch.Tensor
+Array = ArrayLike | torch.Tensor
 
 
-def as_array(values: ArrayOrTensor) -> np.ndarray:
+def as_array(values: Array) -> np.ndarray:
     """A NumPy array of a tensor (floats widened to float64) or of anything NumPy takes."""
     if isinstance(values, torch.Tensor):
         check_dense(values)
@@ -18,7 +18,7 @@ def as_array(values: ArrayOrTensor) -> np.ndarray:
     return np.asarray(values)
 
 
-def check_logits(logits: ArrayOrTensor, shape: str = "(N, K)") -> np.ndarray:
+def check_logits(logits: Array, shape: str = "(N, K)") -> np.ndarray:
     """Logits of a shape, such as "(N, T, K)", as float64: not empty, each row with a maximum."""
     logits = as_array(logits).astype(np.float64, copy=False)
     if logits.ndim != shape.count(",") + 1 or not logits.size:
@@ -32,41 +32,36 @@ def check_logits(logits: ArrayOrTensor, shape: str = "(N, K)") -> np.ndarray:
     return logits
 
 
-def check_logits_and_labels(
-    logits: ArrayOrTensor, labels: ArrayOrTensor
-) -> tuple[np.ndarray, np.ndarray]:
+def check_logits_and_labels(logits: Array, labels: Array) -> tuple[np.ndarray, np.ndarray]:
     """Logits float64 (N, K) and labels int64 (N,), each 0 .. K - 1."""
     logits, labels = check_logits(logits), as_array(labels)
     n, n_classes = logits.shape
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be integers ({n},), got {labels.dtype} {labels.shape}.")
     if labels.min() < 0 or labels.max() >= n_classes:
-        raise ValueError(
-            f"labels must lie in 0 .. {n_classes - 1}, got {labels.min()} .. {labels.max()}."
-        )
+        got = f"{labels.min()} .. {labels.max()}"
+        raise ValueError(f"labels must lie in 0 .. {n_classes - 1}, got {got}.")
     return logits, labels.astype(np.int64)
 
 
-def check_confidence(confidence: ArrayOrTensor) -> np.ndarray:
+def check_confidence(confidence: Array) -> np.ndarray:
     """Confidences float64 (N,) in [0, 1]."""
     confidence = as_array(confidence).astype(np.float64, copy=False)
     if confidence.ndim != 1 or not confidence.size:
         raise ValueError(f"confidence must be (N,) and not empty, got shape {confidence.shape}.")
     largest = 1 + 1e-6  # a float32 softmax may end a rounding above 1
     if not ((confidence >= 0) & (confidence <= largest)).all():
-        raise ValueError(
-            f"confidence must lie in [0, 1], got {confidence.min()} .. {confidence.max()}."
-        )
+        got = f"{confidence.min()} .. {confidence.max()}"
+        raise ValueError(f"confidence must lie in [0, 1], got {got}.")
     return np.minimum(confidence, 1)
 
 
 def check_confidence_and_correct(
-    confidence: ArrayOrTensor, correct: ArrayOrTensor
+    confidence: Array, correct: Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confidences (N,) in [0, 1], and whether each prediction is right, 0 or 1: float64 both."""
     confidence, correct = check_confidence(confidence), as_array(correct)
     if correct.shape != confidence.shape or not np.isin(correct, (0, 1)).all():
-        raise ValueError(
-            f"correct must be ({len(confidence)},) of 0 and 1, got {correct.dtype} {correct.shape}."
-        )
+        expected = f"({len(confidence)},) of 0 and 1"
+        raise ValueError(f"correct must be {expected}, got {correct.dtype} {correct.shape}.")
     return confidence, correct.astype(np.float64)

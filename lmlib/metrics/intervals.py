@@ -1,12 +1,14 @@
-"""What may be said about a number: its spread over seeds, its interval, and whether a difference holds."""
+"""What may be said of a number: its spread over seeds, its interval, whether a difference holds."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from .. import draws as random
+from .. import draws
 from ..checks import check_whole
 
 LEVEL = 0.95  # of every interval
@@ -20,32 +22,29 @@ class Summary(NamedTuple):
     n: int
 
 
-def summary(values):
-    """Mean, std and n of one number per seed: Summary. values: (n,), n >= 1, finite."""
-    values = _finite("values", values)
-    return Summary(
-        float(values.mean()),
-        float(values.std(ddof=1)) if values.size > 1 else float("nan"),
-        values.size,
-    )
+def summary(values: ArrayLike) -> Summary:
+    """Mean, std and n of one number per seed. values: (n,), n >= 1, finite."""
+    array = _finite("values", values, ndim=1)
+    std = array.std(ddof=1) if array.size > 1 else np.nan
+    return Summary(float(array.mean()), float(std), array.size)
 
 
 class Difference(NamedTuple):
-    """Mean difference, its 95 % t interval, the two-sided p value, the standard deviation of the differences and n pairs."""
+    """A mean difference of pairs, its 95 % interval, its p value, the spread of the pairs and n."""
 
     mean: float
     low: float
     high: float
-    p_value: float
+    p_value: float  # two-sided
     std: float
     n: int
 
 
-def paired_difference(ours, theirs):
-    """`ours` minus `theirs`, paired by seed: Difference, by Student's t over the pairs.
+def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference:
+    """`ours` minus `theirs`, paired by seed, by Student's t over the pairs.
 
-    ours, theirs: mappings from a seed to a number; seeds that only one of them has are left out (n says what stayed).
-    One pair has no spread: its interval is unbounded and its p value 1. Raises ValueError when no seed is shared.
+    Both are {seed: number} or a Series; seeds that only one of them has are left out. One pair has
+    no spread: its interval is unbounded and its p value 1. Raises ValueError if no seed is shared.
     """
     ours, theirs = dict(ours), dict(theirs)
     shared = [seed for seed in ours if seed in theirs]
@@ -56,19 +55,17 @@ def paired_difference(ours, theirs):
     mean, std, n = summary([ours[seed] - theirs[seed] for seed in shared])
     if n == 1:
         return Difference(mean, -np.inf, np.inf, 1.0, std, n)
-    standard_error = std / np.sqrt(n)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * standard_error)
-    if standard_error > 0:
-        p_value = float(2 * stats.t.sf(abs(mean) / standard_error, n - 1))
-    else:
-        p_value = float(mean == 0)
-    return Difference(mean, mean - half, mean + half, p_value, std, n)
+    student, error = stats.t(n - 1), std / np.sqrt(n)
+    half = float(student.ppf((1 + LEVEL) / 2) * error)
+    p_value = 2 * student.sf(abs(mean) / error) if error > 0 else mean == 0
+    return Difference(mean, mean - half, mean + half, float(p_value), std, n)
 
 
-def holm(p_values):
-    """Holm's step-down adjustment of the p values of one table: (k,), in the order given. Holm (1979).
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Holm's step-down adjustment of the p values of one table: float64 (k,), in the same order.
 
-    p_values: (k,) in [0, 1], k >= 0. An adjusted value below 0.05 rejects at a family-wise level of 5 %.
+    p_values: (k,) in [0, 1], k >= 0. An adjusted value below 0.05 rejects at a family-wise level of
+    5 %. Source: Holm (1979).
     """
     p_values = np.asarray(p_values, float)
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
@@ -85,72 +82,70 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_interval(values_by_image, statistic=np.mean, *, seed, n_resamples=1000):
-    """95 % percentile bootstrap interval with images as clusters: Interval.
+def bootstrap_interval(
+    values_by_image: ArrayLike,
+    statistic: Callable[[np.ndarray], float] = np.mean,
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+) -> Interval:
+    """95 % percentile bootstrap interval with images as clusters, keyed by `seed`.
 
-    values_by_image: (n_images, ...), n_images >= 2, finite; everything seen of one image, in all its corruptions and
-    frames, is in its row and is drawn together. statistic: array of that shape -> number (for the mean a row is
-    averaged first: the same, and quicker). Keyed by `seed`. Source: Efron and Tibshirani (1993).
+    values_by_image: (n_images, ...), n_images >= 2, finite; everything seen of one image, in all
+    its corruptions and frames, is in its row and is drawn together. statistic: array of that shape
+    -> number. Source: Efron and Tibshirani (1993).
     """
-    values = _finite("values_by_image", values_by_image, ndim=None)
+    values = _finite("values_by_image", values_by_image)
     n_images = len(values)
     if n_images < 2:
         raise ValueError(f"a bootstrap over images needs at least 2 of them, got {n_images}.")
-    n_resamples = check_whole("n_resamples", n_resamples, 1)
-    if statistic is np.mean:
+    if statistic is np.mean:  # of the means of the rows: the same, and quicker
         values = values.reshape(n_images, -1).mean(axis=1)
-    generators = random.generators("bootstrap", seed=seed, index=np.arange(n_resamples))
-    estimates = [
-        statistic(values[generator.integers(n_images, size=n_images)]) for generator in generators
-    ]
-    tail = (1 - LEVEL) / 2
-    return Interval(*(float(bound) for bound in np.quantile(estimates, [tail, 1 - tail])))
+    index = np.arange(check_whole("n_resamples", n_resamples, 1))
+    generators = draws.generators("bootstrap", seed=seed, index=index)
+    drawn = (random.integers(n_images, size=n_images) for random in generators)
+    estimates = [statistic(values[position]) for position in drawn]
+    low, high = np.quantile(estimates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
 
 
-def variance_shares(cells, factors):
-    """Analysis of variance of a complete grid: DataFrame with columns share (of the variance), df, F and p_value.
+def variance_shares(cells: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """Analysis of variance of a complete grid: columns share (of the variance), df, F, p_value.
 
-    cells: DataFrame with a column `value` and one for each factor, every combination of their levels equally often.
-    One row for the main effect of each factor; for the interaction where there are two factors or more and several rows a
-    combination; and the rest, which every F is against. With one row a combination the rest holds the interaction too: the
-    two cannot be told apart. Raises ValueError for a factor of one level and for a grid with holes.
+    cells: a column `value` and one for each factor, every combination of their levels equally
+    often. One row for the main effect of each factor, one for the interaction where there are two
+    factors or more and several rows a combination, and the rest, which every F is against. With one
+    row a combination the rest holds the interaction too: the two cannot be told apart. Raises
+    ValueError for a factor of one level and for a grid with holes.
     """
-    value, by_cell = cells["value"], cells.groupby(factors)["value"]
+    value, by_cell = cells["value"], cells.groupby(list(factors))["value"]
     levels, sizes = [cells[factor].nunique() for factor in factors], by_cell.size()
     if min(levels) < 2 or len(sizes) != np.prod(levels) or sizes.nunique() > 1:
         raise ValueError(
-            f"an analysis of variance over {factors} needs at least two levels of each and every combination equally often, "
-            f"got {levels} levels and {sizes.min()} to {sizes.max()} rows in {len(sizes)} combinations."
+            f"an analysis of variance over {factors} needs at least two levels of each and every "
+            f"combination equally often, got {levels} levels and {sizes.min()} to {sizes.max()} "
+            f"rows in {len(sizes)} combinations."
         )
-    squares = {
-        factor: cells.groupby(factor)["value"].transform("mean").var(ddof=0) for factor in factors
-    }
+    means = {factor: cells.groupby(factor)["value"].transform("mean") for factor in factors}
+    squares = {factor: mean.var(ddof=0) for factor, mean in means.items()}
     df = {factor: level - 1 for factor, level in zip(factors, levels, strict=True)}
     if len(factors) > 1 and sizes.iloc[0] > 1:
-        squares[" x ".join(factors)] = by_cell.transform("mean").var(ddof=0) - sum(squares.values())
-        df[" x ".join(factors)] = len(sizes) - 1 - sum(df.values())
-    squares["rest"], df["rest"] = (
-        value.var(ddof=0) - sum(squares.values()),
-        len(value) - 1 - sum(df.values()),
-    )
+        interaction = " x ".join(factors)
+        squares[interaction] = by_cell.transform("mean").var(ddof=0) - sum(squares.values())
+        df[interaction] = len(sizes) - 1 - sum(df.values())
+    squares["rest"] = value.var(ddof=0) - sum(squares.values())
+    df["rest"] = len(value) - 1 - sum(df.values())
     table = pd.DataFrame({"squares": squares, "df": df})
-    variance = table["squares"] / table["df"]
-    table["share"], table["F"] = (
-        table["squares"] / value.var(ddof=0),
-        (variance / variance["rest"]).drop("rest"),
-    )
-    table["p_value"] = stats.f.sf(table["F"], table["df"], table.loc["rest", "df"])
+    table["share"], variance = table["squares"] / value.var(ddof=0), table["squares"] / table["df"]
+    table["F"] = (variance / variance["rest"]).drop("rest")
+    table["p_value"] = stats.f.sf(table["F"], table["df"], df["rest"])
     return table[["share", "df", "F", "p_value"]]
 
 
-def _finite(name, values, ndim=1):
-    values = np.asarray(values, float)
-    if (
-        values.ndim != (ndim or max(values.ndim, 1))
-        or not values.size
-        or not np.isfinite(values).all()
-    ):
+def _finite(name: str, values: ArrayLike, ndim: int | None = None) -> np.ndarray:
+    array = np.asarray(values, float)
+    if array.ndim != (ndim or max(array.ndim, 1)) or not array.size or not np.isfinite(array).all():
         raise ValueError(
-            f"{name} must be finite numbers, at least one, got {values.shape}: {values.ravel()[:5]}."
+            f"{name} must be finite numbers, at least one, got {array.shape}: {array.ravel()[:5]}."
         )
-    return values
+    return array
