@@ -1,15 +1,17 @@
-"""What a mixing set looks like in numbers: how its power falls with frequency, how it fills the plane, how it uses the greys."""
+"""What a mixing set looks like in numbers: power by frequency, contours and their dimension."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from skimage.measure import block_reduce
 
 
-def radial_power_spectrum(image):
-    """Mean power of a grey `image` (H, W) in rings of equal spatial frequency: frequencies and powers, float64 (K,) each.
+def radial_power_spectrum(image: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies and the mean power of a grey `image` (H, W) at each: float64 (K,) both.
 
-    Frequencies are in cycles per pixel, from 1 / min(H, W) to just below 1/2. The mean is taken off and a Hann window is
-    laid over the image, so that its edges, which do not meet, add no cross of power.
+    Frequencies are in cycles per pixel, from 1 / min(H, W) to just below 1/2. The mean is
+    subtracted and a Hann window applied, so that the edges, which do not meet, add no cross of
+    power. Raises ValueError for an image below 8 x 8 pixels.
     """
     image = _grey(image)
     height, width = image.shape
@@ -23,17 +25,18 @@ def radial_power_spectrum(image):
     return rings / shortest, ndimage.mean(power, ring, rings)
 
 
-def spectrum_slope(image):
-    """Slope of log power against log frequency of a grey `image` (H, W): 0 for white noise, about -2 for photographs.
+def spectrum_slope(image: ArrayLike) -> float:
+    """Slope of log power against log frequency of a grey `image` (H, W).
 
-    Least squares over the rings from 2 / min(H, W) up; the first ring is left out, as the window blurs the mean into it.
+    It is 0 for white noise and about -2 for photographs. Least squares over the frequencies from
+    2 / min(H, W) up; the first is left out, as the window blurs the mean into it.
     """
     frequency, power = radial_power_spectrum(image)
-    return np.polyfit(np.log(frequency[1:]), np.log(np.maximum(power[1:], 1e-12)), 1)[0]
+    return float(np.polyfit(np.log(frequency[1:]), np.log(np.maximum(power[1:], 1e-12)), 1)[0])
 
 
-def contour(image):
-    """The pixels of a grey `image` (H, W) where it crosses its median, to the right or below: bool (H, W).
+def contour(image: ArrayLike) -> np.ndarray:
+    """The pixels of a grey `image` (H, W) that cross its median to the right or below: bool (H, W).
 
     A smooth picture's contour is a few curves; of white noise it is three pixels in four.
     """
@@ -45,27 +48,25 @@ def contour(image):
     return mask
 
 
-def box_counting_dimension(mask):
-    """Box-counting dimension of the true pixels of `mask` (H, W): 2 for a filled area, 1 for a line, 0 for a point.
+def box_counting_dimension(mask: ArrayLike) -> float:
+    """Box-counting dimension of the true pixels of `mask` (H, W).
 
-    Minus the least-squares slope of log N(s) against log s for boxes of side s = 1, 2, 4, ... up to a quarter of the
-    shorter side, laid from the corner; boxes that reach over the border count what they hold. Raises ValueError for an
+    It is 2 for a filled area, 1 for a line, 0 for a point: minus the least-squares slope of log
+    N(s) against log s for boxes of side s = 1, 2, 4, ... up to a quarter of the shorter side, laid
+    from the corner; boxes that reach over the border count what they hold. Raises ValueError for an
     empty mask or one below 8 x 8 pixels.
     """
     mask = np.asarray(mask, bool)
     if mask.ndim != 2 or min(mask.shape) < 8 or not mask.any():
-        raise ValueError(
-            f"expected a mask (H, W), at least 8 x 8, with a true pixel, got {mask.shape}, {mask.sum()} true"
-        )
+        got = f"{mask.shape}, {mask.sum()} true"
+        raise ValueError(f"expected a mask (H, W), at least 8 x 8, with a true pixel, got {got}")
     sides = 2 ** np.arange(int(np.log2(min(mask.shape) / 4)) + 1)
     counts = [block_reduce(mask, int(side), np.max).sum() for side in sides]
-    return -np.polyfit(np.log(sides), np.log(counts), 1)[0]
+    return -float(np.polyfit(np.log(sides), np.log(counts), 1)[0])
 
 
-def _grey(image):
-    image = np.asarray(image, np.float64)
-    if image.ndim != 2 or min(image.shape) < 8:
-        raise ValueError(
-            f"expected one grey image (H, W) of at least 8 x 8 pixels, got shape {image.shape}"
-        )
-    return image
+def _grey(image: ArrayLike) -> np.ndarray:
+    grey = np.asarray(image, np.float64)
+    if grey.ndim != 2 or min(grey.shape) < 8:
+        raise ValueError(f"expected one grey image (H, W), at least 8 x 8, got {grey.shape}")
+    return grey

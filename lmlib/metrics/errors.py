@@ -113,7 +113,7 @@ def mce_alexnet(errors: Errors) -> PartialMean:
             f"AlexNet's errors are of five severities; got {sorted(sizes)} severities."
         )
     names = mce(errors).names  # which checks the errors before they are divided
-    ratios = {name: np.mean(errors[name]) / ALEXNET_ERRORS[name] for name in names}
+    ratios = {name: np.asarray(errors[name]).mean() / ALEXNET_ERRORS[name] for name in names}
     return mean_over(ratios, C_CORRUPTIONS, largest=2.0)
 
 

@@ -233,7 +233,7 @@ def bench_loader(*, n_repeats: int, n_images: int = 64, size: int = 224) -> pd.D
         for name, steps in kinds.items():
             data = ImageFolder(folder, transforms.Compose(steps))
             loader = DataLoader(data, batch_size=16, num_workers=2, persistent_workers=True)
-            programs[name, 1] = lambda epoch, loader=loader: sum(len(batch) for batch, _ in loader)
+            programs[name, 1] = partial(lambda loader, epoch: sum(map(len, loader)), loader)
         return race(programs, n_repeats, size=size, batch=n_images)
 
 
@@ -258,18 +258,20 @@ def bench_steps(*, n_repeats: int) -> pd.DataFrame:
         trainer = Trainer(config, dataset, method)
         batches, n_images = trainer.batches, BATCHES_PER_CALL["cpu"] * config.batch_size
         batches.index = batches.index[:n_images]  # an epoch of whole batches
-        fixed = list(batches.epoch(0))
-        bare = partial(train, trainer, lambda epoch, fixed=fixed: fixed)
-        programs[f"step with {loss}, bare", config.threads] = bare
-        augmented = partial(train, trainer, batches.epoch)
-        programs[f"step with {loss}, LayerMix", config.threads] = augmented
+        kinds = {"bare": list(batches.epoch(0)), "LayerMix": None}
+        for kind, fixed in kinds.items():
+            program = partial(train, trainer, fixed)
+            programs[f"step with {loss}, {kind}", config.threads] = program
     return race(programs, n_repeats, batch=n_images)
 
 
-def train(trainer: Trainer, batches: Callable[[int], Iterable], epoch: int) -> None:
-    """One step on each of the batches of an epoch, counted from 0 as at the start of a training."""
+def train(trainer: Trainer, batches: Iterable | None, epoch: int) -> None:
+    """One step on each of the batches, which are those of the epoch where None are given.
+
+    Steps are counted from 0, as at the start of a training.
+    """
     trainer.model.train()
-    for step, batch in enumerate(batches(epoch)):
+    for step, batch in enumerate(batches or trainer.batches.epoch(epoch)):
         trainer.step(step, *batch)
 
 
