@@ -23,10 +23,14 @@ MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 MASK = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
+Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
+CompiledKey = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 
 
 @compiled
-def philox(c0, c1, c2, c3, k0, k1):
+def philox(
+    c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.uint64, k1: np.uint64
+) -> Words:
     """Philox4x32-10: four 32-bit words from a 128-bit counter and a 64-bit key.
 
     All are 32-bit words in uint64.
@@ -54,19 +58,19 @@ class Key(NamedTuple):
     low: int  # the seed's two halves of 32 bits
     high: int
     epoch: int
-    index: np.ndarray  # int64 (B,)
+    index: np.ndarray  # type: ignore[assignment]  # int64 (B,); hides tuple's method
     view: int
 
 
 @compiled
-def draw_key(low, high, epoch, index, view):
+def draw_key(low: int, high: int, epoch: int, index: int, view: int) -> CompiledKey:
     """What names the draws of one sample, as `word` takes it; low, high: halves of the seed."""
     view_and_block = np.uint64(view) << np.uint64(16)
     return np.uint64(index), np.uint64(epoch), view_and_block, np.uint64(low), np.uint64(high)
 
 
 @compiled
-def word(key, purpose, n):
+def word(key: CompiledKey, purpose: np.uint64, n: int) -> np.uint64:
     """The n-th 32-bit word of a purpose: uint64.
 
     The counter holds (index, epoch, view and block, purpose).
@@ -76,13 +80,13 @@ def word(key, purpose, n):
 
 
 @compiled
-def uniform(key, purpose, n):
+def uniform(key: CompiledKey, purpose: np.uint64, n: int) -> np.float64:
     """The n-th uniform draw of a purpose, in [0, 1), on the grid of 2**-32: float64."""
     return np.float64(word(key, purpose, n)) * 2.0**-32
 
 
 @compiled
-def integer(key, purpose, n, ways):
+def integer(key: CompiledKey, purpose: np.uint64, n: int, ways: int) -> np.int64:
     """The n-th draw of a purpose as one of 0 .. ways - 1 (bias below ways / 2**32): int64."""
     return np.int64(uniform(key, purpose, n) * ways)
 
@@ -116,7 +120,15 @@ def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> Key:
 
 
 @entry
-def fill_words(low, high, epoch, index, view, purpose, out):
+def fill_words(
+    low: int,
+    high: int,
+    epoch: int,
+    index: np.ndarray,
+    view: int,
+    purpose: np.uint64,
+    out: np.ndarray,
+) -> None:
     """The first words of a purpose for each sample, into out: uint64 (B, n)."""
     for k in range(len(index)):
         key = draw_key(low, high, epoch, index[k], view)
@@ -166,7 +178,7 @@ def integers(uniform: np.ndarray, n: int) -> np.ndarray:
 
 
 @compiled
-def beta_small(uniform, beta):
+def beta_small(uniform: float, beta: float) -> float:
     """A draw of Beta(1, beta) from a uniform one, by inversion: 1 - (1 - u)**(1 / beta), in [0, 1).
 
     1 - beta_small(u, beta) is a draw of Beta(beta, 1).

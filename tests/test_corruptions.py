@@ -1,5 +1,9 @@
 """CIFAR-C: every corruption against a slow derivation for one image; traps, keys, bad input."""
 
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +13,9 @@ from PIL import Image
 from scipy import ndimage, stats
 from skimage import color, data, filters
 
-from lmlib import paths
+from lmlib import corruptions, paths
 from lmlib.corruptions import NAMES, RECIPES, SEVERITIES, corrupt, draw, frost, perturb, recipe
-from lmlib.corruptions.blur import motion_taps, zoom_matrix
+from lmlib.corruptions.blur import copy_neighbours, motion_taps, zoomed
 from lmlib.corruptions.weather import plasma
 
 N = 5
@@ -414,6 +418,23 @@ def test_truncation_darkens_gaussian_noise_by_half_a_level():
     assert abs(residual.mean() + 0.5) < 5 * residual.std() / np.sqrt(residual.size)
 
 
+@pytest.mark.parametrize(("size", "reach"), [(32, 1), (32, 3), (45, 4)])
+def test_glass_blur_copies_in_scan_order_from_either_side(size, reach):
+    draws = np.random.default_rng(size)
+    pictures = draws.integers(0, 256, (2, 3, size, size), dtype=np.uint8)
+    side = size - 2 * reach
+    offset = draws.integers(-reach, reach, (2, 2, side, side, 2), dtype=np.int8)
+    expected = pictures.copy()
+    for picture, steps in zip(expected, offset, strict=True):
+        for step in steps:
+            for h in range(size - reach, reach, -1):
+                for w in range(size - reach, reach, -1):
+                    dx, dy = step[h - reach - 1, w - reach - 1]
+                    picture[:, h, w] = picture[:, h + dy, w + dx]
+    copy_neighbours(pictures, offset)
+    assert np.array_equal(pictures, expected)
+
+
 def test_glass_offsets_are_minus_one_or_zero_equally_often():
     offset = draw("glass_blur", severity=4, seed=0, index=np.arange(50))["offset"]
     assert offset.shape == (50, 2, 30, 30, 2)
@@ -434,7 +455,8 @@ def test_zoom_factors_are_those_of_a_float_range():
 
 
 def test_a_zoom_by_one_percent_changes_nothing():
-    assert np.array_equal(zoom_matrix(1.01), np.eye(32))
+    planes = IMAGES[0].astype(float)
+    assert np.array_equal(zoomed(planes, 1.01), planes)
 
 
 def test_fog_heights_fall_with_the_square_of_the_decay():
@@ -457,8 +479,8 @@ def test_the_sixth_frost_photograph_is_never_drawn():
 
 
 def test_motion_blur_is_one_sided():
-    weights, rows, columns = motion_taps(6, 1.0, 0.0)
-    assert list(columns) == list(range(13)) and not rows.any()
+    weights, rows, columns = motion_taps(6, 1.0, np.zeros(1))
+    assert list(columns[0]) == list(range(13)) and not rows.any()
     assert (np.diff(weights) < 0).all() and weights.sum() == pytest.approx(1)
 
 
@@ -537,10 +559,35 @@ def test_the_same_image_differs_by_index_and_seed_where_chance_is_drawn(benchmar
 
 def test_chunks_inside_do_not_show(monkeypatch):
     whole = corrupt(IMAGES, "snow", severity=3, seed=0, index=INDEX)
-    monkeypatch.setattr(RECIPES["cifar_c"]["snow"], "chunk", 2)
+    monkeypatch.setattr(corruptions, "CHUNK", 2 * IMAGES[0].size)
     assert np.array_equal(corrupt(IMAGES, "snow", severity=3, seed=0, index=INDEX), whole)
     draws = draw("snow", severity=3, seed=0, index=INDEX)
     assert np.array_equal(corrupt(IMAGES, "snow", severity=3, draws=draws), whole)
+
+
+PLAIN = """
+import json, sys
+import numpy as np
+from lmlib.corruptions import NAMES, make
+image = np.frombuffer(bytes.fromhex(sys.argv[1]), np.uint8).reshape(1, 3, 32, 32)
+names = [(benchmark, name) for benchmark in NAMES for name in NAMES[benchmark]]
+for benchmark, name in names:
+    if benchmark != "cifar_p" and name != "frost" or name == "rotate":
+        severity = None if benchmark == "cifar_p" else 4
+        made = make(image, name, severity, benchmark, seed=0, index=[0])
+        print(name, json.dumps(made.tolist()))
+"""
+
+
+def test_with_the_compiler_switched_off_the_bytes_are_the_same():
+    command = [sys.executable, "-c", PLAIN, IMAGES[0].tobytes().hex()]
+    compiled, plain = (
+        subprocess.run(
+            command, env=os.environ | {"NUMBA_DISABLE_JIT": off}, capture_output=True, check=True
+        ).stdout
+        for off in "01"
+    )
+    assert compiled == plain and compiled.count(b"\n") == 29
 
 
 def test_severities_do_not_share_draws():

@@ -32,7 +32,6 @@ NOT_ANNOTATED = {
     "augment/policies.py",
     "augment/windows.py",
     "compiled.py",
-    "draws.py",
     "elementary.py",
     "models/gradcam.py",
     "models/losses.py",

@@ -31,6 +31,9 @@ from .weather import WEATHER
 VERSION = 1
 """Raised by hand when a recipe changes its bytes."""
 
+CHUNK = 2**20
+"""Bytes that are made at once, so that what is in between (float64) stays in a cache."""
+
 SEVERITIES = 1, 2, 3, 4, 5
 
 NAMES = {
@@ -159,13 +162,14 @@ def make(
         draws = {}
     frames = () if entry.n_frames is None else (entry.n_frames,)
     result = np.empty((n, *frames, *arrays.shape[1:]), np.uint8)
-    for start in range(0, n, entry.chunk):
-        part = slice(start, start + entry.chunk)
+    size = max(1, CHUNK // max(1, result[:1].size))
+    for start in range(0, n, size):
+        part = slice(start, start + size)
         if draws is None:
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
             drawn = {key: array[part] for key, array in draws.items()}
-        result[part] = entry.apply(np.ascontiguousarray(arrays[part]), p, **drawn)
+        result[part] = entry.apply(np.array(arrays[part], order="C"), p, **drawn)
     if isinstance(images, torch.Tensor):
         return torch.from_numpy(result).to(images.device)
     return result

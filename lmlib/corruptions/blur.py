@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from .recipe import SIZE, Recipe, by_name, integer, to_bytes, to_float, uniform
+from ..compiled import entry
+from .recipe import Recipe, by_name, integer, to_bytes, to_float, uniform
 
 BYTE_TO_16_BIT = 257
 
@@ -33,88 +34,165 @@ def gaussian_blur(images: np.ndarray, sigma: float) -> np.ndarray:
 def glass_blur(images: np.ndarray, p: tuple[float, int], offset: np.ndarray) -> np.ndarray:
     """Blur, truncate to bytes, copy each pixel from a neighbour drawn at random, blur.
 
-    offset: (n, iterations, 30, 30, 2), entries -1 or 0; offset[:, :, h - 2, w - 2] = (dx, dy) of
-    the pixel (h, w), h, w = 2 .. 31. The reference means to swap pixels, but both sides of its
-    assignment are views of one array: the partner keeps its value. Its scan visits a pixel before
-    any of its sources, so that an iteration is one gather; rows and columns 0 and 1 stay.
+    offset: (n, iterations, rows, columns, 2), the offsets (dx, dy) of the pixels in the middle of
+    the image. The reference means to swap pixels, but both sides of its assignment are views of one
+    array: the partner keeps its value.
     """
     sigma, _ = p
     x = to_bytes(smooth(to_float(images), sigma))
-    n, steps = len(x), offset.shape[1]
-    source = np.tile(np.arange(SIZE * SIZE).reshape(SIZE, SIZE), (n, steps, 1, 1))
-    source[:, :, 2:, 2:] += offset[..., 1].astype(np.int64) * SIZE + offset[..., 0]
-    for step in range(steps):
-        flat = source[:, step].reshape(n, 1, SIZE * SIZE)
-        x = np.take_along_axis(x.reshape(n, 3, SIZE * SIZE), flat, axis=2)
-    return to_bytes(smooth(to_float(x.reshape(images.shape)), sigma))
+    copy_neighbours(x, offset)
+    return to_bytes(smooth(to_float(x), sigma))
+
+
+@entry
+def copy_neighbours(images: np.ndarray, offset: np.ndarray) -> None:
+    """The scan of glass blur, from the last pixel to the first, in place.
+
+    images: uint8 (n, c, height, width); offset: int8 (n, iterations, rows, columns, 2), whose rows
+    and columns end one pixel nearer to the last of the image than they begin to the first.
+    """
+    n, n_steps, n_rows, n_columns, _ = offset.shape
+    top = (images.shape[2] - n_rows) // 2 + 1
+    left = (images.shape[3] - n_columns) // 2 + 1
+    for i in range(n):
+        for channel in range(images.shape[1]):
+            plane = images[i, channel]
+            for step in range(n_steps):
+                for h in range(n_rows - 1, -1, -1):
+                    for w in range(n_columns - 1, -1, -1):
+                        dx, dy = offset[i, step, h, w, 0], offset[i, step, h, w, 1]
+                        plane[top + h, left + w] = plane[top + h + dy, left + w + dx]
 
 
 def defocus_blur(images: np.ndarray, p: tuple[float, float]) -> np.ndarray:
-    """Correlation with a small disk, softened by a 3 x 3 Gaussian.
+    """Correlation with a disk, softened by a small Gaussian.
 
     The border is mirrored without its edge pixel.
     """
-    return to_bytes(ndimage.correlate(to_float(images), _disk(*p)[None, None], mode="mirror"))
+    weights, rows, columns = disk(*p)
+    reach = max(rows.max(), columns.max()) // 2
+    padded = np.pad(to_float(images), [(0, 0)] * 2 + [(reach, reach)] * 2, mode="reflect")
+    total = np.zeros((len(images), 1, *images.shape[1:]))
+    rows, columns = (np.tile(taps, (len(images), 1, 1)) for taps in (rows, columns))
+    add_shifted(padded, weights, rows, columns, total)
+    return to_bytes(total[:, 0])
 
 
 @lru_cache(maxsize=8)
-def _disk(radius: float, alias_sigma: float) -> np.ndarray:
-    reach = np.arange(-8, 9)
-    disk = (reach[:, None] ** 2 + reach**2 <= radius**2).astype(np.float32)
-    kernel = cv2.GaussianBlur(disk / disk.sum(), (3, 3), sigmaX=alias_sigma)
-    # Beyond two pixels it is zero for every radius used here (<= 1.5).
-    return kernel[6:11, 6:11].astype(np.float64)
+def disk(radius: float, alias_sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of a softened disk and their rows and columns in a square about it, (k,) each.
+
+    Weights that SciPy's correlation leaves out are left out.
+    """
+    reach, side = (8, 3) if radius <= 8 else (10, 5)
+    squared = np.arange(-reach, reach + 1) ** 2
+    sharp = (squared[:, None] + squared <= radius**2).astype(np.float32)
+    kernel = cv2.GaussianBlur(sharp / sharp.sum(), (side, side), sigmaX=alias_sigma)
+    rows, columns = np.nonzero(kernel > np.finfo(np.float64).eps)
+    margin = min(rows.min(), columns.min())
+    return kernel[rows, columns].astype(np.float64), rows - margin, columns - margin
 
 
 def motion_taps(
-    radius: int, sigma: float, angle: float
+    radius: int, sigma: float, angle: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, row and column offsets of ImageMagick's motion blur, (2 radius + 1,) each.
+    """Weights (k,), row and column offsets (..., k) of ImageMagick's motion blur, k = 2 radius + 1.
 
-    angle: in degrees. The blur is one-sided: the weights fall from the pixel itself outwards, so
-    that the image also shifts.
+    angle: (...), in degrees. The blur is one-sided: the weights fall from the pixel itself
+    outwards, so that the image also shifts.
     """
     k = np.arange(2 * radius + 1)
     weights = np.exp(-k * k / (2.0 * sigma * sigma)) / (np.sqrt(2.0 * np.pi) * sigma)
-    x, y = (len(k) * f(np.pi * angle / 180.0) for f in (np.cos, np.sin))
+    x, y = (len(k) * f(np.pi * np.asarray(angle)[..., None] / 180.0) for f in (np.cos, np.sin))
     along = np.hypot(x, y)
     rows, columns = (np.ceil(k * part / along - 0.5).astype(int) for part in (y, x))
     return weights / weights.sum(), rows, columns
 
 
-def moved(planes: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
-    """Motion blur of bytes (..., 32, 32) in one direction: the sum of shifted planes.
+def motion_frames(images: np.ndarray, p: tuple[int, float], angle: np.ndarray) -> np.ndarray:
+    """Motion blurs of bytes (n, c, height, width), one for each angle (n, t): (n, t, c, ...).
 
-    Edge pixels are repeated beyond the border.
+    angle: in degrees. Edge pixels are repeated beyond the border.
     """
-    reach = 2 * radius
-    pad = [(0, 0)] * (planes.ndim - 2) + [(reach, reach)] * 2
-    padded = np.pad(planes.astype(np.float64) * BYTE_TO_16_BIT, pad, mode="edge")
-    total = np.zeros(planes.shape)
-    for weight, row, column in zip(*motion_taps(radius, sigma, angle), strict=True):
-        top, left = reach + row, reach + column
-        total += weight * padded[..., top : top + SIZE, left : left + SIZE]
-    return ((total + 0.5).astype(np.int64) // BYTE_TO_16_BIT).astype(np.uint8)
-
-
-def motion_blur(planes: np.ndarray, p: tuple[int, float], angle: np.ndarray) -> np.ndarray:
-    """Motion blur of bytes (n, ..., 32, 32), each with its own angle (n,) in degrees."""
     radius, sigma = p
-    return np.stack([moved(one, radius, sigma, a) for one, a in zip(planes, angle, strict=True)])
+    reach = [(0, 0)] * 2 + [(2 * radius, 2 * radius)] * 2
+    padded = np.pad(images, reach, mode="edge").astype(np.float64) * BYTE_TO_16_BIT
+    weights, rows, columns = motion_taps(radius, sigma, angle)
+    n, c, height, width = images.shape
+    total = np.zeros((n, angle.shape[1], c, height, width))
+    add_shifted(padded, weights, rows + 2 * radius, columns + 2 * radius, total)
+    total += 0.5
+    return (total.astype(np.int64) // BYTE_TO_16_BIT).astype(np.uint8)
+
+
+@entry
+def add_shifted(
+    padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray
+) -> None:
+    """Add weights[k] x a plane from (rows[k], columns[k]) on, tap by tap.
+
+    padded: float64 (n, c, ., .); weights: (k,); rows, columns: (n, t, k); out: (n, t, c, height,
+    width).
+    """
+    n, n_frames, channels, height, width = out.shape
+    for i in range(n):
+        for t in range(n_frames):
+            for channel in range(channels):
+                for y in range(height):
+                    line = out[i, t, channel, y]
+                    for k in range(len(weights)):
+                        left = columns[i, t, k]
+                        source = padded[i, channel, y + rows[i, t, k], left : left + width]
+                        weight = weights[k]
+                        for x in range(width):
+                            line[x] += weight * source[x]
+
+
+def motion_blur(images: np.ndarray, p: tuple[int, float], angle: np.ndarray) -> np.ndarray:
+    """Motion blur, each image in its own direction; angle: (n,), in degrees."""
+    return motion_frames(images, p, angle[:, None])[:, 0]
 
 
 @lru_cache(maxsize=64)
-def zoom_matrix(factor: float) -> np.ndarray:
-    """One axis of the reference's clipped zoom as a matrix (32, 32).
+def zoom_taps(factor: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """One axis of the reference's clipped zoom of `size` pixels to as many.
 
-    Crop the middle, zoom linearly, crop 32 again. Corners stay corners; the second crop starts at
-    (m - 32) // 2, which is off the centre for odd m.
+    Crop the middle, zoom linearly, crop `size` again. Corners stay corners; the second crop starts
+    at (m - size) // 2, which is off the centre for odd m. Returns the first of the two pixels that
+    each is made of, (size,), and their weights (size, 2).
     """
-    crop = int(np.ceil(SIZE / factor))
-    start = (SIZE - crop) // 2
-    zoomed = ndimage.zoom(np.eye(SIZE)[start : start + crop], (factor, 1), order=1)
-    trim = (len(zoomed) - SIZE) // 2
-    return zoomed[trim : trim + SIZE]
+    crop = int(np.ceil(size / factor))
+    start = (size - crop) // 2
+    zoomed = ndimage.zoom(np.eye(size)[start : start + crop], (factor, 1), order=1)
+    trim = (len(zoomed) - size) // 2
+    matrix = zoomed[trim : trim + size]
+    first = np.minimum((matrix != 0).argmax(axis=1), size - 2)
+    return first, np.take_along_axis(matrix, first[:, None] + [0, 1], axis=1)
+
+
+def zoomed(planes: np.ndarray, factor: float) -> np.ndarray:
+    """Planes (..., size, size) zoomed by a factor about their middle: float64."""
+    out, size = np.empty(planes.shape), planes.shape[-1]
+    shape = -1, size, size
+    fill_zoomed(planes.reshape(shape), *zoom_taps(factor, size), out.reshape(shape))
+    return out
+
+
+@entry
+def fill_zoomed(
+    planes: np.ndarray, first: np.ndarray, weights: np.ndarray, out: np.ndarray
+) -> None:
+    """Each pixel from two rows of two columns; planes, out: float64 (m, size, size)."""
+    size = len(first)
+    line = np.empty(size)
+    for i in range(len(planes)):
+        for y in range(size):
+            upper, lower = planes[i, first[y]], planes[i, first[y] + 1]
+            for x in range(size):
+                line[x] = weights[y, 0] * upper[x] + weights[y, 1] * lower[x]
+            for x in range(size):
+                left = first[x]
+                out[i, y, x] = line[left] * weights[x, 0] + line[left + 1] * weights[x, 1]
 
 
 def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:
@@ -125,8 +203,8 @@ def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:
     x, factors = to_float(images, np.float32), np.arange(1, end, 0.01)
     source = x.astype(np.float64)
     total = np.zeros(x.shape, np.float32)
-    for matrix in map(zoom_matrix, factors):
-        total += (matrix @ source @ matrix.T).astype(np.float32)
+    for factor in factors:
+        total += zoomed(source, factor).astype(np.float32)
     return to_bytes((x + total) / np.float32(len(factors) + 1))
 
 

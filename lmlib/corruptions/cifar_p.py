@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..compiled import entry
 from . import digital, weather
-from .blur import moved, smooth
+from .blur import motion_frames, smooth
 from .digital import by_picture
 from .noise import IMAGE, gaussian_noise, shot_noise, speckle_noise
 from .recipe import SIZE, Field, Recipe, normal, to_bytes, to_float, uniform
@@ -41,7 +42,7 @@ def after_clean(noise: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 def motion_blur(images: np.ndarray, p: tuple[int, float, Sequence[float]]) -> np.ndarray:
     """The direction of the blur turns from -180 to 0 degrees in 21 frames."""
     radius, sigma, angles = p
-    return np.stack([moved(images, radius, sigma, angle) for angle in angles], axis=1)
+    return motion_frames(images, (radius, sigma), np.tile(angles, (len(images), 1)))
 
 
 def snow(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
@@ -49,9 +50,8 @@ def snow(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
 
     normal: (n, 32, 32).
     """
-    angles = [np.full(len(images), 4 * i - 150) for i in range(N_FRAMES)]
-    frames = [weather.snow(images, p, normal, angle, np.float64) for angle in angles]
-    return np.stack(frames, axis=1)
+    angles = np.tile(4 * np.arange(N_FRAMES) - 150, (len(images), 1))
+    return weather.snow_frames(images, p, normal, angles, np.float64)
 
 
 def brightness(images: np.ndarray, step: float) -> np.ndarray:
@@ -100,12 +100,40 @@ def inverse_affine(angle: float = 0, scale: float = 1, shear: float = 0) -> tupl
 
 def geometry(images: np.ndarray, warps: Sequence[tuple[float, ...]]) -> np.ndarray:
     """One frame for each affine warp, bilinear, black outside."""
-    how = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    out = np.empty((len(images), len(warps), *images.shape[1:]), np.uint8)
+    fill_warped(images, np.array(warps), out)
+    return out
 
-    def warped(picture: Image.Image) -> list[Image.Image]:
-        return [picture.transform((SIZE, SIZE), how[0], warp, how[1]) for warp in warps]
 
-    return by_picture(images, warped)
+@entry
+def fill_warped(images: np.ndarray, warps: np.ndarray, out: np.ndarray) -> None:
+    """Pillow's bilinear affine transform of each of the images by each of the warps.
+
+    images: uint8 (n, c, height, width); warps: (t, 6); out: uint8 (n, t, c, height, width).
+    """
+    n, n_frames, channels, height, width = out.shape
+    for t in range(n_frames):
+        xx, xy, x_offset = warps[t, 0], warps[t, 1], warps[t, 2]
+        yx, yy, y_offset = warps[t, 3], warps[t, 4], warps[t, 5]
+        for y in range(height):
+            for x in range(width):
+                column = xx * (x + 0.5) + xy * (y + 0.5) + x_offset
+                row = yx * (x + 0.5) + yy * (y + 0.5) + y_offset
+                inside = 0 <= column < width and 0 <= row < height
+                left, top = math.floor(column - 0.5), math.floor(row - 0.5)
+                right_share, lower_share = column - 0.5 - left, row - 0.5 - top
+                left, right = max(left, 0), min(left + 1, width - 1)
+                top, bottom = max(top, 0), min(top + 1, height - 1)
+                for i in range(n):
+                    for channel in range(channels):
+                        value = 0.0
+                        if inside:
+                            plane = images[i, channel]
+                            upper, lower = float(plane[top, left]), float(plane[bottom, left])
+                            upper += (plane[top, right] - upper) * right_share
+                            lower += (plane[bottom, right] - lower) * right_share
+                            value = upper + (lower - upper) * lower_share
+                        out[i, t, channel, y, x] = np.uint8(value)
 
 
 def zoom_blur(images: np.ndarray, warps: Sequence[tuple[float, ...]]) -> np.ndarray:
@@ -123,8 +151,9 @@ def zoom_blur(images: np.ndarray, warps: Sequence[tuple[float, ...]]) -> np.ndar
 
 def translate(images: np.ndarray, shifts: Sequence[int]) -> np.ndarray:
     """Moves along a row by whole pixels, black where nothing was."""
-    padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (SIZE, SIZE)))
-    return np.stack([padded[..., SIZE - shift : 2 * SIZE - shift] for shift in shifts], axis=1)
+    width = images.shape[-1]
+    padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (width, width)))
+    return np.stack([padded[..., width - shift : 2 * width - shift] for shift in shifts], axis=1)
 
 
 def tilt(images: np.ndarray, warps: Sequence[np.ndarray]) -> np.ndarray:
@@ -132,7 +161,7 @@ def tilt(images: np.ndarray, warps: Sequence[np.ndarray]) -> np.ndarray:
 
     def warped(picture: Image.Image) -> list[np.ndarray]:
         pixels = np.asarray(picture)
-        return [cv2.warpPerspective(pixels, warp, (SIZE, SIZE)) for warp in warps]
+        return [cv2.warpPerspective(pixels, warp, picture.size) for warp in warps]
 
     return by_picture(images, warped)
 
@@ -156,7 +185,7 @@ def perspective(degrees: float) -> np.ndarray:
 def _sequence(
     apply: Callable[..., np.ndarray], p: Any, n_frames: int = N_FRAMES, **draws: Field
 ) -> Recipe:
-    return Recipe(apply, (p,), n_frames, chunk=16, **draws)
+    return Recipe(apply, (p,), n_frames, **draws)
 
 
 SEQUENCES = {

@@ -3,6 +3,7 @@
 Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
 """
 
+import math
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -10,46 +11,99 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image
-from skimage.color import hsv2rgb, rgb2hsv
 
+from ..compiled import entry
 from .blur import smooth
 from .recipe import SIZE, Recipe, bilinear, by_name, to_bytes, to_float, uniform
-
-ELASTIC_PAD = 5  # the largest displacement is 3.2 px
 
 
 def brightness(images: np.ndarray, amount: float) -> np.ndarray:
     """V + amount in HSV; hue and saturation stay."""
-    hsv = rgb2hsv(to_float(images), channel_axis=1)
-    hsv[:, 2] = np.clip(hsv[:, 2] + amount, 0, 1)
-    return to_bytes(hsv2rgb(hsv, channel_axis=1))
+    out = np.empty_like(images)
+    change_hsv(images, 1.0, 0.0, float(amount), out)
+    return out
 
 
 def saturate(images: np.ndarray, p: tuple[float, float]) -> np.ndarray:
     """factor S + offset in HSV. Grey pixels have hue 0, so that an offset tints them red."""
-    factor, offset = p
-    hsv = rgb2hsv(to_float(images), channel_axis=1)
-    hsv[:, 1] = np.clip(hsv[:, 1] * factor + offset, 0, 1)
-    return to_bytes(hsv2rgb(hsv, channel_axis=1))
+    out = np.empty_like(images)
+    change_hsv(images, float(p[0]), float(p[1]), 0.0, out)
+    return out
+
+
+@entry
+def change_hsv(
+    images: np.ndarray, factor: float, offset: float, amount: float, out: np.ndarray
+) -> None:
+    """Bytes (n, 3, height, width) with factor S + offset and V + amount in place of S and V.
+
+    The arithmetic is that of scikit-image's `rgb2hsv` and `hsv2rgb`.
+    """
+    n, _, height, width = images.shape
+    for i in range(n):
+        for y in range(height):
+            for x in range(width):
+                red, green, blue = (
+                    images[i, 0, y, x] / 255.0,
+                    images[i, 1, y, x] / 255.0,
+                    images[i, 2, y, x] / 255.0,
+                )
+                value = max(red, green, blue)
+                spread = value - min(red, green, blue)
+                hue, saturation = 0.0, 0.0
+                if spread > 0:
+                    saturation = spread / value
+                    if blue == value:
+                        hue = 4.0 + (red - green) / spread
+                    elif green == value:
+                        hue = 2.0 + (blue - red) / spread
+                    else:
+                        hue = (green - blue) / spread
+                    hue = hue / 6.0 % 1.0
+                saturation = min(max(saturation * factor + offset, 0.0), 1.0)
+                value = min(max(value + amount, 0.0), 1.0)
+                sector = math.floor(hue * 6)
+                share = hue * 6 - sector
+                low = value * (1 - saturation)
+                falling = value * (1 - share * saturation)
+                rising = value * (1 - (1 - share) * saturation)
+                if sector == 1:
+                    red, green, blue = falling, value, low
+                elif sector == 2:
+                    red, green, blue = low, value, rising
+                elif sector == 3:
+                    red, green, blue = low, falling, value
+                elif sector == 4:
+                    red, green, blue = rising, low, value
+                elif sector == 5:
+                    red, green, blue = value, low, falling
+                else:  # 0, and 6 where a hue just below 0 became 1
+                    red, green, blue = value, rising, low
+                out[i, 0, y, x] = np.uint8(red * 255)
+                out[i, 1, y, x] = np.uint8(green * 255)
+                out[i, 2, y, x] = np.uint8(blue * 255)
 
 
 def contrast(images: np.ndarray, factor: float) -> np.ndarray:
     """(x - mean) factor + mean, the mean of each channel over the image.
 
-    It is summed pixel by pixel, as NumPy does for (32, 32, 3).
+    It is summed pixel by pixel, as NumPy does for (height, width, 3).
     """
     x = to_float(images)
-    by_pixel = np.ascontiguousarray(x.reshape(-1, SIZE * SIZE).T)
-    mean = (by_pixel.sum(axis=0) / (SIZE * SIZE)).reshape(-1, 3, 1, 1)
+    n_pixels = x[0, 0].size
+    by_pixel = np.ascontiguousarray(x.reshape(-1, n_pixels).T)
+    mean = (by_pixel.sum(axis=0) / n_pixels).reshape(-1, 3, 1, 1)
     return to_bytes((x - mean) * factor + mean)
 
 
 def pixelate(images: np.ndarray, side: int) -> np.ndarray:
     """Box filter down to side x side, and back."""
     box = Image.Resampling.BOX
-    return by_picture(
-        images, lambda picture: picture.resize((side, side), box).resize((SIZE, SIZE), box)
-    )
+
+    def through_blocks(picture: Image.Image) -> Image.Image:
+        return picture.resize((side, side), box).resize(picture.size, box)
+
+    return by_picture(images, through_blocks)
 
 
 def jpeg_compression(images: np.ndarray, quality: int) -> np.ndarray:
@@ -87,23 +141,24 @@ def elastic_transform(
     keep the exact ones.
     """
     alpha, sigma, _ = p
-    points = np.array([[26, 26], [26, 6], [6, 6]], np.float32)
-    warped = np.empty((len(images), SIZE, SIZE, 3), np.float32)
+    height, width = images.shape[2:]
+    reach = min(height, width) // 3
+    corners = np.array([[reach, reach], [reach, -reach], [-reach, -reach]])
+    points = (np.array([height, width]) // 2 + corners).astype(np.float32)
+    warped = np.empty((len(images), height, width, 3), np.float32)
     for out, picture, moved in zip(
         warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True
     ):
         warp = cv2.getAffineTransform(points, points + moved)
         x = to_float(picture, np.float32)
-        cv2.warpAffine(x, warp, (SIZE, SIZE), dst=out, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.warpAffine(x, warp, (width, height), dst=out, borderMode=cv2.BORDER_REFLECT_101)
     x = warped.transpose(0, 3, 1, 2)
     if alpha:
-        rows, columns = np.mgrid[:SIZE, :SIZE]
-        pad = (0, 0), (0, 0), (ELASTIC_PAD, ELASTIC_PAD), (ELASTIC_PAD, ELASTIC_PAD)
+        rows, columns = np.mgrid[:height, :width]
         down, right = (
             (smooth(field, sigma, 3, "reflect") * alpha).astype(np.float32) for field in (dy, dx)
         )
-        x = np.pad(x, pad, mode="symmetric")
-        x = bilinear(x, rows + down, columns + right, ELASTIC_PAD).astype(np.float32)
+        x = bilinear(x, rows + down, columns + right, "symmetric").astype(np.float32)
     return to_bytes(np.ascontiguousarray(x))
 
 

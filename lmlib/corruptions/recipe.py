@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiled import entry
 from ..draws import generators, integers, uniforms
 
 SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
@@ -76,11 +77,10 @@ def order(n: int) -> Field:
 class Recipe:
     """One corruption or sequence.
 
-    apply(images, p, **draws) -> uint8: pure; images uint8 (n, 3, 32, 32), p an entry of
+    apply(images, p, **draws) -> uint8: pure; images uint8 (n, 3, height, width), p an entry of
     `parameters`. parameters: one entry for each severity (a single one for a sequence). draws: a
     Field, or a function p -> Field, by the name that `apply` takes; deterministic recipes draw
-    nothing. n_frames: frames of a sequence, None for a corruption. chunk: images worked on at once,
-    which bounds the memory.
+    nothing. n_frames: frames of a sequence, None for a corruption.
     """
 
     def __init__(
@@ -88,11 +88,10 @@ class Recipe:
         apply: Callable[..., np.ndarray],
         parameters: Sequence[Any],
         n_frames: int | None = None,
-        chunk: int = 128,
         **draws: Field | Callable[[Any], Field],
     ) -> None:
         self.apply, self.parameters, self.draws = apply, parameters, draws
-        self.n_frames, self.chunk = n_frames, chunk
+        self.n_frames = n_frames
 
     def fields(self, p: Any) -> dict[str, Field]:
         """What is drawn at the parameters `p`: {name: Field}."""
@@ -116,23 +115,43 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def bilinear(padded: np.ndarray, rows: np.ndarray, columns: np.ndarray, pad: int) -> np.ndarray:
-    """Sample planes at points between pixels.
+def bilinear(
+    images: np.ndarray, rows: np.ndarray, columns: np.ndarray, mode: str = "constant"
+) -> np.ndarray:
+    """Sample planes (n, c, height, width) at points between pixels: float64 of the same shape.
 
-    padded: float (n, c, 32 + 2 pad, 32 + 2 pad), the border already made; rows, columns: float
-    (n, 32, 32), positions in the unpadded image, within `pad` - 1 of it. Returns float64
-    (n, c, 32, 32). The order of the operations is that of C-bar's reference (columns first, weights
-    1 - p + floor p), on which the truncation of flat regions depends.
+    rows, columns: float64 (n, height, width), positions in the image. mode: what lies beyond the
+    border, as in `np.pad`; by default black. The order of the operations is that of C-bar's
+    reference (columns first, weights 1 - p + floor p), on which the truncation of flat regions
+    depends.
     """
-    n, c, _, width = padded.shape
-    top, left = np.floor(rows), np.floor(columns)
-    corner = ((top + pad) * width + left + pad).astype(np.int64).reshape(n, 1, -1)
-    flat = padded.reshape(n, c, -1)
+    outside = [
+        max(-at.min(), at.max() - at.shape[axis + 1], 0) for axis, at in enumerate((rows, columns))
+    ]
+    pad = int(max(outside)) + 3
+    border = [(0, 0)] * 2 + [(pad, pad)] * 2
+    padded = np.pad(images.astype(np.float64), border, mode)  # type: ignore[call-overload]
+    out = np.empty(images.shape)
+    fill_bilinear(padded, rows, columns, pad, out)
+    return out
 
-    def tap(offset: int) -> np.ndarray:
-        return np.take_along_axis(flat, corner + offset, axis=2).reshape(n, c, *rows.shape[1:])
 
-    first, second = (1.0 - columns + left)[:, None], (1.0 - (left + 1) + columns)[:, None]
-    upper = tap(0) * first + tap(1) * second
-    lower = tap(width) * first + tap(width + 1) * second
-    return upper * (1.0 - rows + top)[:, None] + lower * (1.0 - (top + 1) + rows)[:, None]
+@entry
+def fill_bilinear(
+    padded: np.ndarray, rows: np.ndarray, columns: np.ndarray, pad: int, out: np.ndarray
+) -> None:
+    """What `bilinear` returns, into out; padded: with `pad` pixels of border."""
+    n, channels, height, width = out.shape
+    for i in range(n):
+        for y in range(height):
+            for x in range(width):
+                row, column = rows[i, y, x], columns[i, y, x]
+                top, left = math.floor(row), math.floor(column)
+                first, second = 1.0 - column + left, 1.0 - (left + 1) + column
+                upper_weight, lower_weight = 1.0 - row + top, 1.0 - (top + 1) + row
+                top, left = int(top) + pad, int(left) + pad
+                for channel in range(channels):
+                    plane = padded[i, channel]
+                    upper = plane[top, left] * first + plane[top, left + 1] * second
+                    lower = plane[top + 1, left] * first + plane[top + 1, left + 1] * second
+                    out[i, channel, y, x] = upper * upper_weight + lower * lower_weight

@@ -3,10 +3,12 @@
 Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
 """
 
+import math
+
 import cv2
 import numpy as np
 
-from .blur import motion_blur, smooth, zoom_matrix
+from .blur import motion_frames, smooth, zoomed
 from .frost import textures
 from .recipe import SIZE, Recipe, by_name, integer, normal, to_bytes, to_float, uniform
 
@@ -14,18 +16,8 @@ WATER = np.array([175, 238, 238], np.float32) / np.float32(255)  # pale turquois
 MUD = np.array([63, 42, 20], np.float32) / np.float32(255)
 
 
-def snow_layer(
-    normal: np.ndarray, mean: float, std: float, zoom: float, threshold: float
-) -> np.ndarray:
-    """Flakes before they move: a normal field (n, 32, 32), zoomed, thresholded, as bytes."""
-    matrix = zoom_matrix(zoom)
-    layer = matrix @ (mean + std * normal) @ matrix.T
-    layer[layer < threshold] = 0
-    return to_bytes(layer)
-
-
 def whiten(x: np.ndarray, mix: float) -> np.ndarray:
-    """Mix of the image and a brighter grey one: x float (n, 3, 32, 32).
+    """Mix of the image and a brighter grey one: x float (n, 3, height, width).
 
     The grey is computed in float32, as in the reference.
     """
@@ -34,22 +26,26 @@ def whiten(x: np.ndarray, mix: float) -> np.ndarray:
     return mix * x + (1 - mix) * np.maximum(x, (grey * np.float32(1.5) + np.float32(0.5))[:, None])
 
 
-def snow(
-    images: np.ndarray,
-    p: tuple,
-    normal: np.ndarray,
-    angle: np.ndarray,
-    dtype: type[np.floating] = np.float32,
+def snow_frames(
+    images: np.ndarray, p: tuple, normal: np.ndarray, angle: np.ndarray, dtype: type[np.floating]
 ) -> np.ndarray:
     """Moving flakes over a whitened image, and the same flakes turned by 180 degrees.
 
-    normal: (n, 32, 32); angle: (n,), in degrees; dtype: of the whitened image, which in the
-    reference is float32 in CIFAR-C and float64 in CIFAR-P.
+    normal: (n, height, width); angle: (n, t), in degrees, one for each frame; dtype: of the
+    whitened image, which in the reference is float32 in CIFAR-C and float64 in CIFAR-P. Returns
+    (n, t, 3, height, width).
     """
     mean, std, zoom, threshold, radius, sigma, mix = p
-    layer = snow_layer(normal, mean, std, zoom, threshold)
-    flakes = motion_blur(layer, (radius, sigma), angle)[:, None] / 255.0
-    return to_bytes(whiten(to_float(images, dtype), mix) + flakes + flakes[..., ::-1, ::-1])
+    layer = zoomed(mean + std * normal, zoom)
+    layer[layer < threshold] = 0
+    flakes = motion_frames(to_bytes(layer)[:, None], (radius, sigma), angle) / 255.0
+    white = whiten(to_float(images, dtype), mix)[:, None]
+    return to_bytes(white + flakes + flakes[..., ::-1, ::-1])
+
+
+def snow(images: np.ndarray, p: tuple, normal: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Snow of CIFAR-C; normal: (n, 32, 32); angle: (n,), in degrees."""
+    return snow_frames(images, p, normal, angle[:, None], np.float32)[:, 0]
 
 
 def frost(
@@ -62,26 +58,27 @@ def frost(
     be comparable.
     """
     pictures, (image_weight, frost_weight) = textures(), p
-    crops = np.empty(images.shape)
+    crops, (height, width) = np.empty(images.shape), images.shape[2:]
     for crop, which, share in zip(crops, texture, corner, strict=True):
         picture = pictures[which]
-        top, left = (share * (np.array(picture.shape[1:]) - SIZE)).astype(int)
-        crop[...] = picture[:, top : top + SIZE, left : left + SIZE]
+        top, left = (share * (np.array(picture.shape[1:]) - (height, width))).astype(int)
+        crop[...] = picture[:, top : top + height, left : left + width]
     return np.clip(image_weight * images + frost_weight * crops, 0, 255).astype(np.uint8)
 
 
 def plasma(uniform: np.ndarray, decay: float) -> np.ndarray:
-    """Diamond-square heights on a torus of 32 x 32, scaled to [0, 1]: float64 (n, 32, 32).
+    """Diamond-square heights on a torus of 2**k x 2**k, scaled to [0, 1]: float64 (n, 2**k, 2**k).
 
-    uniform: (n, 1023) in [0, 1); for each step 32, 16, ..., 2 the draws are those of the squares'
-    centres, the mid-points along x, the mid-points along y. The reference multiplies a U(-w, w) by
-    w once more, so that heights scale with w squared.
+    uniform: (n, 4**k - 1) in [0, 1); for each step 2**k, ..., 4, 2 the draws are those of the
+    squares' centres, the mid-points along x, the mid-points along y. The reference multiplies a
+    U(-w, w) by w once more, so that heights scale with w squared.
     """
-    height = np.zeros((len(uniform), SIZE, SIZE))
-    step, wobble, used = SIZE, 100.0, 0
+    size = math.isqrt(uniform.shape[1] + 1)
+    height = np.zeros((len(uniform), size, size))
+    step, wobble, used = size, 100.0, 0
     while step >= 2:
         half = step // 2
-        corners, side = height[:, ::step, ::step], SIZE // step
+        corners, side = height[:, ::step, ::step], size // step
         drawn = uniform[:, used : used + 3 * side**2].reshape(len(uniform), 3, side, side)
         jitter = wobble * (-wobble + 2 * wobble * drawn)
         total = corners + np.roll(corners, -1, axis=1)
@@ -103,9 +100,9 @@ def fog(images: np.ndarray, p: tuple[float, float], uniform: np.ndarray) -> np.n
     uniform: (n, 1023).
     """
     amount, decay = p
-    x = to_float(images)
+    x, (height, width) = to_float(images), images.shape[2:]
     brightest = x.max(axis=(1, 2, 3), keepdims=True)
-    hazy = x + amount * plasma(uniform, decay)[:, None]
+    hazy = x + amount * plasma(uniform, decay)[:, None, :height, :width]
     return to_bytes(hazy * brightest / (brightest + amount))
 
 
