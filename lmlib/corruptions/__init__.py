@@ -12,7 +12,7 @@ facebookresearch/augmentation-corruption (Mintun et al., NeurIPS 2021) for C-bar
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -36,22 +36,13 @@ CHUNK = 2**20
 
 SEVERITIES = 1, 2, 3, 4, 5
 
-NAMES = {
-    "cifar_c": C_CORRUPTIONS + C_EXTRA,
-    "cifar_c_bar": C_BAR_CORRUPTIONS,
-    "cifar_p": PERTURBATIONS,
-}
+NAMES = dict(cifar_c=C_CORRUPTIONS + C_EXTRA, cifar_c_bar=C_BAR_CORRUPTIONS, cifar_p=PERTURBATIONS)
 """The names of each benchmark, in the order of its authors."""
 
 LEVELS = {"cifar_c": SEVERITIES, "cifar_c_bar": SEVERITIES, "cifar_p": (None,)}
 """The severities of each benchmark: sequences have none."""
 
-RECIPES: dict[str, dict[str, Recipe]] = {
-    "cifar_c": NOISE | BLUR | WEATHER | DIGITAL,
-    "cifar_c_bar": C_BAR,
-    "cifar_p": SEQUENCES,
-}
-
+RECIPES = dict(cifar_c=NOISE | BLUR | WEATHER | DIGITAL, cifar_c_bar=C_BAR, cifar_p=SEQUENCES)
 
 Source = tuple[str, str, int | None]
 """Benchmark, corruption and severity."""
@@ -92,47 +83,38 @@ def draw(
     """
     entry, p = recipe(name, benchmark, severity)
     index = _check_key(name, seed, index)
-    key = f"{benchmark}/{name}/{severity}" if severity else f"{benchmark}/{name}"
-    arrays = {
-        part: field.draw(f"{key}/{part}", seed=seed, index=index)
-        for part, field in entry.fields(p).items()
-    }
+    key, fields = f"{benchmark}/{name}/{severity}".removesuffix("/None"), entry.fields(p)
+    arrays = {one: fields[one].draw(f"{key}/{one}", seed=seed, index=index) for one in fields}
     return Draws(arrays, (benchmark, name, severity))
 
 
+class Chance(TypedDict, total=False):
+    """What a random corruption is given: a seed and an index, or draws."""
+
+    seed: int
+    index: Any
+    draws: Mapping[str, np.ndarray]
+
+
 def corrupt(
-    images: Any,
-    name: str,
-    *,
-    severity: int,
-    benchmark: str = "cifar_c",
-    seed: int | None = None,
-    index: Any = None,
-    draws: Mapping[str, np.ndarray] | None = None,
+    images: Any, name: str, *, severity: int, benchmark: str = "cifar_c", **chance: Unpack[Chance]
 ) -> Any:
     """One corruption at one severity: uint8 (N, 3, 32, 32), NumPy or torch, in and out.
 
-    benchmark: cifar_c (19 names) or cifar_c_bar (10); either `seed` and `index` (N,), or `draws`
-    from `draw`. Raises ValueError for other images, names, severities, keys and draws;
+    benchmark: cifar_c (19 names) or cifar_c_bar (10); chance: either `seed` and `index` (N,), or
+    `draws` from `draw`. Raises ValueError for other images, names, severities, keys and draws;
     FileNotFoundError for frost without photographs.
     """
     check_name("benchmark", benchmark, ("cifar_c", "cifar_c_bar"))
-    return make(images, name, severity, benchmark, seed=seed, index=index, draws=draws)
+    return make(images, name, severity, benchmark, **chance)
 
 
-def perturb(
-    images: Any,
-    name: str,
-    *,
-    seed: int | None = None,
-    index: Any = None,
-    draws: Mapping[str, np.ndarray] | None = None,
-) -> Any:
+def perturb(images: Any, name: str, **chance: Unpack[Chance]) -> Any:
     """One sequence of CIFAR-P: uint8 (N, 3, 32, 32) to (N, T, 3, 32, 32), T = 16, 21 or 31.
 
     Keys and errors as in `corrupt`.
     """
-    return make(images, name, None, "cifar_p", seed=seed, index=index, draws=draws)
+    return make(images, name, None, "cifar_p", **chance)
 
 
 @outside_graphs
@@ -163,25 +145,22 @@ def make(
     frames = () if entry.n_frames is None else (entry.n_frames,)
     result = np.empty((n, *frames, *arrays.shape[1:]), np.uint8)
     size = max(1, CHUNK // max(1, result[:1].size))
-    for start in range(0, n, size):
-        part = slice(start, start + size)
+    for part in (slice(start, start + size) for start in range(0, n, size)):
         if draws is None:
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
             drawn = {key: array[part] for key, array in draws.items()}
         result[part] = entry.apply(np.array(arrays[part], order="C"), p, **drawn)
-    if isinstance(images, torch.Tensor):
-        return torch.from_numpy(result).to(images.device)
-    return result
+    return torch.from_numpy(result).to(images.device) if torch.is_tensor(images) else result
 
 
 def _check_images(images: Any) -> np.ndarray:
-    array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
+    array = images.detach().cpu().numpy() if torch.is_tensor(images) else images
     is_array = isinstance(array, np.ndarray)
     if not is_array or array.dtype != np.uint8 or array.shape[1:] != (3, SIZE, SIZE):
-        got = f"{array.dtype} {array.shape}" if is_array else type(array).__name__
+        content = f"{array.dtype} {array.shape}" if is_array else type(array).__name__
         expected = "images must be uint8 (N, 3, 32, 32), NumPy or torch"
-        raise ValueError(f"{expected}, got {got}: convert them first")
+        raise ValueError(f"{expected}, got {content}: convert them first")
     return array
 
 
@@ -195,11 +174,10 @@ def _check_key(name: str, seed: int | None, index: Any) -> np.ndarray:
 def _check_draws(
     draws: Mapping[str, np.ndarray], fields: Mapping[str, Field], source: Source, n: int
 ) -> dict[str, np.ndarray]:
-    drawn_for = getattr(draws, "source", source)
-    if drawn_for != source:
+    if (drawn_for := getattr(draws, "source", source)) != source:
         raise ValueError(f"these draws are of {drawn_for}, not of {source}: draw again")
     expected = {part: (n, *field.shape) for part, field in fields.items()}
-    got = {part: np.shape(array) for part, array in draws.items()}
-    if got != expected:
-        raise ValueError(f"draws of {source} must have the shapes {expected}, got {got}")
-    return {part: np.ascontiguousarray(array, fields[part].dtype) for part, array in draws.items()}
+    shapes = {part: np.shape(array) for part, array in draws.items()}
+    if shapes != expected:
+        raise ValueError(f"draws of {source} must have the shapes {expected}, got {shapes}")
+    return {part: np.array(one, fields[part].dtype, order="C") for part, one in draws.items()}

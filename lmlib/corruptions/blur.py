@@ -54,14 +54,12 @@ def copy_neighbours(images: np.ndarray, offset: np.ndarray) -> None:
     n, n_steps, n_rows, n_columns, _ = offset.shape
     top = (images.shape[2] - n_rows) // 2 + 1
     left = (images.shape[3] - n_columns) // 2 + 1
-    for i in range(n):
-        for channel in range(images.shape[1]):
-            plane = images[i, channel]
-            for step in range(n_steps):
-                for h in range(n_rows - 1, -1, -1):
-                    for w in range(n_columns - 1, -1, -1):
-                        dx, dy = offset[i, step, h, w, 0], offset[i, step, h, w, 1]
-                        plane[top + h, left + w] = plane[top + h + dy, left + w + dx]
+    for i, channel, step in np.ndindex(n, images.shape[1], n_steps):
+        plane = images[i, channel]
+        for h in range(n_rows - 1, -1, -1):
+            for w in range(n_columns - 1, -1, -1):
+                dx, dy = offset[i, step, h, w, 0], offset[i, step, h, w, 1]
+                plane[top + h, left + w] = plane[top + h + dy, left + w + dx]
 
 
 def defocus_blur(images: np.ndarray, p: tuple[float, float]) -> np.ndarray:
@@ -134,18 +132,13 @@ def add_shifted(
     padded: float64 (n, c, ., .); weights: (k,); rows, columns: (n, t, k); out: (n, t, c, height,
     width).
     """
-    n, n_frames, channels, height, width = out.shape
-    for i in range(n):
-        for t in range(n_frames):
-            for channel in range(channels):
-                for y in range(height):
-                    line = out[i, t, channel, y]
-                    for k in range(len(weights)):
-                        left = columns[i, t, k]
-                        source = padded[i, channel, y + rows[i, t, k], left : left + width]
-                        weight = weights[k]
-                        for x in range(width):
-                            line[x] += weight * source[x]
+    for i, t, channel, y in np.ndindex(out.shape[:-1]):
+        line = out[i, t, channel, y]
+        for k in range(len(weights)):
+            left, weight = columns[i, t, k], weights[k]
+            source = padded[i, channel, y + rows[i, t, k], left : left + len(line)]
+            for x in range(len(line)):
+                line[x] += weight * source[x]
 
 
 def motion_blur(images: np.ndarray, p: tuple[int, float], angle: np.ndarray) -> np.ndarray:
@@ -185,14 +178,13 @@ def fill_zoomed(
     """Each pixel from two rows of two columns; planes, out: float64 (m, size, size)."""
     size = len(first)
     line = np.empty(size)
-    for i in range(len(planes)):
-        for y in range(size):
-            upper, lower = planes[i, first[y]], planes[i, first[y] + 1]
-            for x in range(size):
-                line[x] = weights[y, 0] * upper[x] + weights[y, 1] * lower[x]
-            for x in range(size):
-                left = first[x]
-                out[i, y, x] = line[left] * weights[x, 0] + line[left + 1] * weights[x, 1]
+    for i, y in np.ndindex(len(planes), size):
+        upper, lower = planes[i, first[y]], planes[i, first[y] + 1]
+        for x in range(size):
+            line[x] = weights[y, 0] * upper[x] + weights[y, 1] * lower[x]
+        for x in range(size):
+            left = first[x]
+            out[i, y, x] = line[left] * weights[x, 0] + line[left + 1] * weights[x, 1]
 
 
 def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import csr_array
 from scipy.special import cosdg, sindg
 
 from ..compiled import compiled, entry
@@ -84,16 +83,13 @@ def grey_cells(
     images: uint8 (n, 3, height, width); cosine, sine, cell: (n,); chosen: bool (n, ., .).
     """
     n, _, height, width = images.shape
-    for i in range(n):
+    for i, y, x in np.ndindex(n, height, width):
+        u = (cosine[i] * y + sine[i] * x) / cell[i]
+        v = (-sine[i] * y + cosine[i] * x) / cell[i]
         n_cells = int(4 * height // cell[i])
-        for y in range(height):
-            for x in range(width):
-                u = (cosine[i] * y + sine[i] * x) / cell[i]
-                v = (-sine[i] * y + cosine[i] * x) / cell[i]
-                row, column = int(u), int(v)
-                row, column = row + n_cells * (row < 0), column + n_cells * (column < 0)
-                if int(u % 2) == int(v % 2) and chosen[i, row, column]:
-                    images[i, :, y, x] = 128
+        row, column = int(u) % n_cells, int(v) % n_cells
+        if int(u % 2) == int(v % 2) and chosen[i, row, column]:
+            images[i, :, y, x] = 128
 
 
 def star(
@@ -127,20 +123,15 @@ def fill_star(
     out: np.ndarray,
 ) -> None:
     """What `star` returns, into out; turn: (n, height, width), in rays."""
-    n, height, width = out.shape
-    for i in range(n):
-        for y in range(height):
-            for x in range(width):
-                ray = int(turn[i, y, x])
-                share = turn[i, y, x] - ray
-                near, far = lengths[i, ray % rays[i]], lengths[i, (ray + 1) % rays[i]]
-                length = near + share * (far - near)
-                down, right = y - centre[i, 0], x - centre[i, 1]
-                glow = length * length / (down * down + right * right + 1e-4)
-                if exponent != 1:
-                    glow = glow**exponent
-                weight = (1 - (share - 0.5) * (share - 0.5)) * glow
-                out[i, y, x] = min(max(weight, 0.0), 1.0)
+    for i, y, x in np.ndindex(out.shape):
+        ray = int(turn[i, y, x])
+        share = turn[i, y, x] - ray
+        near, far = lengths[i, ray % rays[i]], lengths[i, (ray + 1) % rays[i]]
+        down, right = y - centre[i, 0], x - centre[i, 1]
+        glow = (near + share * (far - near)) ** 2 / (down**2 + right**2 + 1e-4)
+        if exponent != 1:
+            glow = glow**exponent
+        out[i, y, x] = min(max((1 - (share - 0.5) ** 2) * glow, 0.0), 1.0)
 
 
 def inverse_sparkles(
@@ -159,22 +150,12 @@ def sparkles(
     """Five stars of white light; centre: (n, 5, 2); rays: (n, 5); lengths: normal (n, 5, 199)."""
     radius = level(severity, 0.1) * images.shape[-1]
     lengths = np.maximum(1, radius + 0.25 * radius * lengths)
-    x = images.astype(np.float64)
+    x = images
     for i in range(5):
-        lighten(x, star(images.shape, centre[:, i], rays[:, i], lengths[:, i]))
+        weight = star(images.shape, centre[:, i], rays[:, i], lengths[:, i])
+        x = x.astype(np.float32).astype(np.float64)  # the reference rounds before each star
+        x += weight[:, None] * (255.0 - x)
     return truncate(x)
-
-
-@entry
-def lighten(images: np.ndarray, weight: np.ndarray) -> None:
-    """x + weight (255 - x), in place; float64 that the reference rounds to float32 before it."""
-    n, channels, height, width = images.shape
-    for i in range(n):
-        for channel in range(channels):
-            for y in range(height):
-                for x in range(width):
-                    value = np.float64(np.float32(images[i, channel, y, x]))
-                    images[i, channel, y, x] = value + weight[i, y, x] * (255.0 - value)
 
 
 @lru_cache(maxsize=5)
@@ -215,8 +196,9 @@ def ripple(
     at = np.arange(SIZE)
     wave = np.sin(TURN * at / wavelength[..., None] + phase[..., None])
     down, right = (level(severity, 0.025) * SIZE * wave).swapaxes(0, 1)
-    rows, columns = np.broadcast_arrays((at + down)[:, :, None], (at + right)[:, None])
-    return truncate(bilinear(images, np.array(rows), np.array(columns)))
+    zero = np.zeros((SIZE, SIZE))
+    rows, columns = (at + down)[:, :, None] + zero, (at + right)[:, None] + zero
+    return truncate(bilinear(images, rows, columns))
 
 
 def cubic_taps(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -233,29 +215,26 @@ def cubic_taps(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return index, np.array([*weights, 1 - weights[0] - weights[1] - weights[2]])
 
 
-def rotation(angle: float) -> csr_array:
+def rotation(angle: float) -> tuple[np.ndarray, np.ndarray]:
     """SciPy's cubic `rotate` of spline coefficients by `angle` degrees, black outside.
 
-    Returns a sparse matrix (1024, 1024).
+    Returns the 16 coefficients that each pixel is made of and their weights, (1024, 16) both.
     """
     cosine, sine, middle = cosdg(angle), sindg(angle), (SIZE - 1) / 2
     offset = middle - cosine * middle - sine * middle, middle + sine * middle - cosine * middle
-    y, x = np.mgrid[:SIZE, :SIZE]
-    rows = (cosine * y + sine * x + offset[0]).ravel()
-    columns = (-sine * y + cosine * x + offset[1]).ravel()
+    y, x = np.mgrid[:SIZE, :SIZE].reshape(2, -1)
+    rows, columns = cosine * y + sine * x + offset[0], -sine * y + cosine * x + offset[1]
     inside = (rows >= 0) & (rows <= SIZE - 1) & (columns >= 0) & (columns <= SIZE - 1)
-    (top, down), (left, right) = (cubic_taps(position) for position in (rows, columns))
-    source = (top[:, None] * SIZE + left).reshape(16, -1)
-    weights = (inside * down[:, None] * right).reshape(16, -1)
-    pixel = np.broadcast_to(np.arange(SIZE**2), source.shape)
-    return csr_array((weights.ravel(), (pixel.ravel(), source.ravel())), shape=(SIZE**2, SIZE**2))
+    (top, down), (left, right) = cubic_taps(rows), cubic_taps(columns)
+    sources, weights = top[:, None] * SIZE + left, inside * down[:, None] * right
+    return sources.reshape(16, -1).T.copy(), weights.reshape(16, -1).T.copy()
 
 
 @lru_cache(maxsize=5)
-def rotations(severity: float) -> tuple[np.ndarray, list[csr_array]]:
-    """The weights (21,) and matrices of a circular motion blur."""
-    steps = np.array([2 * i / 20 - 1 for i in range(21)])
-    return np.exp(-2 * steps**2), [rotation(step * level(severity, 15)) for step in steps]
+def rotations(severity: float) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """The 21 rotations of a circular motion blur: the weight of each, and what `rotation` gives."""
+    steps = [2 * i / 20 - 1 for i in range(21)]
+    return [(np.exp(-2 * u**2), *rotation(u * level(severity, 15))) for u in steps]
 
 
 def circular_motion_blur(images: np.ndarray, severity: float) -> np.ndarray:
@@ -263,42 +242,35 @@ def circular_motion_blur(images: np.ndarray, severity: float) -> np.ndarray:
 
     Summed in float32, as in the reference.
     """
-    weights, matrices = rotations(severity)
     splines = to_float(images, np.float32).astype(np.float64)
     for axis in (2, 3):
         splines = ndimage.spline_filter1d(splines, order=3, axis=axis, mode="mirror")
     pixels = np.ascontiguousarray(splines.reshape(-1, SIZE**2).T)
     total = np.zeros(pixels.shape, np.float32)
-    for weight, matrix in zip(weights, matrices, strict=True):
-        add_product(matrix.indptr, matrix.indices, matrix.data, pixels, weight, total)
-    total /= sum(weights)
+    for weight, sources, taps in rotations(severity):
+        add_rotated(pixels, float(weight), sources, taps, total)
+    total /= sum(weight for weight, _, _ in rotations(severity))
     return truncate(total * np.float32(255)).T.reshape(images.shape)
 
 
 @entry
-def add_product(
-    starts: np.ndarray,
-    sources: np.ndarray,
-    taps: np.ndarray,
-    pixels: np.ndarray,
-    weight: float,
-    total: np.ndarray,
+def add_rotated(
+    pixels: np.ndarray, weight: float, sources: np.ndarray, taps: np.ndarray, total: np.ndarray
 ) -> None:
-    """Add weight x (a sparse matrix @ pixels, in float32), in place.
+    """Add weight x (each pixel made of its taps, in float32), in place.
 
-    starts, sources, taps: the matrix (m, m) as SciPy's `csr_array` holds it; pixels: float64
-    (m, n); total: float32 (m, n).
+    pixels: float64 (m, planes); sources, taps: (m, 16); total: float32 (m, planes).
     """
-    product = np.empty(pixels.shape[1])
-    for row in range(len(pixels)):
-        product[:] = 0.0
-        for k in range(starts[row], starts[row + 1]):
-            source, tap = pixels[sources[k]], taps[k]
-            for n in range(len(product)):
-                product[n] += tap * source[n]
-        line = total[row]
-        for n in range(len(product)):
-            line[n] = np.float32(line[n] + weight * np.float64(np.float32(product[n])))
+    rotated = np.empty(pixels.shape[1])
+    for m in range(len(pixels)):
+        rotated[:] = 0.0
+        for k in range(16):
+            source, tap = pixels[sources[m, k]], taps[m, k]
+            for n in range(len(rotated)):
+                rotated[n] += tap * source[n]
+        line = total[m]
+        for n in range(len(rotated)):
+            line[n] = np.float32(line[n] + weight * np.float64(np.float32(rotated[n])))
 
 
 def lines(
@@ -385,18 +357,13 @@ def fill_zooms(
 
     order: (n, 3), the zoom of a channel; sources, weights: (4, 3, size), the taps of each zoom.
     """
-    n, channels, height, width = images.shape
-    for i in range(n):
-        for channel in range(channels):
-            plane, zoom = images[i, channel], order[i, channel]
-            for y in range(height):
-                for x in range(width):
-                    total = 0.0
-                    for a in range(4):
-                        line, weight = plane[sources[a, zoom, y]], weights[a, zoom, y]
-                        for b in range(4):
-                            total += line[sources[b, zoom, x]] * weight * weights[b, zoom, x]
-                    out[i, channel, y, x] = np.uint8(min(total + 0.5, 255.0))
+    for i, channel, y, x in np.ndindex(images.shape):
+        zoom, total = order[i, channel], 0.0
+        for a in range(4):
+            line = images[i, channel, sources[a, zoom, y]]
+            for b in range(4):
+                total += line[sources[b, zoom, x]] * weights[a, zoom, y] * weights[b, zoom, x]
+        out[i, channel, y, x] = np.uint8(min(total + 0.5, 255.0))
 
 
 C_BAR = by_name(

@@ -16,6 +16,10 @@ from ..compiled import entry
 from .blur import smooth
 from .recipe import SIZE, Recipe, bilinear, by_name, to_bytes, to_float, uniform
 
+# Which of (value, low, falling, rising) red, green and blue are in each sixth of the hues; the
+# seventh is where a hue just below 0 became 1.
+SHADES = np.array([(0, 3, 1), (2, 0, 1), (1, 0, 3), (1, 2, 0), (3, 1, 0), (0, 1, 2), (0, 3, 1)])
+
 
 def brightness(images: np.ndarray, amount: float) -> np.ndarray:
     """V + amount in HSV; hue and saturation stay."""
@@ -40,48 +44,28 @@ def change_hsv(
     The arithmetic is that of scikit-image's `rgb2hsv` and `hsv2rgb`.
     """
     n, _, height, width = images.shape
-    for i in range(n):
-        for y in range(height):
-            for x in range(width):
-                red, green, blue = (
-                    images[i, 0, y, x] / 255.0,
-                    images[i, 1, y, x] / 255.0,
-                    images[i, 2, y, x] / 255.0,
-                )
-                value = max(red, green, blue)
-                spread = value - min(red, green, blue)
-                hue, saturation = 0.0, 0.0
-                if spread > 0:
-                    saturation = spread / value
-                    if blue == value:
-                        hue = 4.0 + (red - green) / spread
-                    elif green == value:
-                        hue = 2.0 + (blue - red) / spread
-                    else:
-                        hue = (green - blue) / spread
-                    hue = hue / 6.0 % 1.0
-                saturation = min(max(saturation * factor + offset, 0.0), 1.0)
-                value = min(max(value + amount, 0.0), 1.0)
-                sector = math.floor(hue * 6)
-                share = hue * 6 - sector
-                low = value * (1 - saturation)
-                falling = value * (1 - share * saturation)
-                rising = value * (1 - (1 - share) * saturation)
-                if sector == 1:
-                    red, green, blue = falling, value, low
-                elif sector == 2:
-                    red, green, blue = low, value, rising
-                elif sector == 3:
-                    red, green, blue = low, falling, value
-                elif sector == 4:
-                    red, green, blue = rising, low, value
-                elif sector == 5:
-                    red, green, blue = value, low, falling
-                else:  # 0, and 6 where a hue just below 0 became 1
-                    red, green, blue = value, rising, low
-                out[i, 0, y, x] = np.uint8(red * 255)
-                out[i, 1, y, x] = np.uint8(green * 255)
-                out[i, 2, y, x] = np.uint8(blue * 255)
+    for i, y, x in np.ndindex(n, height, width):
+        red, green = images[i, 0, y, x] / 255.0, images[i, 1, y, x] / 255.0
+        blue = images[i, 2, y, x] / 255.0
+        value = max(red, green, blue)
+        spread = value - min(red, green, blue)
+        hue, saturation = 0.0, 0.0
+        if spread > 0:
+            saturation = spread / value
+            hue = (green - blue) / spread
+            if blue == value:
+                hue = 4.0 + (red - green) / spread
+            elif green == value:
+                hue = 2.0 + (blue - red) / spread
+            hue = hue / 6.0 % 1.0
+        saturation = min(max(saturation * factor + offset, 0.0), 1.0)
+        value = min(max(value + amount, 0.0), 1.0)
+        sector = math.floor(hue * 6)
+        share = hue * 6 - sector
+        low, falling = value * (1 - saturation), value * (1 - share * saturation)
+        shades = value, low, falling, value * (1 - (1 - share) * saturation)
+        for channel in range(3):
+            out[i, channel, y, x] = np.uint8(shades[SHADES[sector, channel]] * 255)
 
 
 def contrast(images: np.ndarray, factor: float) -> np.ndarray:

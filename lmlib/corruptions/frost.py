@@ -35,9 +35,9 @@ def textures() -> tuple[np.ndarray, ...]:
     Returns five uint8 arrays (3, height, width), each side over 32. Raises FileNotFoundError where
     there are none, ValueError where they cannot be read, are too small, or the cache is damaged.
     """
-    path, read = (own(), _read_own) if own().is_dir() else (_cache(), _read_cache)
+    path = own() if own().is_dir() else _cache()
     if path not in _textures:
-        _textures[path] = read(path)
+        _textures[path] = _read(path)
     return _textures[path]
 
 
@@ -100,7 +100,9 @@ def _advice() -> str:
     return f"put frost1 to frost5 (png or jpg) into {own()}, or leave the corruption `frost` out"
 
 
-def _read_cache(path: Path) -> tuple[np.ndarray, ...]:
+def _read(path: Path) -> tuple[np.ndarray, ...]:
+    if path.is_dir():
+        return tuple(_read_photograph(path, i) for i in range(1, 6))
     if not path.exists():
         problem = "no frost photographs: call lmlib.corruptions.frost.fetch()"
         raise FileNotFoundError(f"{problem}, or {_advice()}")
@@ -108,20 +110,16 @@ def _read_cache(path: Path) -> tuple[np.ndarray, ...]:
     return tuple(arrays[name] for name in PICTURES)
 
 
-def _read_own(folder: Path) -> tuple[np.ndarray, ...]:
-    return tuple(_read_photograph(folder, i) for i in range(1, 6))
-
-
 def _read_photograph(folder: Path, i: int) -> np.ndarray:
-    names = [folder / f"frost{i}.{ending}" for ending in ("png", "jpg", "jpeg")]
-    path = next((name for name in names if name.exists()), None)
-    if path is None:
+    endings = ".png", ".jpg", ".jpeg"
+    paths = [path for path in sorted(folder.glob(f"frost{i}.*")) if path.suffix in endings]
+    if not paths:
         problem = "frost1 to frost5 are all needed"
         raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: {problem}")
     try:
-        picture = reduce(path)
+        picture = reduce(paths[-1])
+        if min(picture.shape[1:]) <= 32:
+            raise ValueError("too small, each side must be over 164 pixels")
     except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {error}") from error
-    if min(picture.shape[1:]) <= 32:
-        raise ValueError(f"{path} is too small: each side must be over 164 pixels")
+        raise ValueError(f"{paths[-1]} cannot be used: {error}") from error
     return picture

@@ -141,17 +141,14 @@ def fill_bilinear(
     padded: np.ndarray, rows: np.ndarray, columns: np.ndarray, pad: int, out: np.ndarray
 ) -> None:
     """What `bilinear` returns, into out; padded: with `pad` pixels of border."""
-    n, channels, height, width = out.shape
-    for i in range(n):
-        for y in range(height):
-            for x in range(width):
-                row, column = rows[i, y, x], columns[i, y, x]
-                top, left = math.floor(row), math.floor(column)
-                first, second = 1.0 - column + left, 1.0 - (left + 1) + column
-                upper_weight, lower_weight = 1.0 - row + top, 1.0 - (top + 1) + row
-                top, left = int(top) + pad, int(left) + pad
-                for channel in range(channels):
-                    plane = padded[i, channel]
-                    upper = plane[top, left] * first + plane[top, left + 1] * second
-                    lower = plane[top + 1, left] * first + plane[top + 1, left + 1] * second
-                    out[i, channel, y, x] = upper * upper_weight + lower * lower_weight
+    for i, y, x in np.ndindex(rows.shape):
+        row, column = rows[i, y, x], columns[i, y, x]
+        top, left = math.floor(row), math.floor(column)
+        first, second = 1.0 - column + left, 1.0 - (left + 1) + column
+        upper_weight, lower_weight = 1.0 - row + top, 1.0 - (top + 1) + row
+        top, left = int(top) + pad, int(left) + pad
+        for channel in range(out.shape[1]):
+            plane = padded[i, channel]
+            upper = plane[top, left] * first + plane[top, left + 1] * second
+            lower = plane[top + 1, left] * first + plane[top + 1, left + 1] * second
+            out[i, channel, y, x] = upper * upper_weight + lower * lower_weight

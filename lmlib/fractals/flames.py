@@ -133,11 +133,7 @@ def paint(palette: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 
 def draw_layer(
-    rng: np.random.Generator,
-    point_rng: np.random.Generator,
-    size: int,
-    zoom: float,
-    focus: float,
+    rng: np.random.Generator, point_rng: np.random.Generator, size: int, zoom: float, focus: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one system: its colours (size, size, 3) and its opacity (size, size).
 
