@@ -5,7 +5,7 @@ Each has two sides of rows, the claimed sign of their difference, and what was p
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -30,77 +30,63 @@ class Comparison(NamedTuple):
     ours: dict[str, Any]  # of `side`
     reference: dict[str, Any]
     sign: int  # claimed, of the difference: -1, 1, or 0 for "hardly any"
-    printed: tuple[float, ...]  # the paper's (ours, reference); nan where it has none
+    printed: tuple[float, float]  # the paper's (ours, reference); nan where it has none
 
 
 def comparisons(profile: str) -> list[Comparison]:
     """All comparisons at the size of a profile, claim by claim."""
     rules = tomllib.loads((paths.PUBLISHED / "comparisons.toml").read_text(encoding="utf-8"))
-    return [one for rule in rules["rule"] for one in comparisons_of(profile, **rule)]
+    return [one for rule in rules["rule"] for one in comparisons_of(profile, rule)]
 
 
-def comparisons_of(
-    profile: str,
-    *,
-    claim: str,
-    ours: Sequence[dict],
-    reference: Sequence[dict],
-    table: int | str | None = None,
-    each: Sequence[dict] = ({},),
-    **claimed: list[str],
-) -> list[Comparison]:
-    """The comparisons of one rule of comparisons.toml, whose keys are the arguments."""
+def comparisons_of(profile: str, rule: Mapping[str, Any]) -> Iterator[Comparison]:
+    """The comparisons of one rule of comparisons.toml, which explains its keys."""
     columns = {column.title: column for column in TABLE_4}
-    signs = [(name, columns[title]) for name, titles in claimed.items() for title in titles]
-    compared = []
-    for (number, scope), shared, (name, column), theirs, mine in product(
-        table_scopes(profile, table), each, signs, reference, ours
+    claimed = [(word, columns[title]) for word in SIGNS for title in rule.get(word, ())]
+    scopes, each = table_scopes(profile, rule.get("table")), rule.get("each", [{}])
+    for (table, scope), shared, (word, column), second, first in product(
+        scopes, each, claimed, rule["reference"], rule["ours"]
     ):
-        sides = [side(profile, **scope | shared | one) for one in (mine, theirs)]
-        family = f"Table {number}" if number else f"claim {claim}"
-        family += " as released" if sides[0]["method"] == "layermix_released" else ""
-        decides = mine == ours[0] and name != "beside"
-        printed = tuple(printed_value(number, column, one) for one in sides)
-        compared.append(
-            Comparison(claim, family, decides, column, sides[0], sides[1], SIGNS[name], printed)
-        )
-    return compared
+        ours, reference = (side(profile, **scope | shared | one) for one in (first, second))
+        family = f"Table {table}" if table else f"claim {rule['claim']}"
+        family += " as released" if ours["method"] == "layermix_released" else ""
+        decides = first == rule["ours"][0] and word != "beside"
+        printed = printed_value(table, column, ours), printed_value(table, column, reference)
+        labels = rule["claim"], family, decides, column
+        yield Comparison(*labels, ours, reference, SIGNS[word], printed)
 
 
-def table_scopes(profile: str, table: int | str | None) -> list[tuple[int | None, dict]]:
-    """The parts of a table: (its number, the settings both sides share), by dataset or network."""
+def table_scopes(profile: str, table: Any) -> list[tuple[int | None, dict[str, Any]]]:
+    """The parts of a table: (its number, the settings both sides share), by dataset or network.
+
+    table: of a rule, a number or "3 and 4", or None.
+    """
     sizes = get_profile(profile)
-    if table == "3 and 4":
-        return [(3 if name == "cifar10" else 4, {"dataset": name}) for name in sizes.datasets]
-    if table == 4:
-        return [(4, {"dataset": sizes.datasets[-1]})]  # CIFAR-100 where there is more than one
+    if table in (4, "3 and 4"):  # Table 4 is of CIFAR-100, where there is more than one set
+        names = sizes.datasets[-1:] if table == 4 else sizes.datasets
+        three = () if table == 4 else ("cifar10",)
+        return [(3 if name in three else 4, {"dataset": name}) for name in names]
     if table == 7:
         networks = dict.fromkeys(sizes.networks)
         return [(7, {"network": network, "epochs": epochs}) for network, epochs in networks]
-    number = table if isinstance(table, int) else None
-    return [(number, {"n_train": str(sizes.grid_n_train or "all")} if table == 6 else {})]
+    return [(table, {"n_train": str(sizes.grid_n_train or "all")} if table == 6 else {})]
 
 
-def side(
-    profile: str,
-    method: str = "layermix",
-    *,
-    cells: str | Sequence[dict] = ({},),
-    schedule: int = 1,
-    **changes: Any,
-) -> dict[str, Any]:
+def side(profile: str, method: str = "layermix", **changes: Any) -> dict[str, Any]:
     """What the rows of a side have: the profile's sizes, the method's loss and fractals, `changes`.
 
-    The keys are columns of `tables.described`; parameters is a tuple of cells to average over.
+    changes: settings, and of a rule's keys `cells`, which the parameters are averaged over, and
+    `schedule`, times the profile's epochs. The keys of the result are columns of
+    `tables.described`; its parameters are a tuple of cells.
     """
     sizes, row = get_profile(profile), METHODS[method]
-    if isinstance(cells, str):
-        cells = cells_at(sizes, *cells.split())
+    cells: str | Sequence[dict] = changes.pop("cells", [{}])
+    cells = cells_at(sizes, *cells.split()) if isinstance(cells, str) else cells
     parameters = [non_default_parameters(cell, row.settings) for cell in cells]
     return {
         "dataset": table_dataset(profile),
         "network": sizes.network,
-        "epochs": schedule * sizes.epochs,
+        "epochs": changes.pop("schedule", 1) * sizes.epochs,
         "method": method,
         "parameters": tuple(json.dumps(one, sort_keys=True) for one in parameters),
         "loss": row.loss,
@@ -142,13 +128,13 @@ def labels_of(comparison: Comparison) -> list[str]:
     keys = sorted({key for one in both for cell in one["parameters"] for key in json.loads(cell)})
     labels = []
     for one in both:
-        values = {name: one[name] for name in differing if one[name] != "none"}
-        texts = [f"{value} epochs" if name == "epochs" else value for name, value in values.items()]
-        cells = [settings_of(one["method"], cell) for cell in one["parameters"]]
-        shared = [key for key in keys if all(cell[key] == cells[0][key] for cell in cells)]
-        labels.append(
-            ", ".join([one["method"], *texts, *(f"{key} {short(cells[0][key])}" for key in shared)])
-        )
+        texts = [one["method"]]
+        for name in differing:
+            text = f"{one[name]} epochs" if name == "epochs" else one[name]
+            texts += [text] if text != "none" else []
+        first, *others = (settings_of(one["method"], cell) for cell in one["parameters"])
+        shared = [key for key in keys if all(cell[key] == first[key] for cell in others)]
+        labels.append(", ".join([*texts, *(f"{key} {short(first[key])}" for key in shared)]))
     return labels
 
 

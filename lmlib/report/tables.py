@@ -48,16 +48,14 @@ TABLE_4 = (CLEAN, MCE, C_BAR_MCE, MFP, MT5D, PGD, PGD_PUBLISHED, CLEAN_RMS, C_RM
 BESIDE = (
     Column("C + C-bar mCE", "c_and_c_bar", "mce"),
     Column("C mCE of 14", "c", "mce_without_brightness"),
-    *(
-        Column(f"{benchmark} {title}", benchmark.lower(), measure)
-        for title, measure in {
-            "NLL": "nll",
-            "Brier": "brier",
-            "RMS floor": "rms_noise_floor",
-            "RMS, no last bin": "rms_without_last_bin",
-        }.items()
-        for benchmark in ("clean", "C")
-    ),
+    Column("clean NLL", "clean", "nll"),
+    Column("C NLL", "c", "nll"),
+    Column("clean Brier", "clean", "brier"),
+    Column("C Brier", "c", "brier"),
+    Column("clean RMS floor", "clean", "rms_noise_floor"),
+    Column("C RMS floor", "c", "rms_noise_floor"),
+    Column("clean RMS, no last bin", "clean", "rms_without_last_bin"),
+    Column("C RMS, no last bin", "c", "rms_without_last_bin"),
 )
 """What a table also carries: see data/published/README.md."""
 
@@ -75,9 +73,8 @@ def described(rows: pd.DataFrame) -> pd.DataFrame:
     method has none. Raises ValueError where rows were written by another version of the measures
     or of the recipes: these are never mixed.
     """
-    current = (rows["version"] == ROWS_VERSION) & (rows["recipes"] == RECIPES_VERSION)
-    other = rows.loc[~current, "run"].unique()
-    if len(other):
+    current = rows["version"].eq(ROWS_VERSION) & rows["recipes"].eq(RECIPES_VERSION)
+    if len(other := rows.loc[~current, "run"].unique()):
         raise ValueError(
             f"{len(other)} runs were measured by another version of the measures or recipes, e.g. "
             f"{other[0]}: `./run_all.sh` with their profile measures them again"
@@ -129,11 +126,11 @@ def cells(
         check_one_setting(key, by, group)
         deviations[key] = row_deviations(group, columns, by, printed_rows.get(row_key(by, key), {}))
     for column in columns:
-        same = (rows["benchmark"] == column.benchmark) & (rows["measure"] == column.measure)
-        mark_of = marks(by_seed(rows[same], by), column.measure)
-        measure = PRINTED_AS.get(column.measure, column.measure)
-        for key, group in rows[same].groupby(by, sort=False):
-            printed_cell = printed_cells.get((*row_key(by, key), column.benchmark, measure), {})
+        same = rows[rows["benchmark"].eq(column.benchmark) & rows["measure"].eq(column.measure)]
+        mark_of = marks(by_seed(same, by), column.measure)
+        printed_as = column.benchmark, PRINTED_AS.get(column.measure, column.measure)
+        for key, group in same.groupby(by, sort=False):
+            printed_cell = printed_cells.get((*row_key(by, key), *printed_as), {})
             numbers = cell(column, group, profile, printed_cell)
             mark = {"mark": mark_of.get(key, "")}
             records.append(dict(zip(by, key, strict=True)) | numbers | mark | deviations[key])
@@ -146,16 +143,13 @@ def cells(
 def check_one_setting(key: tuple, by: Sequence[str], group: pd.DataFrame) -> None:
     """Raise ValueError where one table row mixes settings, test images, or two runs of a seed."""
     runs = group.drop_duplicates("run")
-    mixed = [name for name in SETTINGS if runs[name].nunique(dropna=False) > 1]
     images = group.groupby(["benchmark", "measure"])[["over", "subset", "source"]]
-    n_different = images.nunique(dropna=False).max()
-    mixed += list(n_different.index[n_different > 1])
+    settings = runs[SETTINGS].nunique(dropna=False), images.nunique(dropna=False).max()
+    mixed = [name for n in settings for name in n.index[n > 1]]
     if mixed or runs["seed"].duplicated().any():
         what = f"settings ({', '.join(mixed)})" if mixed else "runs of one seed"
-        raise ValueError(
-            f"the table row {', '.join(map(str, key))} would mix several {what}: "
-            f"choose among the rows, or add to by={by}"
-        )
+        row = f"the table row {', '.join(map(str, key))}"
+        raise ValueError(f"{row} would mix several {what}: choose rows, or add to by={by}")
 
 
 def cell(
@@ -179,23 +173,20 @@ def printed_by_key(printed: pd.DataFrame | None, by: Sequence[str]) -> dict[tupl
         return {}
     names = [*by, "benchmark", "measure"]
     if printed.duplicated(names).any():
-        raise ValueError(
-            f"several printed cells have the same {', '.join(names)}: "
-            "choose among them, e.g. one dataset"
-        )
+        shared = ", ".join(names)
+        raise ValueError(f"several printed cells have the same {shared}: choose, e.g., a dataset")
     return {row_key(names, map(one.get, names)): one for one in printed.to_dict("records")}
 
 
 def row_key(names: Iterable[str], values: Iterable[Any]) -> tuple[str, ...]:
     """A key that ours and the printed rows share: numbers as text, readings by their method."""
-    texts = [
-        "" if pd.isna(value) else f"{value:g}" if isinstance(value, Number) else value
-        for value in values
-    ]
-    return tuple(
-        READING_OF.get(text, text) if name == "method" else text
-        for name, text in zip(names, texts, strict=True)
-    )
+    texts = []
+    for name, value in zip(names, values, strict=True):
+        text = f"{value:g}" if isinstance(value, Number) else value
+        texts.append(
+            "" if pd.isna(value) else READING_OF.get(text, text) if name == "method" else text
+        )
+    return tuple(texts)
 
 
 def marks(values: Mapping[Any, Mapping[int, float]], measure: str) -> dict[Any, str]:
@@ -230,8 +221,8 @@ def text(cell: pd.Series) -> str:
     second best.
     """
     scale, digits = unit_of(cell["measure"], cell["n_images"])
-    names = ("mean", "std", "image_low", "image_high")
-    mean, std, low, high = (f"{cell[name] * scale:.{digits}f}" for name in names)
+    numbers = cell[["mean", "std", "image_low", "image_high"]] * scale
+    mean, std, low, high = (f"{number:.{digits}f}" for number in numbers)
     interval = f" [{low}, {high}]" if np.isfinite(cell["image_low"]) else ""
     mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
     return f"{mean}{f' ± {std}' if cell['n'] > 1 else interval} (n={cell['n']}){mark}"
@@ -250,7 +241,7 @@ def for_display(table: pd.DataFrame) -> pd.DataFrame:
             datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
             printed = (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
             parts[title, f"paper: {datasets}"] = printed
-        if "difference" in column and column["difference"].notna().any():
+        if column.get("difference", pd.Series()).notna().any():
             parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
     parts["deviations", ""] = table["deviations"][~table.index.duplicated()]
     return pd.concat(parts, axis=1).fillna("").replace({"nan": "", "+nan": ""})
@@ -275,27 +266,23 @@ def size_text(table: pd.DataFrame) -> str:
 def title(table: pd.DataFrame, name: str, *, profile: str) -> str:
     """The caption of a table: its name, the profile, data, network, epochs, n, units, marks."""
     plain = table.reset_index()
-    seeds = f"{n_text(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''}"
-    single = " (n = 1: no spread; in brackets, for a mean over test images, its 95 % interval)"
-    spread = single if plain["n"].min() == 1 else " (± std)"
+    single = "n = 1: no spread; in brackets, for a mean over test images, its 95 % interval"
+    spread = single if plain["n"].min() == 1 else "± std"
+    seeds = f"{n_text(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''} ({spread})"
     own_unit = "; NLL, Brier and mT5D in their own unit"
-    units = own_unit if set(plain["measure"]) & set(NOT_FRACTIONS) else ""
+    units = own_unit if plain["measure"].isin(NOT_FRACTIONS).any() else ""
     ranks = (
         "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
     )
-    return (
-        f"{name} · profile {profile}: {size_text(plain)}, {seeds}{spread} · percent{units}; "
-        f"lower is better · {ranks} at 95 %"
-    )
+    size = f"{name} · profile {profile}: {size_text(plain)}, {seeds}"
+    return f"{size} · percent{units}; lower is better · {ranks} at 95 %"
 
 
 def show(table: pd.DataFrame, name: str, *, profile: str) -> Styler:
     """The table for people: `for_display` with `title` as its caption."""
-    left = "text-align: left"
-    look = [
-        {"selector": "caption", "props": f"caption-side: top; {left}; font-weight: bold"},
-        {"selector": "td", "props": f"white-space: nowrap; {left}"},
-    ]
+    caption, cells = "caption-side: top; font-weight: bold", "white-space: nowrap"
+    look = {"caption": f"{caption}; text-align: left", "td": f"{cells}; text-align: left"}
     styler = for_display(table).style.set_caption(title(table, name, profile=profile))
+    styler.set_table_styles([{"selector": key, "props": look[key]} for key in look])
     deviations = {"min-width": "24em", "white-space": "normal"}
-    return styler.set_table_styles(look).set_properties(subset=[("deviations", "")], **deviations)
+    return styler.set_properties(subset=[("deviations", "")], **deviations)

@@ -8,7 +8,6 @@ difference is reproduced where the interval of the difference lies near zero.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -76,18 +75,17 @@ def verdict(
     ours, reference: {seed: value}; p_holm: of their difference, adjusted within its table;
     substitute: whether a side was trained with a generated mixing set.
     """
-    difference, sign = paired_difference(ours, reference), comparison.sign
+    difference, measure = paired_difference(ours, reference), comparison.column.measure
+    holds, along = p_holm < 0.05, comparison.sign * difference.mean
+    reproduced = "reproduced with a substitute" if substitute else "reproduced"
     if difference.n < N_SEEDS:
         return "too few seeds"
-    measure, holds = comparison.column.measure, p_holm < 0.05
-    reproduced = "reproduced with a substitute" if substitute else "reproduced"
-    if sign == 0:
+    if comparison.sign == 0:
         near = tolerance(difference.std, measure)
         if -near <= difference.low and difference.high <= near:
             return reproduced
         beyond = difference.low > near or difference.high < -near
         return "contradicted" if holds and beyond else "undecided"
-    along = sign * difference.mean
     if holds and along < 0:
         return "contradicted"
     sides = zip((ours, reference), comparison.printed, strict=True)
@@ -96,11 +94,18 @@ def verdict(
     return "direction" if holds else "undecided"
 
 
-def rows_of_side(rows: pd.DataFrame, column: Column, side: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows of one side of a comparison, one for each seed and cell. rows: of `described`."""
+def rows_of_side(
+    rows: pd.DataFrame, column: Column, side: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[int, float]]:
+    """The rows of one side of a comparison, and {seed: mean over its cells} of seeds with all.
+
+    rows: of `described`.
+    """
     values = {"benchmark": column.benchmark, "measure": column.measure, **side}
     allowed = {name: v if isinstance(v, tuple) else [v] for name, v in values.items()}
-    return rows[rows[list(allowed)].isin(allowed).all(axis=1)]
+    rows = rows[rows[list(allowed)].isin(allowed).all(axis=1)]
+    cells = rows.groupby("seed")["value"].agg(["mean", "count"])
+    return rows, cells.loc[cells["count"] == len(side["parameters"]), "mean"].to_dict()
 
 
 def is_paper_scale(rows: pd.DataFrame) -> bool:
@@ -121,9 +126,13 @@ def scale_text(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     sizes = [f"{n} training images" for n in dict.fromkeys(rows["n_train"]) if n != "all"]
-    substitute = rows["mixing"].str.contains("substitute").any()
     texts = [size_text(rows), *sizes, distinct(rows["subset"])]
-    return ", ".join(texts + ["substitute mixing set"] * bool(substitute))
+    return ", ".join(texts + ["substitute mixing set"] * has_substitute(rows))
+
+
+def has_substitute(rows: pd.DataFrame) -> bool:
+    """Whether a run was trained with a generated mixing set."""
+    return bool(rows["mixing"].str.contains("substitute").any())
 
 
 def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame:
@@ -136,29 +145,22 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
     rows = described(rows)
     rows, pairs, sides = rows[rows["corruption"].isna()], [], []
     for one in comparisons:
-        both, values = (one.ours, one.reference), []
-        parts = [rows_of_side(rows, one.column, side) for side in both]
-        for side, part in zip(both, parts, strict=True):
-            cells = part.groupby("seed")["value"].agg(["mean", "count"])
-            complete = cells["count"] == len(side["parameters"])
-            values.append(cells.loc[complete, "mean"].to_dict())
+        ours, reference = (rows_of_side(rows, one.column, each) for each in one[4:6])
+        texts = dict(zip(("ours", "reference"), labels_of(one), strict=True))
         labels = {name: getattr(one, name) for name in ("claim", "family", "decides", "sign")}
         labels |= {"dataset": one.ours["dataset"], "title": one.column.title}
-        ours, reference = labels_of(one)
-        labels |= {"measure": one.column.measure, "ours": ours, "reference": reference}
+        labels |= {"measure": one.column.measure, **texts}
         labels["printed"] = one.printed[0] - one.printed[1]
-        pairs.append((labels, values[0], values[1]))
-        sides.append(pd.concat(parts))
-    table = compare_pairs(pairs)
-    judged = []
-    for one, (_, ours, reference), part, (n, p_holm) in zip(
-        comparisons, pairs, sides, table[["n", "p_holm"]].to_numpy(), strict=True
+        pairs.append((labels, ours[1], reference[1]))
+        sides.append(pd.concat([ours[0], reference[0]]))
+    table, judged = compare_pairs(pairs), []
+    for one, pair, part, difference in zip(
+        comparisons, pairs, sides, table.itertuples(), strict=True
     ):
-        if n and is_paper_scale(part):
-            substitute = bool(part["mixing"].str.contains("substitute").any())
-            judged.append(verdict(one, ours, reference, p_holm, substitute=substitute))
-        else:
-            judged.append("smaller scale" if n else "not run")
+        word = "smaller scale" if difference.n else "not run"
+        if difference.n and is_paper_scale(part):
+            word = verdict(one, *pair[1:], difference.p_holm, substitute=has_substitute(part))
+        judged.append(word)
     return table.assign(scale=[scale_text(part) for part in sides], judged=judged)
 
 
@@ -169,26 +171,27 @@ def judge_layers(measured: pd.DataFrame, *, profile: str) -> pd.DataFrame:
     affinity, an `_error` of each over images, and n. The errors of two layers are taken for
     independent, which is wide: both are of the same images.
     """
-    records, layers = [], [("layer 2", "layer 1"), ("layer 3", "layer 2")]
+    measured = measured.loc[["layer 1", "layer 2", "layer 3"]]
+    dataset, n, parts = table_dataset(profile), int(measured["n"].iloc[0]), []
     titles = {"diversity": "mean squared change, x 100", "affinity": "affinity"}
-    for (name, title), (ours, reference) in product(titles.items(), layers):
-        values, errors = measured.loc[[ours, reference], [name, f"{name}_error"]].to_numpy().T
-        mean, error = values[0] - values[1], math.hypot(*errors)
-        records.append({
+    for name, title in titles.items():
+        values, error = measured[name], measured[f"{name}_error"]
+        layers, mean = values.index.to_series(), values.diff()
+        error = np.hypot(error, error.shift())
+        parts.append(pd.DataFrame({
             "claim": "C11", "family": "claim C11", "decides": name == "diversity",
             "sign": 1 if name == "diversity" else -1, "title": title, "measure": title,
-            "ours": ours, "reference": reference, "n": int(measured["n"].iloc[0]),
-            "ours_mean": values[0], "reference_mean": values[1],
+            "ours": layers, "reference": layers.shift(), "n": n,
+            "ours_mean": values, "reference_mean": values.shift(),
             "mean": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error,
-            "p_value": 2 * stats.norm.sf(abs(mean) / error) if error else float(mean == 0),
-            "printed": math.nan, "dataset": table_dataset(profile),
-            "scale": f"{table_dataset(profile)}, {measured['n'].iloc[0]} test images, no training",
-        })  # fmt: skip
-    table = adjusted(pd.DataFrame(records).dropna(subset="mean"))
-    whole = (table["n"] >= 10_000) & table["dataset"].str.startswith("cifar")
+            "p_value": 2 * stats.norm.sf(abs(mean) / error), "printed": math.nan,
+            "dataset": dataset, "scale": f"{dataset}, {n} test images, no training",
+        }))  # fmt: skip
+    table = adjusted(pd.concat(parts).dropna(subset="mean", ignore_index=True))
+    whole = n >= 10_000 and dataset.startswith("cifar")
     off = np.where(table["sign"] * table["mean"] > 0, "direction", "contradicted")
     judged = np.where(table["holds"], off, "undecided")
-    return table.assign(judged=np.where(whole, judged, "smaller scale"))
+    return table.assign(judged=judged if whole else "smaller scale")
 
 
 def summarise(table: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
