@@ -6,8 +6,8 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -22,8 +22,9 @@ from ..study.rows import read_rows, row_files
 from . import tables
 from .deviations import SETTINGS
 from .published import published
-from .verdicts import is_paper_scale
+from .verdicts import has_substitute, is_paper_scale
 
+LOG = logging.getLogger(__name__)
 EXHIBITS = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False).set_index("name")
 """The tables and figures of the paper: what each shows; notebook, where it is made here; figures,
 the pattern of what that draws in figures/<profile>; measured, the pattern of the tables in
@@ -65,11 +66,9 @@ def status_of(exhibit: str, profile: str) -> str:
         return f"not made in profile {profile}: `./run_all.sh {profile}`"
     cells = pd.concat(parts)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
-    substitute = cells["mixing"].str.contains("substitute").any()
-    return (
-        f"{scale}: {tables.size_text(cells)}, {tables.n_text(cells['n'])}"
-        f"{'; substitute mixing set' if substitute else ''}{coverage_text(exhibit, cells)}"
-    )
+    text = f"{scale}: {tables.size_text(cells)}, {tables.n_text(cells['n'])}"
+    text += "; substitute mixing set" if has_substitute(cells) else ""
+    return text + coverage_text(exhibit, cells)
 
 
 def coverage_text(exhibit: str, cells: pd.DataFrame) -> str:
@@ -99,33 +98,32 @@ def run_durations(names: Iterable[str]) -> pd.DataFrame:
     included. The latter is of the last attempt alone: that of an interrupted or newly evaluated
     run is shorter than the whole. A damaged file is named, and its duration not known.
     """
-    columns = {"training": training_seconds, "in_all": executed_seconds}
-    rows: dict[str, dict[str, float]] = {run: {} for run in names}
-    for run, (column, seconds) in product(rows, columns.items()):
-        try:
-            rows[run][column] = seconds(run)
-        except ValueError as error:
-            rows[run][column] = math.nan
-            logging.getLogger(__name__).warning("how long %s took is not known: %s", run, error)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    seconds = {"training": training_seconds, "in_all": executed_seconds}
+    rows = [[each(run) for each in seconds.values()] for run in names]
+    return pd.DataFrame(rows, index=list(names), columns=list(seconds))
 
 
 def training_seconds(run: str) -> float:
-    """Seconds of the epochs in the history of a run, nan if it has no weights here."""
+    """Seconds of the epochs in the history of a run, nan if it has no whole weights here."""
     present = runs.committed_weights(run) or (paths.RUNS / run / "checkpoint.safetensors").exists()
-    return sum(epoch["seconds"] for epoch in runs.history_of(run)) if present else math.nan
+    try:
+        return sum(epoch["seconds"] for epoch in runs.history_of(run)) if present else math.nan
+    except ValueError as error:
+        LOG.warning("how long the training of %s took is not known: %s", run, error)
+        return math.nan
 
 
 def executed_seconds(run: str) -> float:
     """Seconds that papermill took for the executed notebook of a run, nan if it did not end."""
     file = paths.RUNS / run / "train.ipynb"
-    if not file.exists():
-        return math.nan
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))["metadata"]
         return metadata["papermill"]["duration"] or math.nan
     except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error})") from error
+        LOG.warning("how long %s took is not known: %s is damaged (%s)", run, file, error)
+    except FileNotFoundError:
+        pass
+    return math.nan
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -144,13 +142,9 @@ def export(executed: Path, path: Path) -> Path:
     """
     notebook = nbformat.read(executed, 4)
     heading = next((cell.source.splitlines()[0] for cell in notebook.cells), path.stem)
-    exporter = HTMLExporter(
-        template_name="classic",
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        embed_images=True,
-    )
+    hidden = dict.fromkeys(("input", "input_prompt", "output_prompt"), True)
+    options: dict[str, Any] = {f"exclude_{part}": yes for part, yes in hidden.items()}
+    exporter = HTMLExporter(template_name="classic", embed_images=True, **options)
     metadata = {"metadata": {"name": heading.removeprefix("# ")}}
     text, _ = exporter.from_notebook_node(notebook, resources=metadata)
     folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
@@ -176,25 +170,20 @@ def readme_section(profile: str) -> str:
         names = ("precision", "machine", "device")
         machines = ", ".join(tables.distinct(group[name]) for name in names)
         mixing = tables.distinct(label for label in group["mixing"] if label != "none") or "none"
-        commits = tables.distinct(sorted(group["commit"].str[:8]))
-        parts.append(
-            f"Mixing images: {mixing}. {machines}, commits {commits}, "
-            f"finished {group['finished'].max()[:10]}."
-        )
+        made = f"commits {tables.distinct(sorted(group['commit'].str[:8]))}"
+        made += f", finished {group['finished'].max()[:10]}"
+        parts.append(f"Mixing images: {mixing}. {machines}, {made}.")
     return "\n\n".join(parts)
 
 
 def deviations_text(cells: pd.DataFrame) -> str:
     """How the rows of a table differ from the paper's: what all share, then what single ones do."""
-    deviations = {
-        method: text.split("; ") for (method, _), text in cells["deviations"].items() if text
-    }
+    texts = cells["deviations"][cells["deviations"] != ""].str.split("; ")
+    deviations = dict(zip(texts.index.get_level_values(0), texts, strict=True))
     first = deviations.get(cells.index[0][0], [])
     shared = [text for text in first if all(text in row for row in deviations.values())]
-    lines = ["; ".join(shared)]
-    for method, row in deviations.items():
-        if own := [text for text in row if text not in shared]:
-            lines.append(f"{method}: {'; '.join(own)}")
+    own = {name: [one for one in row if one not in shared] for name, row in deviations.items()}
+    lines = ["; ".join(shared), *(f"{name}: {'; '.join(row)}" for name, row in own.items() if row)]
     return f"Not as in the paper: {'. '.join(lines)}." if deviations else "All as in the paper."
 
 

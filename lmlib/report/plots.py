@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +15,7 @@ from .. import paths
 from ..files import atomic_write
 
 Images = np.ndarray | torch.Tensor
+ImageList = Images | Sequence[Images]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
@@ -21,18 +23,11 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 
 def set_style() -> None:
     """Give all figures of this process the look of the study; notebooks that draw call it."""
-    plt.rcParams.update(
-        {
-            "figure.dpi": 110,
-            "savefig.dpi": 150,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "legend.frameon": False,
-            "image.interpolation": "nearest",
-        }
-    )
+    plt.rc("figure", dpi=110, **{"constrained_layout.use": True})
+    plt.rc("savefig", dpi=150)
+    plt.rc("axes", titlesize=10, **{"spines.top": False, "spines.right": False})
+    plt.rc("legend", frameon=False)
+    plt.rc("image", interpolation="nearest")
 
 
 def save(figure: Figure, name: str, *, profile: str) -> Path:
@@ -57,10 +52,7 @@ def pixels(image: Images) -> np.ndarray:
 
 
 def show_images(
-    images: Sequence[Images] | Images,
-    titles: Sequence[str] | None = None,
-    n_columns: int = 8,
-    size: float = 1.1,
+    images: ImageList, titles: Sequence[str] | None = None, n_columns: int = 8, size: float = 1.1
 ) -> Figure:
     """A contact sheet of images (N, 1 or 3, H, W), uint8 or float in [0, 1]; a title each, or none.
 
@@ -70,12 +62,11 @@ def show_images(
     n_rows = -(-len(images) // n_columns)
     inches = size * n_columns, size * n_rows * (1.25 if titles is not None else 1)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=inches, squeeze=False)
-    for axis in axes.flat:
+    for position, axis in enumerate(axes.flat):
         axis.axis("off")
-    for position, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-        axis.imshow(pixels(image), cmap="gray", vmin=0, vmax=1)
-        if titles is not None:
-            axis.set_title(titles[position], fontsize=7)
+        if position < len(images):
+            axis.imshow(pixels(images[position]), cmap="gray", vmin=0, vmax=1)
+            axis.set_title("" if titles is None else titles[position], fontsize=7)
     return figure
 
 
@@ -86,9 +77,8 @@ def bars_by_method(axis: Axes, rows: pd.DataFrame) -> None:
     """
     values = 100 * rows["value"]
     bars = values.groupby(rows["method"], sort=False).agg(["mean", "std"]).fillna(0)
-    axis.bar(
-        bars.index, bars["mean"], yerr=bars["std"], color=COLOURS, width=0.6, alpha=0.75, capsize=4
-    )
+    look: dict[str, Any] = {"color": COLOURS, "width": 0.6, "alpha": 0.75, "capsize": 4}
+    axis.bar(bars.index, bars["mean"], yerr=bars["std"], **look)
     axis.plot(rows["method"], values, "k.", markersize=4)
     axis.tick_params(axis="x", rotation=30 if len(bars) > 4 else 0)
     axis.set_ylim(bottom=0)

@@ -19,7 +19,7 @@ from ..study.plans import table_dataset
 from ..study.profiles import PROFILES
 from .claims import Comparison, labels_of
 from .deviations import N_CORRUPTIONS
-from .differences import adjusted, compare_pairs, difference_text
+from .differences import BySeed, adjusted, compare_pairs, difference_text
 from .tables import Column, described, distinct, n_text, size_text
 from .units import NOT_FRACTIONS, unit_of
 
@@ -63,12 +63,7 @@ def is_near(values: Iterable[float], printed: float, measure: str) -> bool:
 
 
 def verdict(
-    comparison: Comparison,
-    ours: Mapping[int, float],
-    reference: Mapping[int, float],
-    p_holm: float,
-    *,
-    substitute: bool,
+    comparison: Comparison, ours: BySeed, reference: BySeed, p_holm: float, *, substitute: bool
 ) -> str:
     """The verdict on one comparison at the paper's scale: of `VERDICTS_WEAKEST_FIRST`.
 
@@ -154,9 +149,8 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
         pairs.append((labels, ours[1], reference[1]))
         sides.append(pd.concat([ours[0], reference[0]]))
     table, judged = compare_pairs(pairs), []
-    for one, pair, part, difference in zip(
-        comparisons, pairs, sides, table.itertuples(), strict=True
-    ):
+    every = zip(comparisons, pairs, sides, table.itertuples(), strict=True)
+    for one, pair, part, difference in every:
         word = "smaller scale" if difference.n else "not run"
         if difference.n and is_paper_scale(part):
             word = verdict(one, *pair[1:], difference.p_holm, substitute=has_substitute(part))
@@ -214,12 +208,12 @@ def summarise(table: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
             beyond = (along & present["holds"]).sum(), (~along & present["holds"]).sum()
             text += "; beyond their spread, {} for the claim and {} against it".format(*beyond)
         verdict = VERDICTS_WEAKEST_FIRST[weakest]
-        claim |= {
-            "seen": f"{text} ({n_text(present['n'])})" if len(present) else "",
-            "scale": ", ".join(dict.fromkeys(", ".join(present["scale"]).split(", "))),
-            "verdict": verdict if len(present) else "not run in this profile: `./run_all.sh paper`",
-        }
-        records.append(claim)
+        if present.empty:
+            text, verdict = "", "not run in this profile: `./run_all.sh paper`"
+        else:
+            text += f" ({n_text(present['n'])})"
+        scale = ", ".join(dict.fromkeys(", ".join(present["scale"]).split(", ")))
+        records.append(claim | {"seen": text, "scale": scale, "verdict": verdict})
     return pd.DataFrame(records).set_index("claim")
 
 
@@ -227,16 +221,12 @@ def for_display(table: pd.DataFrame) -> pd.DataFrame:
     """Comparisons as text, one row each, in percentage points or the unit of a distance."""
     present = table[table["n"] > 0]
     printed = present["printed"] * present["measure"].map(lambda measure: unit_of(measure)[0])
-    columns = {
-        "claim": present["claim"],
-        "measure": present["title"],
-        "ours": present["ours"],
-        "reference": present["reference"],
+    texts = present[["claim", "title", "ours", "reference"]].assign(**{
         "claimed": present["sign"].map({-1: "lower", 1: "higher", 0: "hardly differs"}),
         "ours minus reference": [difference_text(row) for row in present.to_dict("records")],
         "the paper's": printed.map("{:+.2f}".format).replace("+nan", ""),
         "judged": present["judged"].where(present["decides"], present["judged"] + " (beside)"),
         "scale": present["scale"],
-    }
-    texts = pd.DataFrame(columns).set_index(["claim", "measure"])
+    })  # fmt: skip
+    texts = texts.rename(columns={"title": "measure"}).set_index(["claim", "measure"])
     return texts if printed.notna().any() else texts.drop(columns="the paper's")
