@@ -65,11 +65,6 @@ def test_steps_are_timed_bare_and_augmented_for_both_losses(root, monkeypatch):
     assert torch.get_num_threads() == threads
 
 
-def test_fractals_are_timed_at_both_sizes_of_the_study():
-    table = bench.bench_fractals(n_repeats=1)
-    assert table["size"].tolist() == [36, 256] and (table["median"] > 0).all()
-
-
 def test_the_figure_of_corruptions_has_a_panel_a_benchmark_with_ours_and_the_references():
     nan = float("nan")  # not timed
     rows = [
@@ -86,7 +81,7 @@ def test_the_figure_of_corruptions_has_a_panel_a_benchmark_with_ours_and_the_ref
 
 
 def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
-    for name in ("augmentation", "loader", "steps", "fractals"):
+    for name in ("augmentation", "loader", "steps"):
         rows = [(32, 1, name, 1, 2.0, 3.0, 1.0)]
         one = pd.DataFrame(rows, columns=COLUMNS)
         monkeypatch.setattr(bench, f"bench_{name}", lambda one=one, **_: one)
@@ -95,5 +90,5 @@ def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
     bench.main()
     speeds, costs = capsys.readouterr().out.split("\n\n")
     programs = [line.split()[2] for line in speeds.splitlines()[2:]]
-    assert programs == ["augmentation", "augmentation", "loader", "steps", "fractals"]
+    assert programs == ["augmentation", "augmentation", "loader", "steps"]
     assert "fog" in costs

@@ -1,15 +1,15 @@
 """Speed, side by side: the augmentations beside a loop over torchvision's functionals and beside
-other libraries, a DataLoader, training steps, fractals; and what every corruption costs.
+other libraries, a DataLoader, training steps; and what every corruption costs.
 
 The programs of a table are timed in one process, one after the other in each round, so that a busy
 machine slows all of them alike.
 """
 
-import math
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import util
+from math import atan, degrees
 from pathlib import Path
 from timeit import timeit
 from typing import Any
@@ -33,7 +33,6 @@ from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
 from ..corruptions import LEVELS, NAMES, make
 from ..corruptions.recipe import SIZE
-from ..fractals.flames import generate
 from ..models.training import BATCHES_PER_CALL, Trainer
 from ..study import runs
 from ..study.plans import run_settings
@@ -73,12 +72,7 @@ def race(programs: Programs, n_repeats: int, *, batch: int, size: int = 32) -> p
     return table.assign(ratio=table["median"] / table["median"][0])
 
 
-def affine(image: torch.Tensor, x: float = 0, y: float = 0, **shear: float) -> torch.Tensor:
-    """An image moved by x and y pixels, or sheared by the degrees `shear_x` and `shear_y`."""
-    degrees = [shear.get("shear_x", 0.0), shear.get("shear_y", 0.0)]
-    return tv.affine(image, 0, [x, y], 1, degrees, BILINEAR)
-
-
+affine = partial(tv.affine, angle=0, scale=1, interpolation=BILINEAR)
 LOOP_OPERATIONS: tuple[Callable[[torch.Tensor, float], torch.Tensor], ...] = (
     lambda image, u: tv.equalize(image),
     lambda image, u: tv.rgb_to_grayscale(image, num_output_channels=3),
@@ -87,10 +81,10 @@ LOOP_OPERATIONS: tuple[Callable[[torch.Tensor, float], torch.Tensor], ...] = (
     lambda image, u: tv.posterize(image, 4 - int(4 * abs(u))),
     lambda image, u: tv.solarize(image, 1 - abs(u)),
     lambda image, u: tv.rotate(image, 30 * u, BILINEAR),
-    lambda image, u: affine(image, shear_x=math.degrees(math.atan(0.3 * u))),
-    lambda image, u: affine(image, shear_y=math.degrees(math.atan(0.3 * u))),
-    lambda image, u: affine(image, x=0.33 * u * image.shape[-1]),
-    lambda image, u: affine(image, y=0.33 * u * image.shape[-2]),
+    lambda image, u: affine(image, translate=[0, 0], shear=[degrees(atan(0.3 * u)), 0]),
+    lambda image, u: affine(image, translate=[0, 0], shear=[0, degrees(atan(0.3 * u))]),
+    lambda image, u: affine(image, translate=[0.33 * u * image.shape[-1], 0], shear=[0, 0]),
+    lambda image, u: affine(image, translate=[0, 0.33 * u * image.shape[-2]], shear=[0, 0]),
 )
 """Functions of an image and u, uniform in [-0.8, 0.8]: a signed level at magnitude 8."""
 
@@ -152,7 +146,7 @@ def other_libraries() -> dict[str, Callable[[torch.Tensor], Any]]:
 
     Returns {name: function of an image, uint8 (3, H, W)}.
     """
-    nearest: dict[str, Callable[[torch.Tensor], Any]] = {}
+    nearest = dict[str, Callable[[torch.Tensor], Any]]()
     if util.find_spec("kornia"):
         from kornia.augmentation import auto
 
@@ -198,13 +192,13 @@ def bench_augmentation(*, n_repeats: int, size: int, batch: int) -> pd.DataFrame
     floats, loop = images.float() / 255, Loop(mixing_set)
     programs: Programs = {("loop over torchvision", 1): lambda _: loop(floats)}
     for name in METHODS:
-        for threads in (1, 2) if name == "layermix" else (1,):
-            programs[f"{name} in batches", threads] = in_batches(name, floats, mixing_set)
-    for name in TRANSFORMS:
-        transform = build_method(name, mixing_set=mixing_set).as_transform()
-        programs[f"{name} as transform", 1] = one_by_one(transform, images)
-    others = {f"torchvision {name}": getattr(transforms, name)() for name in TORCHVISION}
-    for name, transform in (others | other_libraries()).items():
+        programs[f"{name} in batches", 1] = in_batches(name, floats, mixing_set)
+    programs["layermix in batches", 2] = programs["layermix in batches", 1]
+    singles = {
+        f"{name} as transform": build_method(name, mixing_set=mixing_set).as_transform()
+        for name in TRANSFORMS
+    } | {f"torchvision {name}": getattr(transforms, name)() for name in TORCHVISION}
+    for name, transform in (singles | other_libraries()).items():
         programs[name, 1] = one_by_one(transform, images)
     programs["limit: a copy", 1] = lambda epoch: images.clone()
     programs["limit: to float", 1] = lambda epoch: images.float()
@@ -219,10 +213,7 @@ def bench_loader(*, n_repeats: int, n_images: int = 64, size: int = 224) -> pd.D
     random, side = np.random.default_rng(0), size * 8 // 7
     mixing_set = random.integers(0, 256, (16, 1, side, side), dtype=np.uint8)
     usual = [transforms.PILToTensor(), transforms.RandomCrop(size)]
-    kinds: dict[str, list] = {
-        "DataLoader": usual,
-        "DataLoader, LayerMix": [*usual, LayerMix(mixing_set).as_transform()],
-    }
+    mixed = [*usual, LayerMix(mixing_set).as_transform()]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "class").mkdir()
         for k in range(n_images):
@@ -230,20 +221,11 @@ def bench_loader(*, n_repeats: int, n_images: int = 64, size: int = 224) -> pd.D
             picture = smooth.resize((size * 5 // 4, size * 5 // 4))
             picture.save(Path(folder) / "class" / f"{k}.jpg", quality=90)
         programs: Programs = {}
-        for name, steps in kinds.items():
+        for name, steps in {"DataLoader": usual, "DataLoader, LayerMix": mixed}.items():
             data = ImageFolder(folder, transforms.Compose(steps))
             loader = DataLoader(data, batch_size=16, num_workers=2, persistent_workers=True)
             programs[name, 1] = partial(lambda loader, epoch: sum(map(len, loader)), loader)
         return race(programs, n_repeats, size=size, batch=n_images)
-
-
-def bench_fractals(*, n_repeats: int) -> pd.DataFrame:
-    """Generated fractals at both sizes of the study, others in each round: tables of `race`."""
-    tables = []
-    for size, n in ((36, 8), (256, 2)):
-        program: Program = partial(lambda size, n, seed: generate(n, size=size, seed=seed), size, n)
-        tables.append(race({("generated fractals", 1): program}, n_repeats, size=size, batch=n))
-    return pd.concat(tables)
 
 
 def bench_steps(*, n_repeats: int) -> pd.DataFrame:
@@ -258,10 +240,9 @@ def bench_steps(*, n_repeats: int) -> pd.DataFrame:
         trainer = Trainer(config, dataset, method)
         batches, n_images = trainer.batches, BATCHES_PER_CALL["cpu"] * config.batch_size
         batches.index = batches.index[:n_images]  # an epoch of whole batches
-        kinds = {"bare": list(batches.epoch(0)), "LayerMix": None}
-        for kind, fixed in kinds.items():
-            program = partial(train, trainer, fixed)
-            programs[f"step with {loss}, {kind}", config.threads] = program
+        for kind, fixed in {"bare": list(batches.epoch(0)), "LayerMix": None}.items():
+            name = f"step with {loss}, {kind}"
+            programs[name, config.threads] = partial(train, trainer, fixed)
     return race(programs, n_repeats, batch=n_images)
 
 
@@ -329,7 +310,7 @@ def main(n_repeats: int = 7) -> None:
     tables = [
         bench_augmentation(n_repeats=n_repeats, size=32, batch=512),
         bench_augmentation(n_repeats=n_repeats, size=224, batch=32),
-        *(bench(n_repeats=n_repeats) for bench in (bench_loader, bench_steps, bench_fractals)),
+        *(bench(n_repeats=n_repeats) for bench in (bench_loader, bench_steps)),
     ]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
     print(speeds.to_string(index=False), bench_corruptions().to_string(index=False), sep="\n\n")

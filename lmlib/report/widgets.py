@@ -22,6 +22,8 @@ from ..augment.images import as_float, as_tensor
 from ..augment.ops import OPS, apply_operation
 from .plots import Images, tiles
 
+SETTINGS = ("magnitude", "beta", "ops", "shared")
+"""Parameters of LayerMix that have a control of the same name."""
 QUIET_SECONDS = 0.012  # without an event, after which none waits: a kernel takes one in less
 LONGEST_DELAY = 0.2  # seconds after which a picture is due although events go on
 STEPS = (
@@ -119,13 +121,14 @@ class Explorer(Debounced):
         self.image = widgets.IntSlider(0, max=len(images) - 1, description="image", **wide)
         self.seed = widgets.IntSlider(0, max=99, description="seed", **wide)
         self.ops = widgets.Dropdown(options=list(OPS), description="ops")
-        self.operation = widgets.Dropdown(options=["any", *OPS["paper"]], description="operation")
+        self.operation = widgets.Dropdown(options=["any"], description="operation")
+        listed = (self.ops, "value"), (self.operation, "options")
+        self.linked = widgets.dlink(*listed, lambda ops: ["any", *OPS[ops]])
         self.blend = widgets.Dropdown(options=["any", *BLENDS], description="blend")
         self.layer = widgets.Dropdown(options=["any", 1, 2, 3], description="layer")
         self.shared = widgets.Checkbox(True, description="one operation for all stages")
         self.caption = widgets.HTML()
         self.steps, self.samples = widgets.Image(format="png"), widgets.Image(format="png")
-        self.ops.observe(self.list_operations, "value")
         sliders = self.magnitude, self.beta, self.image, self.seed
         choices = self.ops, self.operation, self.blend, self.layer, self.shared
         self.watch(*sliders, *choices)
@@ -133,22 +136,15 @@ class Explorer(Debounced):
         self.widget = widgets.VBox([controls, self.caption, self.steps, self.samples])
         self.update()
 
-    def list_operations(self, change: dict) -> None:
-        """Offer the operations of the chosen set."""
-        self.operation.options = ["any", *OPS[self.ops.value]]
-
     def layermix(self) -> LayerMix:
         """The `LayerMix` that the controls describe."""
         one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
-        layermix = LayerMix(
-            self.mixing_set,
-            self.magnitude.value,
-            self.beta.value,
-            ops=self.ops.value,
-            shared=self.shared.value,
-            layers=(1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
-            probabilities=PROBABILITIES if self.blend.value == "any" else one_blend,
-        )
+        settings = {
+            "layers": (1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
+            "probabilities": PROBABILITIES if self.blend.value == "any" else one_blend,
+        }
+        settings |= {name: getattr(self, name).value for name in SETTINGS}
+        layermix = LayerMix(self.mixing_set, **settings)
         if self.operation.value != "any":
             layermix.set_table({self.operation.value: layermix.table[self.operation.value]})
         return layermix
