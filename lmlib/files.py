@@ -6,9 +6,9 @@ flipped or emptied since is named by `DamagedFile`, and whoever asked for the fi
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 CHECKSUM = "sha256"
+log = logging.getLogger(__name__)
 
 
 class DamagedFile(ValueError):
@@ -116,12 +117,12 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 @contextmanager
 def as_cache(path: str | Path) -> Iterator[None]:
-    """What is written to `path` in here can be made again: where that fails, a warning says so."""
+    """What is written to `path` in here can be made again: where that fails, the log says so."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        warnings.warn(f"{path} cannot be kept ({reason}): it will be made again", stacklevel=3)
+        log.warning("%s cannot be kept (%s): it will be made again", path, reason)
 
 
 def cached_arrays(
@@ -129,15 +130,14 @@ def cached_arrays(
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
     """The arrays and the record in the file `path`, or those that `make()` gives, kept there.
 
-    A damaged file is named in a warning and made again; where none can be written, a warning says
-    so.
+    A damaged file is named in the log and made again; where none can be written, the log says so.
     """
     try:
         return read_arrays(path)
     except FileNotFoundError:
         pass
     except DamagedFile as error:
-        warnings.warn(f"{error}: it is made again", stacklevel=3)
+        log.warning("%s: it is made again", error)
     arrays, record = make()
     with as_cache(path):
         write_arrays(path, arrays, record)

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,19 @@ STUDY = re.compile(
 if importlib.util.find_spec("papermill") is None:  # the library alone is installed: its own tests
     files = Path(__file__).parent.glob("test_*.py")
     collect_ignore = [file.name for file in files if STUDY.search(file.read_text("utf-8"))]
+
+
+@pytest.fixture
+def logs(caplog):
+    """A context whose body has to log a line that matches a pattern."""
+
+    @contextmanager
+    def logs(match):
+        caplog.clear()
+        yield
+        assert re.search(match, caplog.text), caplog.text
+
+    return logs
 
 
 def no_network():

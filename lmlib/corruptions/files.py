@@ -9,6 +9,7 @@ Files of whole test sets are memory-mapped: of a sequence file of 952 MB only th
 ever in memory.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from . import NAMES, frost, make, recipe
 from .generated import CHUNK, cached_chunk, whole_file
 from .official import array_shape, folder_name, official_folder, read_array
 from .recipe import SIZE
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class Benchmark:
             shape = array_shape(name, self.benchmark, len(self.dataset.test))
             self.arrays[name] = read_array(path, shape)
         except OSError as error:
-            warnings.warn(f"{error}: images are made on the fly instead", stacklevel=3)
+            log.warning("%s: images are made on the fly instead", error)
 
     def _chunk(
         self, name: str, severity: int | None, index: np.ndarray, is_subset: bool

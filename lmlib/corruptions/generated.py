@@ -5,9 +5,9 @@ photographs. A whole test set is kept in the official layout, a subset chunk by 
 """
 
 import hashlib
+import logging
 import math
 import shutil
-import warnings
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from .official import array_shape, folder_name
 
 CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}
 """Images made at once: 1.5 MB of them, 6 MB of frames."""
+
+log = logging.getLogger(__name__)
 
 ROOM = 2e9  # bytes that the file of a whole test set leaves free on the disk
 
@@ -56,7 +58,7 @@ def whole_file(name: str, benchmark: str, dataset: Any, *, seed: int) -> Path:
     """The file of all test images under `name`, in the official layout, made unless it is there.
 
     It appears whole, beside a record of its origin, size, time and sha256. A file that is not what
-    its record says is named in a warning and made again. A second call at the same time waits.
+    its record says is named in the log and made again. A second call at the same time waits.
     Raises OSError where there is no room, FileNotFoundError for frost without photographs.
     """
     images = dataset.test.images
@@ -104,7 +106,7 @@ def _is_whole(path: Path, origin: dict[str, Any]) -> bool:
     except files.DamagedFile:
         pass
     problem = "is damaged, or of other photographs than there are"
-    warnings.warn(f"{path} {problem}: it is made again", stacklevel=4)
+    log.warning("%s %s: it is made again", path, problem)
     return False
 
 

@@ -111,20 +111,19 @@ def mixing_set(
 
     source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a
     generated set; an imported one holds every image that could be read. size: side in pixels, 36
-    for images of 32, 256 for 224. A cached file that is damaged is named in a warning and made
-    again; a set that cannot be cached is returned with a warning. Raises ValueError for a source
-    that is not there.
+    for images of 32, 256 for 224. A cached file that is damaged is named in the log and made again;
+    a set that cannot be cached is returned, and the log says so. Raises ValueError for a source that
+    is not there.
     """
     generated = source == "generated"
+    name = f"generated-{n_fractals}-seed{seed}" if generated else Path(source).resolve().name
     key: dict[str, Any] = {"size": int(size), "colour": bool(colour), "substitute": generated}
     if generated:
+        key |= {"source": source, "version": flames.VERSION}
         key |= {"n_fractals": int(n_fractals), "seed": int(seed)}
-        key |= {"source": "generated", "version": flames.VERSION}
-        name = f"generated-{n_fractals}-seed{seed}"
     else:
-        name = Path(source).resolve().name
-        key |= {"source": name, "listing": listing(source)}
-        key |= {"version": VERSION, "reader": pictures.VERSION}
+        key |= {"source": name, "version": VERSION, "reader": pictures.VERSION}
+        key["listing"] = listing(source)
     kind = f"{size}px-{'colour' if colour else 'grey'}"
     cache = paths.CACHE / "fractals" / f"{name}-{kind}-{files.digest(key)[:8]}.safetensors"
 
@@ -160,10 +159,8 @@ def listing(source: str | Path) -> str:
     """
     path = Path(source)
     if not path.exists():
-        problem = f"got '{source}', which is not there"
-        raise ValueError(
-            f"expected 'generated' or the path of a folder, zip or tar of images, {problem}"
-        )
+        expected = "expected 'generated' or the path of a folder, zip or tar of images"
+        raise ValueError(f"{expected}, got '{source}', which is not there")
     rows = []
     for file in files_below(path) if path.is_dir() else [path]:
         status = file.stat() if file.exists() else file.lstat()
