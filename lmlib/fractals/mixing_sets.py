@@ -112,8 +112,8 @@ def mixing_set(
     source: "generated", or the path of a folder, zip or tar with images. n_fractals and seed name a
     generated set; an imported one holds every image that could be read. size: side in pixels, 36
     for images of 32, 256 for 224. A cached file that is damaged is named in the log and made again;
-    a set that cannot be cached is returned, and the log says so. Raises ValueError for a source that
-    is not there.
+    a set that cannot be cached is returned, and the log says so. Raises ValueError for a source
+    that is not there.
     """
     generated = source == "generated"
     name = f"generated-{n_fractals}-seed{seed}" if generated else Path(source).resolve().name
