@@ -1,6 +1,7 @@
-"""The explorers in a real JupyterLab and a real, headless Chromium: a slider moves, the picture changes.
+"""The widgets in a real JupyterLab and a headless Chromium: a slider moves, the picture changes.
 
-The notebook is made of the explorer cells of 03 and 11 on a few small images, so that it opens in seconds.
+The notebook is made of the explorer cells of 03 and 11 on a few small images, so that it opens in
+seconds.
 """
 
 import json
@@ -21,7 +22,8 @@ from lmlib import paths
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 pytestmark = [
     pytest.mark.browser,
@@ -41,7 +43,7 @@ texts = pd.DataFrame({"mCE": [f"{m} and {b}" for m, b in cells]}, index=cells)""
 
 
 def explorer_notebook(name, path):
-    """The lines of a notebook that show its explorer, after what they need: a kernel that is ready in seconds."""
+    """The lines of a notebook that show its explorer, after what they need."""
     source = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", 4)
     (cell,) = [
         cell
@@ -55,7 +57,7 @@ def explorer_notebook(name, path):
 
 @pytest.fixture(params=["03-layermix", "11-table-6"])
 def lab(request, tmp_path):
-    """A JupyterLab server on a free port of this machine, with the notebook in its folder; yields its address."""
+    """The address of a JupyterLab server on a free port, with the notebook in its folder."""
     explorer_notebook(request.param, tmp_path / "explorer.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -19,7 +19,10 @@ from lmlib.study import rows as results
 from lmlib.study.profiles import PROFILES
 
 HEAVY = ("torch", "numpy", "pandas", "matplotlib", "papermill", "sklearn")
-LOADED = "import sys; from lmlib.__main__ import main; code = main(sys.argv[1:]); print('loaded', *sys.modules); sys.exit(code)"
+LOADED = (
+    "import sys; from lmlib.__main__ import main; code = main(sys.argv[1:]); "
+    "print('loaded', *sys.modules); sys.exit(code)"
+)
 
 
 class Usage:
@@ -27,7 +30,7 @@ class Usage:
 
 
 def called(*words):
-    """A call in a process of its own: exit code, output, errors, and the heavy packages that were imported."""
+    """A call in a process of its own: exit code, errors, and the heavy packages it imported."""
     result = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True)
     loaded = result.stdout.rpartition("loaded ")[2].split()
     return result.returncode, result.stderr, [name for name in HEAVY if name in loaded]
@@ -107,7 +110,7 @@ def test_a_failure_is_a_sentence_and_exit_code_1(monkeypatch, capsys, error):
     assert capsys.readouterr().err == "\nerror: 06-comparison failed in code cell 3\n"
 
 
-# --- a study ---------------------------------------------------------------------------------------------------------
+# --- a study --------------------------------------------------------------------------------------
 
 
 def test_a_folder_that_cannot_be_made_is_said_at_the_start(root, monkeypatch, capsys):
@@ -212,7 +215,8 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(ro
     process = subprocess.Popen(
         [sys.executable, "-m", "lmlib", "quick", "--jobs", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        # a shell's background jobs ignore the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     first = process.stdout.read(1)
     while "01-covariance ..." not in first:
@@ -239,7 +243,7 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_kernel(ro
     assert len(children) >= 2 and not any(map(alive, children))
 
 
-# --- clean -----------------------------------------------------------------------------------------------------------
+# --- clean ----------------------------------------------------------------------------------------
 
 
 def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys):
@@ -248,14 +252,19 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
         for name in names:
             results.write_rows(profile, name, rows)
     gone = [
-        "data/cache/cifar10.npz", "data/cache/executed/quick/06-comparison.ipynb", "data/results/quick/tables/06.csv",
-        "figures/quick/06.png", "data/runs/a/checkpoint.safetensors", "data/runs/a/evaluations/c.npz",
+        "data/cache/cifar10.npz", "data/cache/executed/quick/06-comparison.ipynb",
+        "data/results/quick/tables/06.csv",
+        "figures/quick/06.png", "data/runs/a/checkpoint.safetensors",
+        "data/runs/a/evaluations/c.npz",
         "data/runs/d/config.json", "data/runs/.grid/a/log",
     ]  # fmt: skip
     kept = [
-        "data/raw/cifar-10-batches-py/data_batch_1", "data/raw/fractals/one.png", "data/results/cifar-cpu/tables/06.csv",
-        "figures/cifar-cpu/06.png", "data/runs/b/checkpoint.safetensors", "data/runs/c/checkpoint.safetensors",
-        "data/runs/e/config.json", "data/runs/a.set-aside-1/checkpoint.safetensors", "data/README.md", "notes.txt",
+        "data/raw/cifar-10-batches-py/data_batch_1", "data/raw/fractals/one.png",
+        "data/results/cifar-cpu/tables/06.csv",
+        "figures/cifar-cpu/06.png", "data/runs/b/checkpoint.safetensors",
+        "data/runs/c/checkpoint.safetensors",
+        "data/runs/e/config.json", "data/runs/a.set-aside-1/checkpoint.safetensors",
+        "data/README.md", "notes.txt",
         "figures/mine.png", "data/mine/a.npz",
     ]  # fmt: skip
     for name in gone + kept:
@@ -299,7 +308,7 @@ def test_clean_with_nothing_to_remove_says_nothing(root, capsys):
     assert capsys.readouterr().out == "" and files_below(root) == {}
 
 
-# --- run_all.sh ------------------------------------------------------------------------------------------------------
+# --- run_all.sh -----------------------------------------------------------------------------------
 
 STAND_IN = """#!/bin/sh
 case "$*" in
@@ -310,7 +319,7 @@ case "$*" in
     "-m pip"*) echo "$*" >> pip; [ ! -e "${KILLED:-/no}" ] || exit 1 ;;
 esac
 """
-"""A Python that says where it was started, with what root and words, and notes what is installed."""
+"""A Python that prints its folder, root and arguments, and notes what is installed."""
 
 
 @pytest.fixture
@@ -327,7 +336,7 @@ def checkout(tmp_path):
 
 
 def started(command, folder, **variables):
-    """What the checkout's Python said of a call from `folder`: where it stood, its root, its words."""
+    """The folder, root and arguments of the checkout's Python after a call from `folder`."""
     gone = ("CONDA_PREFIX", "VIRTUAL_ENV", "LMLIB_ROOT", "PYTHONPATH")
     variables |= {name: value for name, value in os.environ.items() if name not in gone} | variables
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)

@@ -30,14 +30,15 @@ IMAGES = torch.from_numpy(np.random.default_rng(1).random((6, 3, 8, 8), dtype=np
 
 
 def test_the_covariance_of_a_mixture_is_the_one_found_by_hand():
-    # Means 0 and 2 have variance 1, 0 and 4 have 4, and covariance 2; the variances average to 3 and 5.
+    # Means 0 and 2 have variance 1, 0 and 4 have 4, and covariance 2; variances average to 3 and 5.
     assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(
         np.array([[4, 2], [2, 9]])
     )
 
 
 def test_the_covariance_of_a_mixture_is_that_of_its_enumerated_outcomes():
-    # Each operation takes mean +- one standard deviation, so that 2 x 2 x 2 equally likely outcomes are the whole distribution.
+    # Each operation takes mean +- one standard deviation, so that 2 x 2 x 2 equally likely outcomes
+    # are the whole distribution.
     signs = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
     outcomes = np.concatenate([MEANS[k] + signs * np.sqrt(VARIANCES[k]) for k in (0, 1)])
     assert mixture_covariance(WEIGHTS, MEANS, VARIANCES) == pytest.approx(
@@ -91,8 +92,9 @@ def test_the_split_of_outputs_without_noise_is_the_one_found_by_hand():
     assert parts == pytest.approx([0, 1, 18, 1])
 
 
-def test_the_main_effect_of_an_operation_that_acts_against_itself_on_half_of_the_images_is_no_variance():
-    # +-1 with the sign turned in every second image: 1 between operations, none of it alike on all; -1 / 3 is the U-statistic of 4.
+def test_an_operation_that_acts_against_itself_on_half_of_the_images_has_no_main_effect():
+    # +-1 with the sign turned in every second image: 1 between operations, none of it alike on all;
+    # -1 / 3 is the U-statistic of 4.
     sign = np.array([1.0, -1.0, 1.0, -1.0]).reshape(1, 4, 1, 1).repeat(2, 0)
     parts = decompose([sign, -sign])
     assert parts.between_operations.mean() == pytest.approx(1)
@@ -100,7 +102,10 @@ def test_the_main_effect_of_an_operation_that_acts_against_itself_on_half_of_the
 
 
 def synthetic_outputs(seed):
-    """Images N(0, 4) + operation (0, 3) + its interaction with the image N(0, 1) + noise N(0, 9), shared by half between stages."""
+    """Images N(0, 4) + operation (0, 3) + its interaction with the image N(0, 1) + noise N(0, 9).
+
+    Half of the noise is shared between stages.
+    """
     generator = np.random.default_rng(seed)
     image, interaction = (
         generator.normal(0, 2, (1, 50, 1, 1)),
@@ -112,7 +117,8 @@ def synthetic_outputs(seed):
 
 
 def test_the_split_has_no_bias_from_few_draws():
-    # Two images' interactions and their average: 1/2 of the interaction's variance joins each side. Noise of 2 draws: none.
+    # Two images' interactions and their average: 1/2 of the interaction's variance joins each side.
+    # Noise of 2 draws: none.
     parts = np.array(
         [[part.mean(0) for part in decompose(synthetic_outputs(seed))] for seed in range(200)]
     )
@@ -181,7 +187,8 @@ def test_two_factors_of_an_iid_pipeline_covary_through_the_image_alone(monkeypat
     dark, bright = (Operation(BRIGHTNESS, offset=factor) for factor in (0.5, 1))
     monkeypatch.setitem(OPS, "paper", {"dark": dark, "bright": bright})
     parts = pipeline_covariance(LayerMix(FRACTALS, shared=False), IMAGES, n_draws=400, seed=0)
-    # Factors of 3/4 +- 1/4 make a variance of z**2 / 16 at each stage and no covariance between the first two.
+    # Factors of 3/4 +- 1/4 make a variance of z**2 / 16 at each stage and no covariance between the
+    # first two.
     expected = (IMAGES.numpy() ** 2).mean() / 16
     between_images = 0.75**2 * IMAGES.numpy().var(0, ddof=1).mean()
     (variance, _, _), (covariance, *_), _ = parts.within.mean(0)

@@ -34,7 +34,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 
 def place(path):
-    """The folder or file at the top of `lmlib` that a file belongs to; "" for `lmlib/__init__.py`."""
+    """The folder or file at the top of `lmlib` that a file is in; "" for `lmlib/__init__.py`."""
     first = path.relative_to(ROOT).parts[0]
     return first.removesuffix(".py").replace("__init__", "")
 

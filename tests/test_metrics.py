@@ -23,7 +23,7 @@ def some_confidence(n, seed=0):
     return confidence, rng.random(n) < confidence**2
 
 
-# --- error, nll, brier -----------------------------------------------------------------------------------------------
+# --- error, nll, brier ----------------------------------------------------------------------------
 
 
 def test_error_counts_labels_outside_the_k_largest_logits():
@@ -123,7 +123,7 @@ def test_k_below_one_raises():
         metrics.error(np.zeros((2, 2)), [0, 1], k=0)
 
 
-# --- means over a benchmark ------------------------------------------------------------------------------------------
+# --- means over a benchmark -----------------------------------------------------------------------
 
 
 def test_mce_is_the_plain_mean_of_fifteen_means_and_leaves_the_extra_out():
@@ -221,7 +221,7 @@ def test_mt5d_reaches_eighteen_and_no_more():
         metrics.mt5d({"tilt": 18.5})
 
 
-# --- consistency -----------------------------------------------------------------------------------------------------
+# --- consistency ----------------------------------------------------------------------------------
 
 
 def test_flip_probability_of_two_hand_made_sequences():
@@ -277,7 +277,7 @@ def test_top5_distance_of_rankings_known_by_hand():
 
 
 def double_sum(reference, frame):
-    """Hendrycks' definition, term by term: sum over i <= 5 of the j between i and sigma(i) with 1 <= j - 1 <= 5."""
+    """Hendrycks' sum over i <= 5 of the j between i and sigma(i) with 1 <= j - 1 <= 5."""
     order = sorted(range(len(reference)), key=lambda c: (-reference[c], c))
     rank = {c: r for r, c in enumerate(sorted(range(len(frame)), key=lambda c: (-frame[c], c)), 1)}
     total = 0
@@ -305,11 +305,11 @@ def test_one_frame_has_no_distance():
         metrics.top5_distances(np.zeros((3, 1, 10))).mean()
 
 
-# --- calibration -----------------------------------------------------------------------------------------------------
+# --- calibration ----------------------------------------------------------------------------------
 
 
 def without_ties(confidence, correct):
-    """(confidence, how often the samples of this confidence are right), in ascending order, with plain loops."""
+    """Confidences, ascending, and how often the samples of each are right, with plain loops."""
     right = {
         c: [bool(r) for d, r in zip(confidence, correct, strict=True) if d == c] for c in confidence
     }
@@ -317,7 +317,7 @@ def without_ties(confidence, correct):
 
 
 def slow_calibration(confidence, correct, bin_size, last_bin, power):
-    """Bins as the definition says, with plain loops: sort, cut into equal counts, the last takes the remainder."""
+    """Bins with plain loops: sort, cut into equal counts, the last takes the remainder."""
     pairs = without_ties(confidence, correct)
     n_bins = max(len(pairs) // bin_size, 1)
     total = 0.0
@@ -394,7 +394,8 @@ def test_equal_confidences_share_what_is_right_among_them_in_each_bin(correct):
 
 def test_a_tie_across_two_bins_by_hand():
     for right in ([0, 1, 0, 1], [0, 0, 1, 1]):
-        # 0.2 wrong and 0.6 half right: 0.15 too sure; 0.6 half right and 0.9 right: 0.1 too sure, 0.1 too little
+        # 0.2 wrong and 0.6 half right: 0.15 too sure; 0.6 half right and 0.9 right: 0.1 too sure,
+        # 0.1 too little
         error = metrics.rms_calibration_error([0.2, 0.6, 0.6, 0.9], right, bin_size=2)
         assert error == pytest.approx(math.sqrt(0.15**2 / 2), abs=1e-15)
         assert metrics.aurra([0.2, 0.6, 0.6, 0.9], right) == pytest.approx(

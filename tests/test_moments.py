@@ -47,8 +47,9 @@ def test_the_moments_are_numpys_image_by_image():
             other.mean() / 255,
             other.std() / 255,
         )
-        # sums of 3,072 levels are whole numbers below 2**24, exact in float32 in whatever order; torch adds up a spread in
-        # float64: what is rounded is the quotient, the root and the division by 255
+        # sums of 3,072 levels are whole numbers below 2**24, exact in float32 in whatever order;
+        # torch adds up a spread in float64: what is rounded is the quotient, the root and the
+        # division by 255
         assert row[1:] == pytest.approx(expected, rel=rounded(4), abs=0)
 
 

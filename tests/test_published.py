@@ -5,7 +5,9 @@ from lmlib import paths
 from lmlib.report.published import TABLES, claims, published
 
 COLUMNS = (
-    "table", "dataset", "network", "method", "label", "jsd", "fractals", "epochs", "magnitude", "beta", "column", "measure",
+    "table", "dataset", "network", "method", "label", "jsd", "fractals", "epochs",
+    "magnitude", "beta",
+    "column", "measure",
     "benchmark", "value", "std", "mark",
 )  # fmt: skip
 
@@ -161,7 +163,8 @@ def test_measures_and_benchmarks_have_this_projects_names():
         cells = published(table)
         assert set(cells["benchmark"]) <= {"clean", "c", "c_bar", "r", "p", "pgd", ""}
         assert set(cells["measure"]) <= {
-            "clean_error", "top5_error", "error", "mce", "mfp", "mt5d", "pgd_error", "rms_calibration_error",
+            "clean_error", "top5_error", "error", "mce", "mfp", "mt5d", "pgd_error",
+            "rms_calibration_error",
         }  # fmt: skip
 
 
@@ -188,7 +191,7 @@ def test_an_unknown_table_offers_the_nearest():
         published(10)
 
 
-# --- the errata that follow from the tables --------------------------------------------------------------------------
+# --- the errata that follow from the tables -------------------------------------------------------
 
 
 def grid():

@@ -27,13 +27,17 @@ MT5D = Column("P mT5D", "p", "mt5d")
 
 
 def row(method, seed, value, column=CLEAN, **changes):
-    """A row as `read_rows` gives it: a run of the paper's size on CIFAR-100, unless `changes` say otherwise."""
+    """A row as `read_rows` gives it: a run of the paper's size on CIFAR-100, but for `changes`."""
+    name = [method, f"s{seed}", *(changes.get(key) for key in ("loss", "epochs", "parameters"))]
     found = dict.fromkeys(COLUMNS, float("nan")) | {
-        "run": f"{method}-s{seed}-{changes.get('loss', 'ce')}-{changes.get('epochs', 100)}-{changes.get('parameters', '')}",
-        "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
-        "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value, "low": value - 0.02,
+        "run": "-".join(map(str, name)),
+        "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}",
+        "loss": "ce", "epochs": 100,
+        "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value,
+        "low": value - 0.02,
         "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
-        "version": evaluation.VERSION, "recipes": corruptions.VERSION, "mixing": "none", "precision": "fp32",
+        "version": evaluation.VERSION, "recipes": corruptions.VERSION,
+        "mixing": "none", "precision": "fp32",
     }  # fmt: skip
     return found | changes
 
@@ -101,7 +105,8 @@ def test_no_second_best_where_the_rest_overlaps_and_no_best_where_the_first_two_
 
 
 def test_the_more_rows_the_more_a_best_has_to_show():
-    # Differences 0.09, 0.10, 0.11: t = 17.3 with 2 degrees of freedom, p = .0033: below .05 / 15, not below .05 / 16.
+    # Differences 0.09, 0.10, 0.11: t = 17.3 with 2 degrees of freedom, p = .0033, which is below
+    # .05 / 15 and not below .05 / 16.
     def leader(n_rows):
         best = {"best": dict.fromkeys(range(3), 0.0)}
         return marks(
@@ -227,7 +232,8 @@ def test_deviations_stand_in_the_row():
     rows = frame(row("augmix", 0, 0.2, **small), row("augmix", 0, 0.2, MCE, **part, **small))
     found = cells(rows, [CLEAN, MCE], profile="quick", printed=published(4))
     assert found["deviations"].unique().tolist() == [
-        "digits for CIFAR; wrn-10-1 for wrn-40-4; 15 epochs for 100; 1,000 training images; loss jsd, the paper does not say; "
+        "digits for CIFAR; wrn-10-1 for wrn-40-4; 15 epochs for 100; 1,000 training images; "
+        "loss jsd, the paper does not say; "
         "3 forward passes an image; C: 200 stratified test images; C generated"
     ]
     assert found.loc["augmix", "n_train"].tolist() == ["1000", "1000"]
@@ -294,7 +300,8 @@ def test_the_title_says_profile_network_epochs_and_n():
     found = cells(THREE, [CLEAN], profile="quick")
     words = title(found, "Table 4", profile="quick")
     assert words.startswith(
-        "Table 4 · profile quick: cifar100, wrn-40-4, 100 epochs, n = 1 to 3 seeds (n = 1: no spread"
+        "Table 4 · profile quick: cifar100, wrn-40-4, 100 epochs, "
+        "n = 1 to 3 seeds (n = 1: no spread"
     )
     assert "no best or second best is separated" in words
     assert words in show(found, "Table 4", profile="quick").to_html()

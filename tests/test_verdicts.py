@@ -24,15 +24,17 @@ def about(mean, spread=TIGHT):
 
 
 def rows(wanted, values, **changes):
-    """The rows of one side at the paper's size: one for each seed and cell, unless `changes` say otherwise."""
+    """The rows of one side at the paper's size, one for each seed and cell, but for `changes`."""
     label = (
         "14,230 of the user's, "
         if changes.pop("own", True)
         else "14,230 generated fractals (a substitute), "
     )
     base = dict.fromkeys(COLUMNS, float("nan")) | {
-        "n": 10_000, "subset": "all 10,000 test images", "source": "official", "version": evaluation.VERSION,
-        "recipes": corruptions.VERSION, "precision": "bf16", "benchmark": "c", "measure": "mce", "over": 15,
+        "n": 10_000, "subset": "all 10,000 test images", "source": "official",
+        "version": evaluation.VERSION,
+        "recipes": corruptions.VERSION, "precision": "bf16", "benchmark": "c",
+        "measure": "mce", "over": 15,
     }  # fmt: skip
     base |= {name: wanted[name] for name in ("dataset", "network", "epochs", "method", "loss")}
     base |= {
@@ -289,9 +291,13 @@ def test_every_claim_but_the_one_on_images_has_comparisons_in_every_profile(prof
 
 def test_comparisons_carry_the_printed_numbers():
     def printed(claim, title, **wanted):
-        found = [one.printed for one in comparisons("paper") if (one.claim, one.column.title) == (claim, title)
-                 and all(one.reference[name] == value for name, value in wanted.items())]  # fmt: skip
-        return tuple(round(100 * value, 2) for value in found[0])
+        first = next(
+            one.printed
+            for one in comparisons("paper")
+            if (one.claim, one.column.title) == (claim, title)
+            if all(one.reference[name] == value for name, value in wanted.items())
+        )
+        return tuple(round(100 * value, 2) for value in first)
 
     assert printed("C1", "C mCE", dataset="cifar10", method="ipmix") == (9.4, 9.5)
     assert printed("C6", "PGD strict", method="ipmix") == (95.96, 94.92)
