@@ -1,6 +1,6 @@
 """The command line: `python -m lmlib [PROFILE] [--jobs N]`, `test`, `bench`, `clean`, `readme`.
 
-Words are checked before anything heavy is imported; a wrong one is one sentence and exit code 2.
+Arguments are checked before heavy imports; a wrong one is one sentence and exit code 2.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +24,7 @@ from .checks import check_name
 from .study.profiles import PROFILES, get_profile
 
 COMMANDS = {
-    "test": "the tests (further words go to pytest)",
+    "test": "the tests (further arguments go to pytest)",
     "bench": "speed, side by side",
     "clean": "remove caches and what `quick` wrote, never anything else",
     "readme": "make the results section of README.md from the committed rows",
@@ -38,23 +39,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command with its options, and words for pytest. Raises ValueError for a wrong word."""
-    profiles = "\n".join(f"  {profile.name:10} {profile.summary}" for profile in PROFILES.values())
-    others = "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
-    parser = Parser(
-        prog="run_all.sh",
-        description="Run the LayerMix study, or one of: test, bench, clean, readme.",
-        epilog=f"profiles:\n{profiles}\n\nothers:\n{others}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """The command with its options, and pytest's arguments. Raises ValueError for a wrong one."""
+    profiles = [f"  {profile.name:10} {profile.summary}" for profile in PROFILES.values()]
+    others = [f"  {name:10} {summary}" for name, summary in COMMANDS.items()]
+    parser = Parser("run_all.sh", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.description = "Run the LayerMix study, or one of: test, bench, clean, readme."
+    parser.epilog = "\n".join(["profiles:", *profiles, "", "others:", *others])
     parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
     jobs = "runs trained side by side (default: cores / threads of a run)"
     parser.add_argument("--jobs", type=int, metavar="N", help=jobs)
-    parser.add_argument("--check", action="store_true", help="check the words alone")
+    parser.add_argument("--check", action="store_true", help="check the arguments alone")
     options, further = parser.parse_known_args(arguments)
     check_name("profile or command", options.command, [*PROFILES, *COMMANDS])
     if further and options.command != "test":
-        parser.error(f"unknown word '{further[0]}'")
+        parser.error(f"unknown argument '{further[0]}'")
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     return options, further
@@ -66,10 +64,8 @@ def check_room() -> None:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise ValueError(
-                f"{folder} cannot be written to: give this user the permission, or set LMLIB_ROOT "
-                "to another folder"
-            )
+            remedy = "give this user the permission, or set LMLIB_ROOT to another folder"
+            raise ValueError(f"{folder} cannot be written to: {remedy}")
     free = shutil.disk_usage(paths.DATA).free / 1e9
     if free < 1:
         raise ValueError(f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1")
@@ -80,7 +76,7 @@ def study(profile: str, jobs: int | None) -> None:
     check_room()
     from .corruptions import NAMES
     from .corruptions.official import official_source
-    from .study import grid, notebooks, plans, raw, rows  # heavy: after the words were checked
+    from .study import grid, notebooks, plans, raw, rows  # heavy: after the arguments were checked
 
     start, seconds = time.time(), dict[str, float | None]()
     made, results = list[Path](), list[Path]()
@@ -124,14 +120,11 @@ def clean() -> None:
     from .study.rows import row_files
 
     others = {file.stem for name in PROFILES if name != "quick" for file in row_files(name)}
-    own = {file.stem for file in row_files("quick")} - others
+    own = {file.stem for file in row_files("quick")}
     folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
-    folders += [
-        folder
-        for folder in sorted(paths.RUNS.glob("*/"))
-        if ".set-aside-" not in folder.name and folder.name not in others
-        if folder.name in own or trained_by_quick(folder)
-    ]
+    for folder in sorted(paths.RUNS.glob("*/")):
+        if ".set-aside-" not in folder.name and folder.name not in others:
+            folders += [folder] if folder.name in own or trained_by_quick(folder) else []
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
@@ -149,9 +142,9 @@ def trained_by_quick(folder: Path) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code.
+    """Run the command line and return the exit code.
 
-    0, 1 after a failure, 2 for a wrong word, 130 after Ctrl-C.
+    It is 0, or 1 after a failure, 2 for a wrong argument, 130 after Ctrl-C.
     """
     try:
         options, further = parse(sys.argv[1:] if arguments is None else arguments)
@@ -162,26 +155,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lmlib").setLevel(logging.INFO)
     try:
         if options.check:
-            pass
-        elif options.command == "test":
+            return 0
+        if options.command == "test":
             return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.SOURCE)
-        elif options.command == "bench":
-            from .report import bench
-
-            bench.main()
-        elif options.command == "clean":
+        if options.command == "clean":
             clean()
+        elif options.command == "bench":
+            import_module("lmlib.report.bench").main()
         elif options.command == "readme":
-            from .report import page
-
-            page.update_readme()
+            import_module("lmlib.report.page").update_readme()
         else:
             study(options.command, options.jobs)
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted: what was finished stays; the same command goes on from there",
-            file=sys.stderr,
-        )
+        remedy = "what was finished stays; the same command goes on from there"
+        print(f"\ninterrupted: {remedy}", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError) as error:
         print(f"\nerror: {error}", file=sys.stderr)
