@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from filelock import FileLock
 
 CHECKSUM = "sha256"
 log = logging.getLogger(__name__)
+Content = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+"""Arrays by name, and a record of plain values: what a file of arrays holds."""
 
 
 class DamagedFile(ValueError):
@@ -125,12 +128,11 @@ def as_cache(path: str | Path) -> Iterator[None]:
         log.warning("%s cannot be kept (%s): it will be made again", path, reason)
 
 
-def cached_arrays(
-    path: Path, make: Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+def cached_arrays(path: Path, make: Callable[[], Content], room: int = 0) -> Content:
     """The arrays and the record in the file `path`, or those that `make()` gives, kept there.
 
     A damaged file is named in the log and made again; where none can be written, the log says so.
+    room: bytes that have to be free on the disk for a file to be written.
     """
     try:
         return read_arrays(path)
@@ -140,6 +142,9 @@ def cached_arrays(
         log.warning("%s: it is made again", error)
     arrays, record = make()
     with as_cache(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(path.parent).free) < room:
+            raise OSError(f"{free / 1e9:.1f} GB are free on the disk")
         write_arrays(path, arrays, record)
     return arrays, record
 

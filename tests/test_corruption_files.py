@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 from PIL import Image
 
 from lmlib import paths
-from lmlib.corruptions import NAMES, corrupt, files, frost, generated, official, perturb
+from lmlib.corruptions import NAMES, corrupt, files, frost, official, perturb
 from lmlib.corruptions.files import open_benchmark
-from lmlib.corruptions.generated import whole_file
 from lmlib.datasets import Dataset, Split
-from lmlib.files import read_arrays, read_json
+from lmlib.files import read_arrays
 from lmlib.report.bench import REFERENCE, bench_corruptions
 
 RANDOM = np.random.default_rng(0)
@@ -66,7 +64,7 @@ def read(bench, name, severity=None, select=None):
 
 
 def test_official_files_are_preferred_and_read_severity_by_severity(data, monkeypatch):
-    monkeypatch.setitem(generated.CHUNK, "cifar_c", 2)
+    monkeypatch.setitem(files.CHUNK, "cifar_c", 2)
     made = official_c(data)
     found = open_benchmark("cifar_c", dataset())
     assert (
@@ -150,7 +148,7 @@ def test_official_sequences_keep_their_number_of_frames(data):
 
 
 def test_without_files_images_are_made_on_the_fly_for_any_set_and_subset(monkeypatch):
-    monkeypatch.setitem(generated.CHUNK, "cifar_c_bar", 2)
+    monkeypatch.setitem(files.CHUNK, "cifar_c_bar", 2)
     found = open_benchmark("cifar_c_bar", dataset("digits"), seed=4)
     assert set(found.provenance.values()) == {"generated"}
     index = np.array([4, 1, 5])
@@ -168,150 +166,43 @@ def test_frost_without_photographs_is_left_out_aloud():
     assert len(found.names) == 18 and list(found.missing) == ["frost"]
 
 
-def refuse(*_, **__):
-    raise AssertionError("images were made again")
-
-
-def test_a_file_of_a_whole_test_set_holds_what_is_made_on_the_fly():
-    path = whole_file("lines", "cifar_c_bar", dataset(), seed=1)
-    assert path.parents[1] == paths.CACHE / "CIFAR-10-C-Bar"
-    assert np.array_equal(np.load(path.with_name("labels.npy")), np.tile(LABELS, 5))
-    lines, found = np.load(path), open_benchmark("cifar_c_bar", dataset(), seed=1)
-    assert lines.shape == (30, 32, 32, 3) and found.provenance["lines"] == "generated"
-    for severity in (1, 5):
-        keys = {"benchmark": "cifar_c_bar", "seed": 1, "index": np.arange(6)}
-        expected = corrupt(IMAGES, "lines", severity=severity, **keys)
-        rows = lines[6 * (severity - 1) : 6 * severity]
-        assert np.array_equal(rows, expected.transpose(0, 2, 3, 1))
-        assert np.array_equal(read(found, "lines", severity), expected)
-
-
-def test_a_file_of_sequences_holds_what_is_made_on_the_fly():
-    whole_file("translate", "cifar_p", dataset(), seed=0)
-    found = open_benchmark("cifar_p", dataset())
-    assert np.array_equal(read(found, "translate"), perturb(IMAGES, "translate"))
-
-
 def test_a_whole_test_set_is_made_once_for_every_later_run(monkeypatch):
     first = read(open_benchmark("cifar_c", dataset()), "glass_blur", 3)
-    monkeypatch.setattr(generated, "make", refuse)
-    again = open_benchmark("cifar_c", dataset())
-    assert np.array_equal(read(again, "glass_blur", 3), first)
     expected = corrupt(IMAGES, "glass_blur", severity=3, seed=0, index=np.arange(6))
     assert np.array_equal(first, expected)
-    with pytest.raises(AssertionError, match="made again"):  # another name was not asked for
+    monkeypatch.setattr(files, "make", lambda *given, **keys: pytest.fail("made again"))
+    again = open_benchmark("cifar_c", dataset())
+    assert np.array_equal(read(again, "glass_blur", 3), first)
+    with pytest.raises(pytest.fail.Exception, match="made again"):  # nobody asked for it before
         read(again, "contrast", 3)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [lambda b: b"", lambda b: b[:-100], lambda b: b[:-1] + bytes([b[-1] ^ 1])],
-    ids=["emptied", "cut", "flipped"],
-)
-def test_a_damaged_file_of_a_whole_test_set_is_named_and_made_again(damage, logs):
-    first = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
-    path = whole_file("lines", "cifar_c_bar", dataset(), seed=0)
-    whole = path.read_bytes()
-    for file in (path, path.with_suffix(".json")):
-        file.write_bytes(damage(file.read_bytes()))
-        with logs(r"lines\.npy is damaged.*: it is made again"):
-            again = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
-        assert np.array_equal(again, first) and path.read_bytes() == whole
+def test_sequences_are_made_and_kept_a_chunk_at_a_time(monkeypatch):
+    monkeypatch.setitem(files.CHUNK, "cifar_p", 4)
+    sizes = [len(chunk) for chunk in open_benchmark("cifar_p", dataset()).chunks("translate")]
+    assert sizes == [4, 2] and len(list(paths.CACHE.rglob("translate-*.safetensors"))) == 2
+    frames = read(open_benchmark("cifar_p", dataset()), "translate")
+    assert np.array_equal(frames, perturb(IMAGES, "translate"))
 
 
-def test_a_file_of_a_whole_test_set_is_read_only_if_its_time_has_changed(monkeypatch):
-    path, reads = whole_file("lines", "cifar_c_bar", dataset(), seed=0), []
-    sha256 = generated._sha256
-    monkeypatch.setattr(generated, "make", refuse)
-    monkeypatch.setattr(generated, "_sha256", lambda path: reads.append(path) or sha256(path))
-    whole_file("lines", "cifar_c_bar", dataset(), seed=0)
-    assert not reads
-    os.utime(path)  # as a copy would have it
-    whole_file("lines", "cifar_c_bar", dataset(), seed=0)
-    assert reads == [path]
-    record = read_json(path.with_suffix(".json"))
-    assert record["digest"] == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_another_seed_or_set_has_a_file_of_its_own():
-    first = whole_file("lines", "cifar_c_bar", dataset(), seed=0)
-    before = first.read_bytes()
-    others = [
-        whole_file("lines", "cifar_c_bar", dataset(), seed=1),
-        whole_file("lines", "cifar_c_bar", dataset(images=IMAGES[::-1].copy()), seed=0),
-    ]
-    assert len({first, *others}) == 3 and first.read_bytes() == before
-
-
-def test_other_photographs_make_the_file_of_frost_again(data, caplog):
+def test_other_photographs_make_the_images_of_frost_again(data):
     (data / "raw" / "frost").mkdir(parents=True)
     for seed in (0, 1):
         for i in range(1, 6):
             pixels = np.random.default_rng(seed).integers(0, 256, (170, 180, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(data / "raw" / "frost" / f"frost{i}.png")
         frost._textures.clear()
-        caplog.clear()
-        path = whole_file("frost", "cifar_c", dataset(), seed=0)
-        assert ["other photographs" in line for line in caplog.messages] == [True] * seed
-        rows = np.load(path)[:6].transpose(0, 3, 1, 2)
         expected = corrupt(IMAGES, "frost", severity=1, seed=0, index=np.arange(6))
-        assert np.array_equal(rows, expected)
+        assert np.array_equal(read(open_benchmark("cifar_c", dataset()), "frost", 1), expected)
 
 
-def test_a_whole_test_set_that_the_disk_cannot_hold_is_made_on_the_fly(monkeypatch, logs):
-    monkeypatch.setattr(generated, "ROOM", 1e18)
-    found = open_benchmark("cifar_c_bar", dataset())
-    with logs("GB are free: images are made on the fly instead"):
-        made = read(found, "lines", 1)
+def test_images_that_the_disk_cannot_hold_are_made_on_the_fly(monkeypatch, logs):
+    monkeypatch.setattr(files, "ROOM", 10**18)
+    with logs("lines-.* cannot be kept .* GB are free"):
+        made = read(open_benchmark("cifar_c_bar", dataset()), "lines", 1)
     keys = {"benchmark": "cifar_c_bar", "seed": 0, "index": np.arange(6)}
     assert np.array_equal(made, corrupt(IMAGES, "lines", severity=1, **keys))
-    assert not list(paths.CACHE.rglob("*.npy"))
-
-
-def test_a_write_that_fails_is_said_and_the_images_are_made_on_the_fly(monkeypatch, logs):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    found = open_benchmark("cifar_c_bar", dataset())
-    monkeypatch.setattr(files, "whole_file", full)
-    with logs("No space left on device: images are made on the fly"):
-        made = read(found, "lines", 1)
-    assert made.shape == (6, 3, 32, 32)
-
-
-def test_what_a_killed_call_left_in_part_goes():
-    path = whole_file("lines", "cifar_c_bar", dataset(), seed=0)
-    part = path.with_name(".lines.npy.abc.part")
-    part.touch()
-    whole_file("ripple", "cifar_c_bar", dataset(), seed=0)
-    assert not part.exists()
-
-
-def test_a_call_that_dies_leaves_the_files_before_and_none_that_looks_whole(monkeypatch):
-    def dies(*_, **__):
-        raise KeyboardInterrupt
-
-    first = whole_file("contrast", "cifar_c", dataset(), seed=0)
-    with monkeypatch.context() as patch:
-        patch.setattr(generated, "make", dies)
-        with pytest.raises(KeyboardInterrupt):
-            whole_file("fog", "cifar_c", dataset(), seed=0)
-    names = sorted(path.name for path in first.parent.glob("[!.]*"))
-    assert names == ["contrast.json", "contrast.npy", "labels.npy"]
-
-
-def test_a_sequence_file_is_written_a_chunk_at_a_time(monkeypatch):
-    sizes = []
-
-    def counted(images, *rest, **key):
-        sizes.append(len(images))
-        return make(images, *rest, **key)
-
-    make = generated.make
-    monkeypatch.setattr(generated, "make", counted)
-    monkeypatch.setitem(generated.CHUNK, "cifar_p", 4)
-    whole_file("translate", "cifar_p", dataset(), seed=0)
-    assert sizes == [4, 2]
+    assert not list(paths.CACHE.rglob("*.safetensors"))
 
 
 def test_wrong_words_and_positions_are_refused():
@@ -538,7 +429,7 @@ def test_the_images_of_a_subset_are_made_once(monkeypatch):
     bench = open_benchmark("cifar_c", dataset())
     select = np.array([3, 1, 2])
     (first,) = bench.chunks("contrast", 2, select)
-    monkeypatch.setattr(generated, "make", lambda *given, **keys: pytest.fail("made again"))
+    monkeypatch.setattr(files, "make", lambda *given, **keys: pytest.fail("made again"))
     (second,) = open_benchmark("cifar_c", dataset()).chunks("contrast", 2, select)
     assert first.dtype == second.dtype == np.uint8 and np.array_equal(first, second)
 
@@ -557,13 +448,15 @@ def test_a_damaged_file_of_a_subset_is_named_and_made_again(damage, logs):
     assert np.array_equal(first, again) and file.read_bytes() == whole
 
 
-def test_another_severity_seed_or_choice_is_another_file():
-    select = np.array([0, 1])
-    for severity, seed, index in (
-        (1, 0, select),
-        (2, 0, select),
-        (1, 1, select),
-        (1, 0, select[::-1]),
+def test_another_severity_seed_choice_or_set_is_another_file():
+    select, others = np.array([0, 1]), IMAGES[::-1].copy()
+    for severity, seed, index, images in (
+        (1, 0, select, IMAGES),
+        (2, 0, select, IMAGES),
+        (1, 1, select, IMAGES),
+        (1, 0, select[::-1], IMAGES),
+        (1, 0, select, others),
     ):
-        list(open_benchmark("cifar_c", dataset(), seed=seed).chunks("shot_noise", severity, index))
-    assert len(list(paths.CACHE.rglob("shot_noise-*"))) == 4
+        bench = open_benchmark("cifar_c", dataset(images=images), seed=seed)
+        list(bench.chunks("shot_noise", severity, index))
+    assert len(list(paths.CACHE.rglob("shot_noise-*"))) == 5

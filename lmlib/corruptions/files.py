@@ -5,11 +5,12 @@
         for images in bench.chunks(name, severity=3, select=index): ...   # uint8 (b, 3, 32, 32)
         bench.provenance[name]                              # "official" or "generated"
 
-Files of whole test sets are memory-mapped: of a sequence file of 952 MB only the chunk in hand is
-ever in memory.
+Official files are memory-mapped: of a sequence file of 952 MB only the chunk in hand is ever in
+memory. What our recipes make is made once: each chunk is kept in data/cache, under the name of what
+made it (recipe version, seed, clean images and, for frost, the photographs).
 """
 
-import logging
+import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from . import NAMES, frost, make, recipe
-from .generated import CHUNK, cached_chunk, whole_file
+from .. import paths
+from ..files import cached_arrays, digest
+from . import NAMES, VERSION, frost, make, recipe
 from .official import array_shape, folder_name, official_folder, read_array
 from .recipe import SIZE
 
-log = logging.getLogger(__name__)
+CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}
+"""Images in a chunk: 1.5 MB of them, 6 MB of frames."""
+
+ROOM = 2 * 10**9  # bytes that are to stay free on the disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Benchmark:
     benchmark: str
     dataset: Any  # the `lmlib.datasets.Dataset` whose test images they are made of
     seed: int  # of what is generated
-    arrays: dict[str, np.ndarray] = field(repr=False)  # by name: memory-mapped, official or ours
+    arrays: dict[str, np.ndarray] = field(repr=False)  # the official files by name, memory-mapped
     provenance: dict[str, str]  # by name that can be used: "official" or "generated"
     missing: dict[str, str]  # by name that is left out: why, in a sentence
 
@@ -47,43 +52,40 @@ class Benchmark:
         """The images under `name`, in order: uint8 (b, 3, 32, 32), or (b, T, 3, 32, 32), each.
 
         severity: 1 to 5, None for sequences. select: integers (m,), positions in the test set; all
-        by default, and then they are first written to one file, where there is room. Raises
-        ValueError for a name that is unknown or left out, and for a wrong severity or position.
+        by default. Raises ValueError for a name that is unknown or left out, and for a wrong
+        severity or position.
         """
         recipe(name, self.benchmark, severity)
         if name in self.missing:
             raise ValueError(f"{name} is left out: {self.missing[name]}")
         n = len(self.dataset.test)
-        select = np.arange(n) if select is None else np.asarray(select)
         whole = np.arange(n)
+        select = whole if select is None else np.asarray(select)
         if select.ndim != 1 or select.dtype.kind not in "iu" or not np.isin(select, whole).all():
             expected = f"positions 0 .. {n - 1} in the test set, an integer array (m,)"
             raise ValueError(f"select must be {expected}")
-        if len(select) == n and name not in self.arrays:
-            self._write(name)
         size = CHUNK[self.benchmark]
         starts = range(0, len(select), size)
-        return (self._chunk(name, severity, select[i : i + size], len(select) < n) for i in starts)
+        return (self._chunk(name, severity, select[start : start + size]) for start in starts)
 
-    def _write(self, name: str) -> None:
-        """Write all images under `name` unless they are written; where that cannot be, say why."""
-        try:
-            path = whole_file(name, self.benchmark, self.dataset, seed=self.seed)
-            shape = array_shape(name, self.benchmark, len(self.dataset.test))
-            self.arrays[name] = read_array(path, shape)
-        except OSError as error:
-            log.warning("%s: images are made on the fly instead", error)
-
-    def _chunk(
-        self, name: str, severity: int | None, index: np.ndarray, is_subset: bool
-    ) -> np.ndarray:
+    def _chunk(self, name: str, severity: int | None, index: np.ndarray) -> np.ndarray:
         if name in self.arrays:
             rows = index if severity is None else index + (severity - 1) * len(self.dataset.test)
             return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
-        if is_subset:
-            return cached_chunk(name, severity, self.benchmark, self.dataset, index, seed=self.seed)
-        images = self.dataset.test.images[index]
-        return make(images, name, severity, self.benchmark, seed=self.seed, index=index)
+        images = np.ascontiguousarray(self.dataset.test.images[index])
+        key = {"benchmark": self.benchmark, "version": VERSION, "seed": int(self.seed)}
+        key |= {"severity": severity, "index": index.tolist()}
+        key["images"] = hashlib.sha256(images.data).hexdigest()
+        if name == "frost":
+            key["photographs"] = frost.fingerprint()
+
+        def make_images() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+            made = make(images, name, severity, self.benchmark, seed=self.seed, index=index)
+            return {"images": made}, key
+
+        folder = paths.CACHE / folder_name(self.dataset.name, self.benchmark) / "subsets"
+        path = folder / f"{name}-{digest(key)[:16]}.safetensors"
+        return cached_arrays(path, make_images, ROOM)[0]["images"]
 
 
 def open_benchmark(benchmark: str, dataset: Any, *, seed: int = 0) -> Benchmark:
