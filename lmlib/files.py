@@ -164,13 +164,10 @@ def verify(path: str | Path, algorithm: str, expected: str, n_bytes: int | None 
     algorithm: a name of hashlib; expected: its digest, hex; n_bytes: the published size, for the
     message. Raises ValueError.
     """
-    path = Path(path)
-    with path.open("rb") as file:
-        came = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    if came.hexdigest() != expected:
-        size = f" and {n_bytes:,} bytes" if n_bytes else ""
-        raise ValueError(
-            f"{path} is incomplete or foreign: it has {algorithm.upper()} {came.hexdigest()} and "
-            f"{path.stat().st_size:,} bytes, expected {expected}{size}; it was not loaded: replace "
-            "it or take it away"
-        )
+    with Path(path).open("rb") as file:
+        hashed = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    if (checksum := hashed.hexdigest()) != expected:
+        content = f"{algorithm.upper()} {checksum} and {Path(path).stat().st_size:,} bytes"
+        published = f"{expected} and {n_bytes:,} bytes" if n_bytes else expected
+        problem = f"it has {content}, expected {published}; it was not loaded"
+        raise ValueError(f"{path} is incomplete or foreign: {problem}: replace it or take it away")

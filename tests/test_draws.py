@@ -255,7 +255,8 @@ def test_permutation_is_named_by_its_key():
         permutation("order", 1000, seed=0, epoch=4),
         permutation("split", 1000, seed=0, epoch=3),
     ):
-        # Two random permutations agree in about one place (Poisson): 12 or more has a chance below 10**-9
+        # Two random permutations agree in about one place (Poisson): 12 or more has a chance
+        # below 10**-9.
         assert (first == other).sum() < 12
 
 

@@ -167,13 +167,13 @@ def _pinch_and_twirl(severity: float) -> tuple[np.ndarray, np.ndarray]:
     amount = level(severity, 0.4) + 0.1
     down, right = np.mgrid[:10, :10] - 5.0
     distance = np.sqrt(down**2 + right**2)
-    moved = (distance <= 5) & (distance > 0)
-    q = np.where(moved, distance / 5, 1)
+    inside = (distance <= 5) & (distance > 0)
+    q = np.where(inside, distance / 5, 1)
     stretch = np.sin(np.pi * 0.5 * q) ** -amount
     turn = np.array([-1, 1])[:, None, None] * level(severity, np.pi / 2) * (1 - q) ** 2
     y, x = down * stretch, right * stretch
     rows, columns = y * np.cos(turn) - x * np.sin(turn), y * np.sin(turn) + x * np.cos(turn)
-    return 5 + np.where(moved, rows, down), 5 + np.where(moved, columns, right)
+    return 5 + np.where(inside, rows, down), 5 + np.where(inside, columns, right)
 
 
 def pinch_and_twirl(images: np.ndarray, severity: float, clockwise: np.ndarray) -> np.ndarray:
@@ -284,9 +284,8 @@ def lines(
     middle, reach = SIZE * line[..., :2], SIZE * np.stack([np.cos(turns), np.sin(turns)], axis=-1)
     ends = np.concatenate([middle - reach, middle + reach], axis=-1).astype(np.int64)
     out = images.copy()
-    for picture, drawn in zip(out, ends, strict=True):
-        for one in drawn:
-            draw_line(picture, *one)
+    for i, k in np.ndindex(ends.shape[:2]):
+        draw_line(out[i], *ends[i, k])
     return out
 
 

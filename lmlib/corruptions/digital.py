@@ -130,10 +130,10 @@ def elastic_transform(
     corners = np.array([[reach, reach], [reach, -reach], [-reach, -reach]])
     points = (np.array([height, width]) // 2 + corners).astype(np.float32)
     warped = np.empty((len(images), height, width, 3), np.float32)
-    for out, picture, moved in zip(
+    for out, picture, shift in zip(
         warped, images.transpose(0, 2, 3, 1), jitter.astype(np.float32), strict=True
     ):
-        warp = cv2.getAffineTransform(points, points + moved)
+        warp = cv2.getAffineTransform(points, points + shift)
         x = to_float(picture, np.float32)
         cv2.warpAffine(x, warp, (width, height), dst=out, borderMode=cv2.BORDER_REFLECT_101)
     x = warped.transpose(0, 3, 1, 2)

@@ -115,14 +115,14 @@ def _read(path: Path) -> tuple[np.ndarray, ...]:
 
 def _read_photograph(folder: Path, i: int) -> np.ndarray:
     endings = ".png", ".jpg", ".jpeg"
-    paths = [path for path in sorted(folder.glob(f"frost{i}.*")) if path.suffix in endings]
-    if not paths:
+    files = [path for path in sorted(folder.glob(f"frost{i}.*")) if path.suffix in endings]
+    if not files:
         problem = "frost1 to frost5 are all needed"
         raise FileNotFoundError(f"{folder} has no frost{i}.png or frost{i}.jpg: {problem}")
     try:
-        picture = reduce(paths[-1])
+        picture = reduce(files[-1])
         if min(picture.shape[1:]) <= 32:
             raise ValueError("too small, each side must be over 164 pixels")
     except ValueError as error:
-        raise ValueError(f"{paths[-1]} cannot be used: {error}") from error
+        raise ValueError(f"{files[-1]} cannot be used: {error}") from error
     return picture

@@ -75,11 +75,11 @@ def plasma(uniform: np.ndarray, decay: float) -> np.ndarray:
     """
     size = math.isqrt(uniform.shape[1] + 1)
     height = np.zeros((len(uniform), size, size))
-    step, wobble, used = size, 100.0, 0
+    step, wobble, start = size, 100.0, 0
     while step >= 2:
         half = step // 2
         corners, side = height[:, ::step, ::step], size // step
-        drawn = uniform[:, used : used + 3 * side**2].reshape(len(uniform), 3, side, side)
+        drawn = uniform[:, start : start + 3 * side**2].reshape(len(uniform), 3, side, side)
         jitter = wobble * (-wobble + 2 * wobble * drawn)
         total = corners + np.roll(corners, -1, axis=1)
         total += np.roll(total, -1, axis=2)
@@ -89,7 +89,7 @@ def plasma(uniform: np.ndarray, decay: float) -> np.ndarray:
         height[:, ::step, half::step] = total / 4 + jitter[:, 1]
         total = (centres + np.roll(centres, 1, axis=2)) + (corners + np.roll(corners, -1, axis=1))
         height[:, half::step, ::step] = total / 4 + jitter[:, 2]
-        used, step, wobble = used + 3 * side**2, half, wobble / decay
+        start, step, wobble = start + 3 * side**2, half, wobble / decay
     height -= height.min(axis=(1, 2), keepdims=True)
     return height / height.max(axis=(1, 2), keepdims=True)
 
