@@ -260,7 +260,7 @@ def bench_corruptions(n: int = 200) -> pd.DataFrame:
     """Milliseconds that every generator takes for an image, or for a sequence of CIFAR-P.
 
     n: smooth pictures that are timed, and an eighth as many sequences. Columns: benchmark, name, ms
-    (mean over severities, draws included), and those of `REFERENCE`. Frost is left out with a word
+    (mean over severities, draws included), and those of `REFERENCE`. Frost is left out and named
     where its photographs are absent.
     """
     noise = np.random.default_rng(0).uniform(size=(n, 3, SIZE, SIZE))
@@ -307,10 +307,8 @@ def draw_corruptions(table: pd.DataFrame) -> Figure:
 def main(n_repeats: int = 7) -> None:
     """Time everything and print two tables: speeds, and corruptions. Minutes on two cores."""
     print(f"Images/s over {n_repeats} rounds; ratios are to the first row of each group.")
-    tables = [
-        bench_augmentation(n_repeats=n_repeats, size=32, batch=512),
-        bench_augmentation(n_repeats=n_repeats, size=224, batch=32),
-        *(bench(n_repeats=n_repeats) for bench in (bench_loader, bench_steps)),
-    ]
+    small, large = {"size": 32, "batch": 512}, {"size": 224, "batch": 32}
+    tables = [bench_augmentation(n_repeats=n_repeats, **one) for one in (small, large)]
+    tables += [bench_loader(n_repeats=n_repeats), bench_steps(n_repeats=n_repeats)]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
     print(speeds.to_string(index=False), bench_corruptions().to_string(index=False), sep="\n\n")

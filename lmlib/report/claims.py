@@ -42,18 +42,17 @@ def comparisons(profile: str) -> list[Comparison]:
 def comparisons_of(profile: str, rule: Mapping[str, Any]) -> Iterator[Comparison]:
     """The comparisons of one rule of comparisons.toml, which explains its keys."""
     columns = {column.title: column for column in TABLE_4}
-    claimed = [(word, columns[title]) for word in SIGNS for title in rule.get(word, ())]
+    claimed = [(kind, columns[title]) for kind in SIGNS for title in rule.get(kind, ())]
     scopes, each = table_scopes(profile, rule.get("table")), rule.get("each", [{}])
-    for (table, scope), shared, (word, column), second, first in product(
-        scopes, each, claimed, rule["reference"], rule["ours"]
-    ):
+    every = product(scopes, each, claimed, rule["reference"], rule["ours"])
+    for (table, scope), shared, (kind, column), second, first in every:
         ours, reference = (side(profile, **scope | shared | one) for one in (first, second))
         family = f"Table {table}" if table else f"claim {rule['claim']}"
         family += " as released" if ours["method"] == "layermix_released" else ""
-        decides = first == rule["ours"][0] and word != "beside"
+        decides = first == rule["ours"][0] and kind != "beside"
         printed = printed_value(table, column, ours), printed_value(table, column, reference)
         labels = rule["claim"], family, decides, column
-        yield Comparison(*labels, ours, reference, SIGNS[word], printed)
+        yield Comparison(*labels, ours, reference, SIGNS[kind], printed)
 
 
 def table_scopes(profile: str, table: Any) -> list[tuple[int | None, dict[str, Any]]]:

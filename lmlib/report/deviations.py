@@ -60,9 +60,8 @@ def setting_deviations(
     network, epochs = printed.get("network", "wrn-40-4"), printed.get("epochs", 100)
     other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
     other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
-    loss = (
-        f"published {method.published_loss}" if method.published_loss else "the paper does not say"
-    )
+    published = f"published {method.published_loss}"
+    loss = published if method.published_loss else "the paper does not say"
     n_train = run["n_train"] if run["n_train"] == "all" else f"{int(run['n_train']):,}"
     outliers = "outliers are the colour mixing set, a substitute for the withdrawn set"
     deviations = {
@@ -89,10 +88,7 @@ def image_deviations(group: pd.DataFrame, columns: Iterable[Any]) -> list[str]:
     subsets = partial.groupby("subset", sort=False)["title"].agg(", ".join)
     deviations = [f"{titles}: {subset}" for subset, titles in subsets.items()]
     means = rows[rows["measure"] == "mce"].groupby("benchmark", sort=False)["over"].min()
-    deviations += [
-        f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_CORRUPTIONS[name]} corruptions"
-        for name, n in means.items()
-        if n < N_CORRUPTIONS[name]
-    ]
+    for name, n in means[means < means.index.map(N_CORRUPTIONS)].items():
+        deviations.append(f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_CORRUPTIONS[name]} corruptions")
     generated = images.loc[images["source"].str.contains("generated"), "title"]
     return deviations + ([f"{', '.join(generated)} generated"] if len(generated) else [])

@@ -75,10 +75,9 @@ def described(rows: pd.DataFrame) -> pd.DataFrame:
     """
     current = rows["version"].eq(ROWS_VERSION) & rows["recipes"].eq(RECIPES_VERSION)
     if len(other := rows.loc[~current, "run"].unique()):
-        raise ValueError(
-            f"{len(other)} runs were measured by another version of the measures or recipes, e.g. "
-            f"{other[0]}: `./run_all.sh` with their profile measures them again"
-        )
+        runs = f"{len(other)} runs were measured by another version of the measures or recipes"
+        remedy = "`./run_all.sh` with their profile measures them again"
+        raise ValueError(f"{runs}, e.g. {other[0]}: {remedy}")
     settings = [settings_of(*pair) for pair in zip(rows["method"], rows["parameters"], strict=True)]
     mixing = rows["mixing"].fillna("none")
     return rows.assign(
@@ -117,8 +116,8 @@ def cells(
     rows, by = described(rows), list(by)
     for name in by:
         check_name("column to lay a table out by", name, rows.columns)
-    rows = rows[rows["corruption"].isna()]
-    rows = rows.assign(**{name: rows[name].astype(object).fillna("") for name in by})
+    rows = rows[rows["corruption"].isna()].astype(dict.fromkeys(by, object))
+    rows = rows.fillna(dict.fromkeys(by, ""))
     printed_cells = printed_by_key(printed, by)
     printed_rows = {key[:-2]: cell for key, cell in printed_cells.items()}
     deviations, records = {}, []
@@ -183,9 +182,8 @@ def row_key(names: Iterable[str], values: Iterable[Any]) -> tuple[str, ...]:
     texts = []
     for name, value in zip(names, values, strict=True):
         text = f"{value:g}" if isinstance(value, Number) else value
-        texts.append(
-            "" if pd.isna(value) else READING_OF.get(text, text) if name == "method" else text
-        )
+        text = READING_OF.get(text, text) if name == "method" else text
+        texts.append("" if pd.isna(value) else text)
     return tuple(texts)
 
 
@@ -271,9 +269,8 @@ def title(table: pd.DataFrame, name: str, *, profile: str) -> str:
     seeds = f"{n_text(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''} ({spread})"
     own_unit = "; NLL, Brier and mT5D in their own unit"
     units = own_unit if plain["measure"].isin(NOT_FRACTIONS).any() else ""
-    ranks = (
-        "¹ best, ² second best" if plain["mark"].any() else "no best or second best is separated"
-    )
+    marked = "¹ best, ² second best"
+    ranks = marked if plain["mark"].any() else "no best or second best is separated"
     size = f"{name} · profile {profile}: {size_text(plain)}, {seeds}"
     return f"{size} · percent{units}; lower is better · {ranks} at 95 %"
 

@@ -151,10 +151,10 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
     table, judged = compare_pairs(pairs), []
     every = zip(comparisons, pairs, sides, table.itertuples(), strict=True)
     for one, pair, part, difference in every:
-        word = "smaller scale" if difference.n else "not run"
+        judged.append("smaller scale" if difference.n else "not run")
         if difference.n and is_paper_scale(part):
-            word = verdict(one, *pair[1:], difference.p_holm, substitute=has_substitute(part))
-        judged.append(word)
+            substitute = has_substitute(part)
+            judged[-1] = verdict(one, *pair[1:], difference.p_holm, substitute=substitute)
     return table.assign(scale=[scale_text(part) for part in sides], judged=judged)
 
 
@@ -200,7 +200,7 @@ def summarise(table: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
         present, judged = every[every["n"] > 0], set(every.loc[every["decides"], "judged"])
         if "smaller scale" in set(every["judged"]):
             judged = judged - {"not run"} | {"smaller scale"}
-        weakest = next((word for word in VERDICTS_WEAKEST_FIRST if word in judged), "not run")
+        weakest = next((one for one in VERDICTS_WEAKEST_FIRST if one in judged), "not run")
         along = present["sign"] * present["mean"] > 0
         along |= (present["sign"] == 0) & (present["mean"].abs() <= HALF_A_POINT)
         text = f"{along.sum()} of {len(present)} differences as claimed"

@@ -139,11 +139,9 @@ class Explorer(Debounced):
     def layermix(self) -> LayerMix:
         """The `LayerMix` that the controls describe."""
         one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
-        settings = {
-            "layers": (1, 2, 3) if self.layer.value == "any" else (self.layer.value,),
-            "probabilities": PROBABILITIES if self.blend.value == "any" else one_blend,
-        }
-        settings |= {name: getattr(self, name).value for name in SETTINGS}
+        settings = {name: getattr(self, name).value for name in SETTINGS}
+        settings["layers"] = (1, 2, 3) if self.layer.value == "any" else (self.layer.value,)
+        settings["probabilities"] = PROBABILITIES if self.blend.value == "any" else one_blend
         layermix = LayerMix(self.mixing_set, **settings)
         if self.operation.value != "any":
             layermix.set_table({self.operation.value: layermix.table[self.operation.value]})
@@ -160,9 +158,8 @@ class Explorer(Debounced):
         self.samples.value = png(samples, 8, 3)
         name = list(layermix.table)[params.op[0, 0]]
         blends = ", then ".join(BLENDS[k] for k in params.blend[0])
-        self.caption.value = (
-            f"<b>{name}</b>; blends: {blends}. Above: {' &rarr; '.join(STEPS)}. Below: {n} samples."
-        )
+        shown = f"Above: {' &rarr; '.join(STEPS)}. Below: {n} samples."
+        self.caption.value = f"<b>{name}</b>; blends: {blends}. {shown}"
 
 
 class GridExplorer(Debounced):
@@ -177,11 +174,10 @@ class GridExplorer(Debounced):
 
     def __init__(self, table: pd.DataFrame, images: Images, mixing_set: Images) -> None:
         self.table, self.images, self.mixing_set = table, as_tensor(images), mixing_set
-        self.magnitude, self.beta = (
-            widgets.SelectionSlider(options=list(level), description=str(level.name))
-            for level in table.index.levels
-        )
-        self.magnitude.index = len(self.magnitude.options) - 1
+        magnitudes, betas = map(list, table.index.levels)
+        self.magnitude = widgets.SelectionSlider(options=magnitudes, description="magnitude")
+        self.beta = widgets.SelectionSlider(options=betas, description="beta")
+        self.magnitude.value = magnitudes[-1]
         self.numbers, self.samples = widgets.HTML(), widgets.Image(format="png")
         self.watch(self.magnitude, self.beta)
         self.widget = widgets.VBox([self.magnitude, self.beta, self.numbers, self.samples])
