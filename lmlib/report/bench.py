@@ -311,4 +311,8 @@ def main(n_repeats: int = 7) -> None:
     tables = [bench_augmentation(n_repeats=n_repeats, **one) for one in (small, large)]
     tables += [bench_loader(n_repeats=n_repeats), bench_steps(n_repeats=n_repeats)]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
-    print(speeds.to_string(index=False), bench_corruptions().to_string(index=False), sep="\n\n")
+    print(
+        speeds.to_string(index=False),
+        bench_corruptions().round(3).to_string(index=False),
+        sep="\n\n",
+    )
