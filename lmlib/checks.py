@@ -68,19 +68,17 @@ def check_dense(tensor: Any) -> None:
 
     Sparse, nested and meta tensors do not, and none does inside `vmap`.
     """
+    problem = ""
     if tensor.is_nested:
-        kind, remedy = "nested", "pad or stack its parts"
+        problem = "nested: pad or stack its parts"
     elif str(tensor.layout) != "torch.strided":
-        kind, remedy = f"sparse ({tensor.layout})", "call to_dense() on it"
+        problem = f"sparse ({tensor.layout}): call to_dense() on it"
     elif tensor.is_meta:
-        kind, remedy = "on the meta device", "it has a shape and no values"
+        problem = "on the meta device: it has a shape and no values"
     else:
         try:
             tensor.data_ptr()
-            return
         except RuntimeError:
-            kind, remedy = (
-                "inside a transform as torch.func.vmap",
-                "call on the whole batch outside of it",
-            )
-    raise ValueError(f"expected a tensor that holds its values, got one that is {kind}: {remedy}")
+            problem = "inside a transform as torch.func.vmap: call on the whole batch outside of it"
+    if problem:
+        raise ValueError(f"expected a tensor that holds its values, got one that is {problem}")

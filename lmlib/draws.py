@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import as_json
+from .checks import check_whole
 from .compiled import compiled, entry
 from .elementary import expm1, log
 
@@ -101,21 +101,12 @@ def check_key(seed: Any, epoch: Any, index: Any, view: Any = 0) -> Key:
     if index.shape == (0,):
         index = index.astype(np.int64)  # NumPy takes an empty list for floats
     if index.ndim != 1 or index.dtype.kind not in "iu":
-        raise ValueError(
-            f"index must be a one-dimensional integer array, got shape {index.shape}, dtype "
-            f"{index.dtype}"
-        )
+        content = f"shape {index.shape}, dtype {index.dtype}"
+        raise ValueError(f"index must be a one-dimensional integer array, got {content}")
     if index.size and not (index.min() >= 0 and index.max() < 2**32):
         raise ValueError("index must lie in 0 .. 2**32 - 1")
-    numbers = [as_json(number) for number in (seed, epoch, view)]
-    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
-    limits = 2**64, 2**32, 2**16
-    if not whole or not all(0 <= one < limit for one, limit in zip(numbers, limits, strict=True)):
-        raise ValueError(
-            "seed, epoch, view must be non-negative and below 2**64, 2**32, 2**16 (whole numbers); "
-            f"got {seed}, {epoch}, {view}"
-        )
-    seed, epoch, view = numbers
+    seed = check_whole("seed", seed, 0, 2**64 - 1)
+    epoch, view = check_whole("epoch", epoch, 0, 2**32 - 1), check_whole("view", view, 0, 2**16 - 1)
     return Key(seed & 0xFFFFFFFF, seed >> 32, epoch, np.ascontiguousarray(index, np.int64), view)
 
 
