@@ -17,12 +17,9 @@ def flips(predictions: Array, noise: bool = False) -> np.ndarray:
     (2019). Raises ValueError for other arrays.
     """
     predictions = as_array(predictions)
-    of_sequences = predictions.ndim == 2 and predictions.shape[0] > 0 and predictions.shape[1] > 1
-    if not of_sequences or predictions.dtype.kind not in "iu":
-        raise ValueError(
-            f"predictions must be integers (N >= 1, T >= 2), got {predictions.dtype} "
-            f"{predictions.shape}."
-        )
+    shape, dtype = predictions.shape, predictions.dtype
+    if dtype.kind not in "iu" or len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
+        raise ValueError(f"predictions must be integers (N >= 1, T >= 2), got {dtype} {shape}.")
     reference = predictions[:, :1] if noise else predictions[:, :-1]
     return (predictions[:, 1:] != reference).mean(axis=1)
 

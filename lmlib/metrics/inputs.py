@@ -23,12 +23,9 @@ def check_logits(logits: Array, shape: str = "(N, K)") -> np.ndarray:
     logits = as_array(logits).astype(np.float64, copy=False)
     if logits.ndim != shape.count(",") + 1 or not logits.size:
         raise ValueError(f"logits must be {shape} and not empty, got shape {logits.shape}.")
-    n_bad = int((~np.isfinite(logits.max(axis=-1))).sum())
-    if n_bad:
-        raise ValueError(
-            f"{n_bad} rows of logits hold NaN or no finite maximum: the network diverged, "
-            "retrain the run."
-        )
+    if n_bad := int((~np.isfinite(logits.max(axis=-1))).sum()):
+        cause = "the network diverged, retrain the run"
+        raise ValueError(f"{n_bad} rows of logits hold NaN or no finite maximum: {cause}.")
     return logits
 
 
@@ -38,9 +35,9 @@ def check_logits_and_labels(logits: Array, labels: Array) -> tuple[np.ndarray, n
     n, n_classes = logits.shape
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be integers ({n},), got {labels.dtype} {labels.shape}.")
-    if labels.min() < 0 or labels.max() >= n_classes:
-        got = f"{labels.min()} .. {labels.max()}"
-        raise ValueError(f"labels must lie in 0 .. {n_classes - 1}, got {got}.")
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= n_classes:
+        raise ValueError(f"labels must lie in 0 .. {n_classes - 1}, got {low} .. {high}.")
     return logits, labels.astype(np.int64)
 
 
@@ -49,10 +46,9 @@ def check_confidence(confidence: Array) -> np.ndarray:
     confidence = as_array(confidence).astype(np.float64, copy=False)
     if confidence.ndim != 1 or not confidence.size:
         raise ValueError(f"confidence must be (N,) and not empty, got shape {confidence.shape}.")
-    largest = 1 + 1e-6  # a float32 softmax may end a rounding above 1
-    if not ((confidence >= 0) & (confidence <= largest)).all():
-        got = f"{confidence.min()} .. {confidence.max()}"
-        raise ValueError(f"confidence must lie in [0, 1], got {got}.")
+    low, high = confidence.min(), confidence.max()
+    if not (low >= 0 and high <= 1 + 1e-6):  # a float32 softmax may end a rounding above 1
+        raise ValueError(f"confidence must lie in [0, 1], got {low} .. {high}.")
     return np.minimum(confidence, 1)
 
 

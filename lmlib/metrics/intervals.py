@@ -1,4 +1,4 @@
-"""What may be said of a number: its spread over seeds, its interval, whether a difference holds."""
+"""What can be claimed of a number: its spread over seeds, its interval, whether it differs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

@@ -8,7 +8,7 @@ machine slows all of them alike.
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib import util
+from importlib import import_module, util
 from math import atan, degrees
 from pathlib import Path
 from timeit import timeit
@@ -148,15 +148,12 @@ def other_libraries() -> dict[str, Callable[[torch.Tensor], Any]]:
     """
     nearest = dict[str, Callable[[torch.Tensor], Any]]()
     if util.find_spec("kornia"):
-        from kornia.augmentation import auto
-
-        kornia = auto.RandAugment(n=2, m=9)
+        kornia = import_module("kornia.augmentation.auto").RandAugment(n=2, m=9)
         nearest["kornia RandAugment"] = lambda image: kornia(image[None].float() / 255)
     if util.find_spec("albumentations"):
-        import albumentations
-
-        operations = [albumentations.Equalize(), albumentations.Solarize(), albumentations.Affine()]
-        some = albumentations.SomeOf(operations, n=2)
+        library = import_module("albumentations")
+        operations = [getattr(library, name)() for name in ("Equalize", "Solarize", "Affine")]
+        some = library.SomeOf(operations, n=2)
         nearest["albumentations SomeOf"] = lambda image: some(image=image.permute(1, 2, 0).numpy())
     return nearest
 
@@ -311,8 +308,5 @@ def main(n_repeats: int = 7) -> None:
     tables = [bench_augmentation(n_repeats=n_repeats, **one) for one in (small, large)]
     tables += [bench_loader(n_repeats=n_repeats), bench_steps(n_repeats=n_repeats)]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
-    print(
-        speeds.to_string(index=False),
-        bench_corruptions().round(3).to_string(index=False),
-        sep="\n\n",
-    )
+    print(speeds.to_string(index=False), end="\n\n", flush=True)
+    print(bench_corruptions().round(3).to_string(index=False))

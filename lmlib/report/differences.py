@@ -9,6 +9,7 @@ from ..metrics.intervals import holm, paired_difference, summary
 from .units import unit_of
 
 BySeed = Mapping[int, float]
+RowPairs = Iterable[tuple[str, tuple, tuple]]
 NUMBERS = ["n", "ours_mean", "reference_mean", "mean", "low", "high", "p_value", "std"]
 
 
@@ -50,10 +51,7 @@ def adjusted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_rows(
-    rows: pd.DataFrame,
-    columns: Iterable[Any],
-    by: Sequence[str],
-    pairs: Iterable[tuple[str, tuple, tuple]],
+    rows: pd.DataFrame, columns: Iterable[Any], by: Sequence[str], pairs: RowPairs
 ) -> pd.DataFrame:
     """Differences between rows of a table, for each pair and column that both have, as fractions.
 
@@ -65,10 +63,10 @@ def compare_rows(
     values = by_seed(rows, [*by, "benchmark", "measure"])
     compared = []
     for family, ours, reference in pairs:
-        differing = [n for n, value in enumerate(ours) if value != reference[n]]
-        texts = [", ".join(str(side[n]) for n in differing) for side in (ours, reference)]
+        both = list(zip(ours, reference, strict=True))
         labels = {"family": family, **dict(zip(by, ours, strict=True))}
-        labels |= dict(zip(("ours", "reference"), texts, strict=True))
+        labels["ours"] = ", ".join(str(one) for one, other in both if one != other)
+        labels["reference"] = ", ".join(str(other) for one, other in both if one != other)
         for column in columns:
             measure = column.benchmark, column.measure
             sides = (values.get((*side, *measure), {}) for side in (ours, reference))
