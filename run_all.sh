@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds or makes the environment, then hands its arguments to `python -m lmlib` (`--help` lists them).
+# Finds or makes the environment, then hands its arguments to `python -m lmlib` (see `--help`).
 set -eu
 
 case ${LMLIB_ROOT:-/} in # relative to where the caller stands
