@@ -15,7 +15,14 @@ from skimage import color, data, filters
 
 from lmlib import corruptions, paths
 from lmlib.corruptions import NAMES, RECIPES, SEVERITIES, corrupt, draw, frost, perturb, recipe
-from lmlib.corruptions.blur import copy_neighbours, motion_taps, zoomed
+from lmlib.corruptions.blur import (
+    copy_neighbours,
+    defocus_blur,
+    disk,
+    motion_frames,
+    motion_taps,
+    zoomed,
+)
 from lmlib.corruptions.weather import plasma
 
 N = 5
@@ -433,6 +440,44 @@ def test_glass_blur_copies_in_scan_order_from_either_side(size, reach):
                     picture[:, h, w] = picture[:, h + dy, w + dx]
     copy_neighbours(pictures, offset)
     assert np.array_equal(pictures, expected)
+
+
+@pytest.mark.parametrize("factor", [1.04, 1.3, 2.5])
+@pytest.mark.parametrize("size", [45, 64])
+def test_a_zoom_of_any_size_is_scipys_of_the_middle_cropped_again(size, factor):
+    plane = np.random.default_rng(size).random((size, size))
+    crop = int(np.ceil(size / factor))
+    start = (size - crop) // 2
+    middle = plane[start : start + crop, start : start + crop]
+    large = ndimage.zoom(middle, factor, order=1)
+    trim = (len(large) - size) // 2
+    expected = large[trim : trim + size, trim : trim + size]
+    np.testing.assert_allclose(zoomed(plane, factor), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("radius", "alias"), [(0.3, 0.4), (4, 0.5), (10, 0.5)])
+def test_a_disk_of_any_radius_is_scipys_correlation(radius, alias):
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 3, 30, 41), dtype=np.uint8)
+    weights, rows, columns = disk(radius, alias)
+    side = max(rows.max(), columns.max()) + 1
+    kernel = np.zeros((side, side))
+    kernel[rows, columns] = weights
+    expected = ndimage.correlate(pictures / 255, kernel[None, None], mode="mirror")
+    assert side >= 2 * int(radius) + 1
+    assert_same_bytes(defocus_blur(pictures, (radius, alias)), truncated(expected))
+
+
+@pytest.mark.parametrize("angle", [-150.0, -37.5, 0.0, 12.0, 90.0])
+def test_motion_blur_of_any_size_and_direction_sums_whole_pixels(angle):
+    pictures = np.random.default_rng(2).integers(0, 256, (1, 2, 19, 27), dtype=np.uint8)
+    weights, rows, columns = motion_taps(5, 2.0, np.array([angle]))
+    total = np.zeros(pictures.shape)
+    for weight, down, right in zip(weights, rows[0], columns[0], strict=True):
+        y = np.clip(np.arange(19) + down, 0, 18)
+        x = np.clip(np.arange(27) + right, 0, 26)
+        total += weight * 257 * pictures[:, :, y][..., x]
+    frames = motion_frames(pictures, (5, 2.0), np.array([[angle]]))
+    assert np.array_equal(frames[:, 0], np.floor(total + 0.5) // 257)
 
 
 def test_glass_offsets_are_minus_one_or_zero_equally_often():
