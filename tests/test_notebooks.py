@@ -832,7 +832,7 @@ def package(tmp_path, monkeypatch):
     [
         ("metrics/intervals.py", True),
         ("draws.py", True),
-        ("report/explorer.py", False),
+        ("report/widgets.py", False),
         ("models/gradcam.py", False),
     ],
 )
