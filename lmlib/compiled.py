@@ -7,12 +7,15 @@ in `FOLDER` for the others. With NUMBA_DISABLE_JIT=1 both are plain Python, and 
 a float32 is made of float32 values alone, and an integer of 32 bits is cut back each step.
 """
 
+import functools
 import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding
 import numba
@@ -20,6 +23,8 @@ from filelock import FileLock
 
 # No fast-math, so that no multiplication and addition are fused and no sum is reordered: the same
 # bytes on every processor.
+njit: Any = numba.njit
+config: Any = numba.config
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "no_cfunc_wrapper": True}
 PACKAGE = Path(__file__).parent
 
@@ -46,7 +51,7 @@ def cache_folder():
     temporary = (
         Path(tempfile.gettempdir()) / f"lmlib-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     )
-    for base in (numba.config.CACHE_DIR, PACKAGE / "__pycache__", Path(own) / "lmlib", temporary):
+    for base in (config.CACHE_DIR, PACKAGE / "__pycache__", Path(own) / "lmlib", temporary):
         folder = Path(base) / f"compiled-{version()}"
         try:
             if base:
@@ -62,61 +67,71 @@ def cache_folder():
 
 
 FOLDER = cache_folder()
-said = False  # whether this process has said that it compiles
 
 
 def compiled(function):
     """Compile a function that compiled functions call."""
-    return numba.njit(**OPTIONS)(function)
+    return njit(no_cpython_wrapper=True, **OPTIONS)(function)
+
+
+def inlined(function):
+    """Compile a function as a part of each function that calls it.
+
+    So a method is compiled once, and not again at each level of its functions.
+    """
+    return njit(inline="always", **OPTIONS)(function)
 
 
 class entry:
-    """Compile a function that Python calls, always with arguments of the same types; what was
-    compiled is kept.
+    """Compile a function that Python calls, and keep what was compiled on the disk.
+
+    It is always called with arguments of the same types.
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable) -> None:
         # numba asks for the age of the function's own file alone; the folder stands for all files
         # that it is made of.
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(FOLDER)
+        before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)
         try:
-            self.function = numba.njit(cache=True, **OPTIONS)(function)
+            self.function = njit(cache=True, **OPTIONS)(function)
         finally:
-            numba.config.CACHE_DIR = before
-        self.name, self.ready = (
-            f"{function.__module__}.{function.__name__}",
-            bool(numba.config.DISABLE_JIT),
-        )
+            config.CACHE_DIR = before
+        self.name = f"{function.__module__}.{function.__name__}"
+        self.ready, self.typed = bool(config.DISABLE_JIT), None
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         return self.function(*arguments) if self.ready else self.first(*arguments)
 
-    def first(self, *arguments):
-        """The first call in this process: from what is kept, or compiled while other processes
-        wait.
+    def direct(self, *arguments: Any) -> Any:
+        """A call with arguments of the types of the first one, which are not looked at again.
+
+        For a kernel with its nested tuples this takes 1 us instead of 6.
         """
-        kept = FOLDER / f"{self.name}.kept"
-        if kept.exists():
+        return self.typed(*arguments) if self.typed else self(*arguments)
+
+    def first(self, *arguments: Any) -> Any:
+        """The first call in this process: from the disk, or compiled while other processes wait."""
+        marker = FOLDER / f"{self.name}.compiled"
+        if marker.exists():
             result = self.function(*arguments)
         else:
             with FileLock(FOLDER / "lock"):
-                if not kept.exists():
-                    say()
+                if not marker.exists():
+                    announce()
                 result = self.function(*arguments)
-                kept.touch()
+                marker.touch()
+        self.typed = next(iter(self.function.overloads.values())).entry_point
         self.ready = True
         return result
 
 
-def say():
+@functools.cache
+def announce() -> None:
     """One line a process, so that somebody who waits knows what for."""
-    global said
-    if not said:
-        print(
-            f"lmlib compiles its augmentations for this processor, once, in some seconds: {FOLDER}",
-            file=sys.stderr,
-        )
-    said = True
+    print(
+        f"lmlib compiles its augmentations for this processor, once, in some seconds: {FOLDER}",
+        file=sys.stderr,
+    )
 
 
 pool = None  # of threads, made when it is first needed

@@ -20,7 +20,7 @@ from lmlib.analysis.covariance import (
     weight_covariance,
 )
 from lmlib.augment.blend import draw_weights
-from lmlib.augment.ops import BRIGHTNESS, OPS, PAPER, Operation
+from lmlib.augment.ops import OPS, PAPER, Operation
 
 WEIGHTS = np.array([0.5, 0.5])
 MEANS = np.array([[0.0, 0.0], [2.0, 4.0]])
@@ -184,7 +184,7 @@ def test_an_operation_without_a_level_has_no_variance_within_it(monkeypatch):
 
 
 def test_two_factors_of_an_iid_pipeline_covary_through_the_image_alone(monkeypatch):
-    dark, bright = (Operation(BRIGHTNESS, offset=factor) for factor in (0.5, 1))
+    dark, bright = (Operation("brightness", offset=factor) for factor in (0.5, 1))
     monkeypatch.setitem(OPS, "paper", {"dark": dark, "bright": bright})
     parts = pipeline_covariance(LayerMix(FRACTALS, shared=False), IMAGES, n_draws=400, seed=0)
     # Factors of 3/4 +- 1/4 make a variance of z**2 / 16 at each stage and no covariance between the

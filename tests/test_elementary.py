@@ -3,10 +3,21 @@
 import math
 
 import mpmath
+import numba
 import numpy as np
 import pytest
 
-from lmlib.elementary import cos_sin, exp, exp2, expm1, log, log2
+from lmlib import elementary
+
+
+def from_python(function):
+    """A compiled function, which compiled functions call, as Python can call it."""
+    return numba.njit(lambda x: function(x))
+
+
+cos_sin, exp, exp2, expm1, log, log2 = (
+    from_python(getattr(elementary, name)) for name in "cos_sin exp exp2 expm1 log log2".split()
+)
 
 RANDOM = np.random.default_rng(0)
 NEAR_ONE = 1 - RANDOM.integers(1, 1000, 500) * 2.0**-32

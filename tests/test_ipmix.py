@@ -1,4 +1,5 @@
 import bounds
+import numba
 import numpy as np
 import pytest
 import torch
@@ -6,11 +7,12 @@ from reference import blend, mask, mixing_image, noise, photographs
 
 from lmlib.augment import IPMix
 from lmlib.augment.blend import BLENDS
-from lmlib.augment.ipmix import through_bytes
+from lmlib.augment.ipmix import through_bytes as compiled_through_bytes
 from lmlib.augment.ops import apply_operation
 from lmlib.augment.pillow_ops import IPMIX_OPS
 
 KEYS = {"seed": 1, "epoch": 2}
+through_bytes = numba.njit(lambda value: compiled_through_bytes(value))
 N = 20_000
 GREY, COLOUR = (noise((40, 52), 20, seed=c, n_channels=c) for c in (1, 3))
 SIZES = (4, 8, 16, 32)

@@ -1,245 +1,308 @@
-"""What every augmentation shares: keys, image checks, flip and crop, and the mixing image of a
-sample.
-"""
+"""What every augmentation shares: drawn parameters, and how a batch is drawn for and changed."""
 
 import inspect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import namedtuple
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
-from ..checks import check_dense, check_range, check_whole  # noqa: F401  (the methods take the last two from here)
-from ..compiled import share
-from ..draws import Key, check_key
+from ..compiled import compiled, inlined, share
+from ..draws import Key, check_key, draw_key
 from ..graphs import outside_graphs
-from .images import (
-    NO_BYTES,
-    NO_FLOATS,
-    as_pixels,
-    check_images,
-)
+from .images import NO_PIXELS, Pixels, as_bytes, as_pixels, check_images, check_keys
 
 if TYPE_CHECKING:
     from .transform import AugmentationTransform
 
+Size = tuple[int, int]  # height, width
+Sizes = Mapping[Any, int]  # name in the shape of a drawn parameter -> its number
+Limits = Mapping[str, tuple[float, float]]  # name of a drawn parameter -> lowest, highest value
 SHARED = 2**15  # values below which a batch is not worth a second thread
+DTYPES = {int: np.int64, float: np.float32, bool: np.bool_}
+
+
+class Drawn(NamedTuple):
+    """One drawn array: (B, *shape) of a dtype; a text in the shape is a size that a method sets."""
+
+    dtype: Any
+    shape: tuple
+
+    def empty(self, n: int, sizes: Sizes) -> np.ndarray:
+        """An array for `n` samples."""
+        return np.empty((n, *[sizes.get(size, size) for size in self.shape]), self.dtype)
+
+    def checked(self, name: str, value: Any, n: int, sizes: Sizes, limits: Limits) -> np.ndarray:
+        """A value as compiled functions take it; raises ValueError where it does not fit."""
+        value, shape = np.asarray(value), tuple(sizes.get(size, size) for size in self.shape)
+        if len(value) != n:
+            text = f"{name} of {n} samples, one for each image, got {len(value)}"
+            raise ValueError(f"expected {text}")
+        if value.shape[1:] != shape:
+            raise ValueError(f"expected {name} of shape {(n, *shape)}, got {value.shape}")
+        low, high = limits.get(name, (-np.inf, np.inf))
+        if value.size and not low <= value.min() <= value.max() <= high:
+            raise ValueError(
+                f"expected {name} from {low} to {high}, got {value.min()} to {value.max()}: "
+                "take parameters from the sample() of this method"
+            )
+        return np.ascontiguousarray(value.astype(self.dtype, casting="same_kind"))
+
+
+def per_sample(kind: type, *shape: int | str) -> Any:
+    """A field of `Params`: an array (B, *shape), see `Drawn`, or other parameters of that kind."""
+    return field(metadata={"drawn": Drawn(DTYPES[kind], shape) if kind in DTYPES else kind})
 
 
 @dataclass(frozen=True)
 class Params:
-    """Drawn parameters: NumPy arrays whose leading axis is the sample. `params[chosen]` are those
-    of some samples.
+    """Drawn parameters: NumPy arrays whose leading axis is the sample, or other parameters.
+
+    `params[chosen]` are those of some samples. Compiled functions take them as `Arrays`, a named
+    tuple of the same fields.
     """
 
-    def __getitem__(self, chosen):
-        return type(self)(
-            **{name: value[chosen] for name, value in vars(self).items() if value is not None}
+    layout: ClassVar[dict[str, Any]] = {}
+    Arrays: ClassVar[Any] = tuple
+
+    def __init_subclass__(cls) -> None:
+        fields = ((name, value) for name, value in vars(cls).items() if isinstance(value, Field))
+        cls.layout = {name: value.metadata["drawn"] for name, value in fields}
+        named: Any = namedtuple
+        cls.Arrays = named("Arrays", cls.layout, module=cls.__module__)
+        cls.Arrays.__qualname__ = f"{cls.__qualname__}.Arrays"  # where numba's cache looks for it
+
+    @classmethod
+    def empty(cls, n: int, sizes: Sizes) -> Any:
+        """Arrays for `n` samples, to be drawn into. sizes: those that the shapes name."""
+        return cls.Arrays(*[part.empty(n, sizes) for part in cls.layout.values()])
+
+    @classmethod
+    def of(cls, arrays: Any) -> Any:
+        """The parameters that were drawn into arrays."""
+        parts = zip(cls.layout.values(), arrays, strict=True)
+        return cls(*[one if isinstance(part, Drawn) else part.of(one) for part, one in parts])
+
+    def __getitem__(self, chosen: Any) -> Any:
+        parts = vars(self).items()
+        return type(self)(**{name: part[chosen] for name, part in parts if part is not None})
+
+    def arrays(self, n: int, sizes: Sizes, limits: Limits) -> Any:
+        """The fields as compiled functions take them.
+
+        Raises ValueError where one is not of `n` samples, of another shape or out of its limits.
+        """
+        parts = ((name, part, getattr(self, name)) for name, part in self.layout.items())
+        return self.Arrays(
+            *[
+                value.arrays(n, sizes, limits)
+                if isinstance(part, type)
+                else part.checked(name, value, n, sizes, limits)
+                for name, part, value in parts
+            ]
         )
 
-    def arrays(self):
-        """The fields, those of nested parameters too: a list."""
-        found = []
-        for value in vars(self).values():
-            if isinstance(value, Params):
-                found += value.arrays()
-            else:
-                found.append(value)
-        return found
 
-    def checked(self, n_samples):
-        """The same as compiled functions take it; raises ValueError where an array is not of that
-        many samples.
-        """
-        fields = {}
-        for name, value in vars(self).items():
-            if isinstance(value, Params):
-                fields[name] = value.checked(n_samples)
-            elif value is not None:
-                if len(value) != n_samples:
-                    raise ValueError(
-                        f"expected {name} of {n_samples} samples, one for each image, got {len(value)}"
-                    )
-                fields[name] = as_compiled(value)
-        return type(self)(**fields)
+class Batch(NamedTuple):
+    """What a kernel works on: the names of its draws, and images in and out."""
 
-    def every(self, name: str) -> np.ndarray:
-        """The field of that name, here or in nested parameters; empty where there is none."""
-        nested = (value.every(name) for value in vars(self).values() if isinstance(value, Params))
-        return next((found for found in (vars(self).get(name), *nested) if found is not None), NONE)
+    low: int  # half of the seed
+    high: int
+    epoch: int
+    indices: np.ndarray  # int64 (B,)
+    view_index: int
+    height: int
+    width: int
+    draws: bool  # whether to draw, or to take what was drawn
+    applies: bool  # whether to change images
+    source: Pixels
+    result: np.ndarray  # uint8: the bytes of the images that are made
 
 
-NONE = np.empty(0, np.int64)
-WIDTHS = {
-    "i": np.int64,
-    "u": np.int64,
-    "f": np.float32,
-    "b": np.bool_,
-}  # of a parameter, by its kind
+def draws_of(key: Key, size: Size) -> Batch:
+    """A batch without images, whose parameters are to be drawn."""
+    return Batch(*key, *size, True, False, NO_PIXELS, NO_PIXELS.values)
 
 
-def as_compiled(array):
-    """An array of parameters as compiled functions take it: contiguous, of the one type of its
-    kind.
-    """
-    images = array.dtype == np.uint8 and array.ndim == 4
-    return np.ascontiguousarray(array, np.uint8 if images else WIDTHS[array.dtype.kind])
+@inlined
+def key_of(batch, k, view):
+    """What names the draws of the k-th sample in a view."""
+    return draw_key(batch.low, batch.high, batch.epoch, batch.indices[k], view)
+
+
+@compiled
+def buffers(n, batch):
+    """Room for `n` images like those of a batch: float32 (n, 3, H, W); none if it only draws."""
+    return np.empty((n if batch.applies else 0, 3, batch.height, batch.width), np.float32)
 
 
 class Augmentation:
-    """`sample` draws, `apply` is pure; a call does both. Subclasses give `draw`, and `kernel` with
-    its `arguments`.
+    """`sample` draws, `apply` is pure; a call does both.
+
+    A subclass has `params`, its class of parameters, and a `kernel`: an `entry` (batch, start,
+    stop, settings, drawn) that draws for samples start .. stop - 1 and changes their images, as
+    the `Batch` says. `settings` is a tuple of arrays and numbers, `sizes` what `params` names.
     """
 
-    mixes_labels = (
-        False  # whether it takes a partner image too, and returns the share of the own label
-    )
-    kernel = None
-    """An `entry`: (source, bytes, done, done_bytes, start, stop, *arguments) changes images start
-    .. stop - 1. Images come as float32 or uint8 (B, 3, H, W), see `read`.
-    """
+    mixes_labels = False  # whether it takes a partner image too, and returns the own label's share
+    params: type[Params] = Params
+    kernel: Any = None
+    settings: Any = ()
+    sizes: Sizes = MappingProxyType({})
+    draws_compiled = True  # whether the kernel draws; else the subclass has a `draw`
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in {"sample", "apply", "__call__"} & vars(cls).keys():
             setattr(cls, name, outside_graphs(vars(cls)[name]))
 
+    def check_size(self, size: Size) -> None:
+        """Raise ValueError where the method does not work on images of that size."""
+
+    def limits(self, size: Size) -> Limits:
+        """The range of what indexes an array, for images of that size."""
+        return {"op": (0, len(self.table) - 1)} if hasattr(self, "table") else {}
+
+    def check_params(self, arrays: Any, size: Size) -> None:
+        """Raise ValueError for parameters in their limits that do not fit one another."""
+
     @outside_graphs
-    def sample(self, size, *, seed, epoch, index, view=0):
+    def sample(self, size: Size, *, seed: int, epoch: int, index: Any, view: int = 0) -> Any:
         """The drawn parameters for images of `size` (height, width): `Params` of B samples.
 
         seed, epoch, view: integers; index: int (B,), each sample's position in the whole original
         split.
         """
-        return self.draw(size, check_key(seed, epoch, index, view))
+        key = check_key(seed, epoch, index, view)
+        self.check_size(size)
+        return self.params.of(self.draw(size, key))
 
-    def draw(self, size, key):
-        """The same for a `Key` that has been checked."""
-        raise NotImplementedError(f"{type(self).__name__} must define draw")
-
-    def arguments(self, params):
-        """What the kernel needs beside the images: a tuple of arrays and numbers, of the same types
-        for any parameters.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define arguments")
+    def draw(self, size: Size, key: Key) -> Any:
+        """The same as arrays, for a `Key` and a size that have been checked."""
+        arrays = self.params.empty(len(key.index), self.sizes)
+        self.kernel(draws_of(key, size), 0, len(key.index), self.settings, arrays)
+        return arrays
 
     @outside_graphs
-    def apply(self, images, params):
-        """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same shape, dtype
-        and device. Pure.
+    def apply(self, images: torch.Tensor, params: Any) -> torch.Tensor:
+        """Apply drawn parameters: (B, 3, H, W), uint8 or float in [0, 1], to the same. Pure.
 
-        It works on the CPU: images of another device travel there and back, 1 ms for some thousand
-        small ones. No gradient flows back through it.
-        """
-        images, params = check_images(images), params.checked(len(images))
-        mixing = getattr(self, "mixing", None)
-        for name, n in (
-            ("op", len(getattr(self, "table", ()))),
-            ("picture", len(mixing.pictures) if mixing else 0),
-        ):
-            places = params.every(name)
-            if places.size and not 0 <= places.min() <= places.max() < n:
-                raise ValueError(
-                    f"expected {name} from 0 to {n - 1}, got {places.min()} to {places.max()}: take "
-                    "parameters from the sample() of this method"
-                )
-        return self.changed(images, params)
-
-    @outside_graphs
-    def __call__(self, images, *, seed=None, epoch=None, index=None, view=0):
-        """Augment a batch: (B, 3, H, W), uint8 or float in [0, 1]; returns the same shape, dtype
-        and device.
-
-        What happens to a sample is a function of (seed, epoch, index, view) alone: index is an int
-        array or tensor (B,). Floats that a rounding took out of [0, 1] are clamped. Raises
-        ValueError for images of another shape, dtype or range, and for missing keys.
+        Shape, dtype and device stay. The work is done on the CPU: images on another device travel
+        there and back, in about 1 ms for a thousand of 32 pixels. No gradient flows through it.
+        Raises ValueError where parameters do not fit the images or the method.
         """
         images = check_images(images)
-        index = check_keys(seed, epoch, index, len(images))
-        params = self.sample(
-            tuple(images.shape[-2:]), seed=seed, epoch=epoch, index=index, view=view
-        )
-        return self.changed(images, params)
+        size = images.shape[-2], images.shape[-1]
+        arrays = params.arrays(len(images), self.sizes, self.limits(size))
+        self.check_params(arrays, size)
+        pixels = self.changed(as_pixels(images), NO_KEY, arrays, False, self.settings_of(params))
+        return torch.from_numpy(pixels).to(images.device, images.dtype)
+
+    def settings_of(self, params: Any) -> Any:
+        """The settings of the kernel for some parameters."""
+        return self.settings
+
+    @outside_graphs
+    def __call__(
+        self,
+        images: torch.Tensor,
+        *,
+        seed: int | None = None,
+        epoch: int | None = None,
+        index: Any = None,
+        view: int = 0,
+    ) -> Any:
+        """Augment a batch: (B, 3, H, W), uint8 or float in [0, 1], to the same shape and dtype.
+
+        What happens to a sample is a function of (seed, epoch, index, view) alone: index is an int
+        array or tensor (B,). Floats that a rounding took out of [0, 1] are clamped. The device is
+        that of the images, the work is done on the CPU, see `apply`. Raises ValueError for images
+        of another shape, dtype or range, and for missing keys.
+        """
+        images = check_images(images)
+        key = check_keys(seed, epoch, index, view, len(images))
+        return torch.from_numpy(self.run(as_pixels(images), key)).to(images.device, images.dtype)
 
     def alone(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         """One image (3, H, W), as a call with the epoch 0 and the index [0] makes it."""
-        key = Key(seed & MASK, seed >> 32, 0, FIRST, 0)
+        key = Key(seed & 0xFFFFFFFF, seed >> 32, 0, FIRST, 0)
         if image.dtype == torch.uint8 and image.device.type == "cpu" and image.numel():
             try:
-                pixels = image.numpy()[None]  # a third of the checks' time goes by
+                pixels = np.ascontiguousarray(image.numpy()[None])
             except RuntimeError:  # of a kind that holds no values: the checks say which
                 pass
             else:
-                return torch.from_numpy(
-                    self.run(np.ascontiguousarray(pixels), self.draw(pixels.shape[2:], key))[0]
-                )
+                return torch.from_numpy(self.run(pixels, key)[0])
         images = check_images(image[None])
-        return self.changed(images, self.draw(tuple(image.shape[-2:]), key))[0]
+        result = torch.from_numpy(self.run(as_pixels(images), key))
+        return result.to(images.device, images.dtype)[0]
 
-    def changed(self, images: torch.Tensor, params: Params) -> torch.Tensor:
-        """`apply` for images and parameters that have been checked."""
-        return torch.from_numpy(self.run(as_pixels(images), params)).to(images.device, images.dtype)
+    def run(self, pixels: np.ndarray, key: Key) -> np.ndarray:
+        """What a call makes of contiguous pixels (B, 3, H, W), uint8 or float32."""
+        n, _, height, width = pixels.shape
+        size = height, width
+        self.check_size(size)
+        if not self.draws_compiled:
+            return self.changed(pixels, key, self.draw(size, key), False, self.settings)
+        if n > 1:
+            arrays = self.params.empty(n, self.sizes)
+            return self.changed(pixels, key, arrays, True, self.settings)
+        try:
+            arrays = self.spare.pop()
+        except IndexError:
+            arrays = self.params.empty(1, self.sizes)
+        result = self.changed(pixels, key, arrays, True, self.settings)
+        self.spare.append(arrays)
+        return result
 
-    def run(self, pixels: np.ndarray, params: Params) -> np.ndarray:
-        """The same for a contiguous array, uint8 or float32 (B, 3, H, W)."""
-        done, arguments = np.empty(pixels.shape, pixels.dtype), self.arguments(params)
-        if pixels.dtype == np.uint8:
-            arrays = NO_FLOATS, pixels, NO_FLOATS, done
-        else:
-            arrays = pixels, NO_BYTES, done, NO_BYTES
+    @cached_property
+    def spare(self) -> list:
+        """Arrays for the parameters of one image, which no call is using: a dozen takes 5 us."""
+        return []
+
+    def changed(self, pixels: np.ndarray, key: Key, arrays: Any, draws: bool, settings: Any) -> Any:
+        """Pixels with drawn parameters applied, or drawn and applied, by all threads of PyTorch."""
+        result = np.empty_like(pixels)
+        source, made = as_bytes(pixels), as_bytes(result).values
+        batch = Batch(*key, pixels.shape[2], pixels.shape[3], draws, True, source, made)
         n_threads = torch.get_num_threads() if pixels.size > SHARED else 1
-        share(
-            n_threads,
-            len(pixels),
-            lambda start, stop: self.kernel(*arrays, start, stop, *arguments),
-        )
-        return done
+
+        def work(start: int, stop: int) -> None:
+            self.kernel.direct(batch, start, stop, settings, arrays)
+
+        share(n_threads, len(pixels), work)
+        return result
 
     def as_transform(self) -> "AugmentationTransform":
         """The augmentation as a torchvision v2 transform, for a pipeline of your own."""
-        from .transform import AugmentationTransform  # torchvision is heavy, and batches do without
+        from .transform import AugmentationTransform  # torchvision is heavy, batches do without
 
         return AugmentationTransform(self)
 
+    def shown(self) -> Mapping[str, Any]:
+        """The settings by the name of their parameter."""
+        return vars(self)
+
     def __repr__(self) -> str:
         """The method with its settings, as it is built."""
-        held = vars(self)
-        if "mixing" in held:
-            held = {"mixing_set": self.mixing, "flips": self.mixing.flips} | held
-        names = [name for name in inspect.signature(type(self)).parameters if name in held]
+        held = self.shown()
+        names = (name for name in inspect.signature(type(self)).parameters if name in held)
         return f"{type(self).__name__}({', '.join(f'{name}={held[name]!r}' for name in names)})"
 
 
-MASK, FIRST = 0xFFFFFFFF, np.zeros(1, np.int64)
-
-
-def check_keys(seed, epoch, index, n_images):
-    """The index as an integer array (B,); raise ValueError, with the reason, where a key is missing
-    or does not fit.
-    """
-    missing = [
-        name for name, key in (("seed", seed), ("epoch", epoch), ("index", index)) if key is None
-    ]
-    if missing:
-        raise ValueError(
-            f"missing {', '.join(missing)}: a draw is a function of (seed, epoch, index), so that runs can be repeated; "
-            "pass seed=, epoch= and index= (each sample's position in its split), or use as_transform()"
-        )
-    if np.shape(index) != (n_images,):
-        raise ValueError(
-            f"expected index of shape ({n_images},), one for each image, got {tuple(np.shape(index))}"
-        )
-    return check_key(seed, epoch, index).index
+FIRST = np.zeros(1, np.int64)
+NO_KEY = Key(0, 0, 0, FIRST, 0)  # of parameters that were drawn before
 
 
 class Baseline(Augmentation):
     """Flip and crop alone, which every method gets: the images as they are."""
 
-    def draw(self, size, key):
-        return Params()
+    def draw(self, size: Size, key: Key) -> Any:
+        return self.params.Arrays()
 
-    def changed(self, images: torch.Tensor, params: Params) -> torch.Tensor:
-        return images.clone()
-
-    def run(self, pixels: np.ndarray, params: Params) -> np.ndarray:
+    def changed(self, pixels: np.ndarray, *rest: Any) -> np.ndarray:
         return pixels.copy()

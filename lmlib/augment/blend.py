@@ -1,5 +1,7 @@
 """The four blends of Table 1 and their draws. Larger beta stays nearer the first image."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -12,9 +14,8 @@ ADD, MULTIPLY, MIX_PIXELS, MIX_ELEMENTS = range(4)
 PROBABILITIES = (1 / 3, 1 / 3, 1 / 6, 1 / 6)
 """Table 1: the released list is add, multiply, add, multiply, pixels, elements."""
 
-SMALLEST = np.float32(
-    1e-37
-)  # as in PixMix: keeps the geometric mean finite where the other image is black
+# As in PixMix: keeps the geometric mean finite where the other image is black.
+SMALLEST = np.float32(1e-37)
 ZERO, ONE, TWO, STEEPEST = np.float32(0), np.float32(1), np.float32(2), np.float32(115)
 GOLDEN, FIRST, SECOND = np.uint32(0x9E3779B9), np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
 BITS_15, BITS_16, SIGN_BIT = np.uint32(15), np.uint32(16), np.uint32(1 << 31)
@@ -40,13 +41,10 @@ def add(image, other, a, b, least, most, out):
     """
     grey = (ONE - a - b) / TWO
     for c in range(3):
-        source, second, done = (
-            image[c].reshape(-1),
-            other[c % len(other)].reshape(-1),
-            out[c].reshape(-1),
-        )
+        source, second = image[c].reshape(-1), other[c % len(other)].reshape(-1)
+        result = out[c].reshape(-1)
         for n in range(len(source)):
-            done[n] = min(max(a * source[n] + (b * second[n] + grey), least), most)
+            result[n] = min(max(a * source[n] + (b * second[n] + grey), least), most)
     return out
 
 
@@ -57,7 +55,7 @@ def multiply(image, other, a, b, most, out):
     """
     logs = np.empty(image.shape[1] * image.shape[2], np.float32)
     for c in range(3):
-        source, done = image[c].reshape(-1), out[c].reshape(-1)
+        source, result = image[c].reshape(-1), out[c].reshape(-1)
         if c < len(other):
             second = other[c].reshape(-1)
             for n in range(len(second)):
@@ -65,16 +63,16 @@ def multiply(image, other, a, b, most, out):
         for n in range(len(source)):
             power = a * log2(max(source[n], SMALLEST)) + logs[n]
             mixed = min(exp2(min(max(power, -STEEPEST), STEEPEST)), most)
-            done[n] = mixed if source[n] > ZERO else ZERO
+            result[n] = mixed if source[n] > ZERO else ZERO
     return out
 
 
 @compiled
-def hash_word(key, place):
+def hash_word(key, n):
     """Wellons' lowbias32 on a key xor a Weyl sequence of the place: uint32, cut back each step, as
     a compiler widens it.
     """
-    h = np.uint32(key ^ np.uint32(np.uint32(place + 1) * GOLDEN))
+    h = np.uint32(key ^ np.uint32(np.uint32(n + 1) * GOLDEN))
     h = np.uint32(np.uint32(h ^ (h >> BITS_16)) * FIRST)
     h = np.uint32(np.uint32(h ^ (h >> BITS_15)) * SECOND)
     return np.uint32(h ^ (h >> BITS_16) ^ SIGN_BIT)  # the order of signed words
@@ -91,21 +89,19 @@ def mix(image, other, keep, key, n_channels, out):
     limit, key = np.uint32(min(np.ceil(np.float64(keep) * 2.0**32), 2.0**32 - 1)), np.uint32(key)
     n_pixels = image.shape[1] * image.shape[2]
     for c in range(3):
-        source, second, done = (
-            image[c].reshape(-1),
-            other[c % len(other)].reshape(-1),
-            out[c].reshape(-1),
-        )
+        source, second = image[c].reshape(-1), other[c % len(other)].reshape(-1)
+        result = out[c].reshape(-1)
         first = (c % n_channels) * n_pixels
         for n in range(n_pixels):
-            done[n] = source[n] if hash_word(key, first + n) < limit else second[n]
+            result[n] = source[n] if hash_word(key, first + n) < limit else second[n]
     return out
 
 
 @compiled
 def blending(kind, image, other, a, b, keep, key, clip, out):
-    """One of `BLENDS`: float32 (3, H, W) in [0, 1], other (1 or 3, H, W), another array to write
-    into; returns that, in [0, 1] if `clip`.
+    """One of `BLENDS`, by its position: float32 (3, H, W) in [0, 1], other (1 or 3, H, W).
+
+    out: another array, which is written to and returned; in [0, 1] if `clip`.
     """
     least, most = (ZERO, ONE) if clip else (np.float32(-np.inf), np.float32(np.inf))
     if kind == ADD:
@@ -121,19 +117,28 @@ def blend_each(kind, image, other, a, b, keep, key, clip, out):
         blending(kind, image[k], other[k], a[k], b[k], keep[k], key[k], clip, out[k])
 
 
-def blend(kind, image, other, a=1.0, b=0.0, keep=0.5, key=0, clip=True):
-    """One of `BLENDS` for each pair of images: float32 (B, 3, H, W) in [0, 1], other (B, 1 or 3, H,
-    W), to (B, 3, H, W), a tensor.
+def blend(
+    kind: str,
+    image: Any,
+    other: Any,
+    a: Any = 1.0,
+    b: Any = 0.0,
+    keep: Any = 0.5,
+    key: Any = 0,
+    clip: bool = True,
+) -> torch.Tensor:
+    """One of `BLENDS` for each pair of images: float32 (B, 3, H, W) in [0, 1] to the same.
 
-    image, other: arrays or tensors; a, b: weights, of the first two; keep: probability, and key: 0
-    to 2**32 - 1, of the `mix_`. Each a number or (B,). In [0, 1] if `clip`.
+    image, other: arrays or tensors, other (B, 1 or 3, H, W); a, b: weights, of the first two;
+    keep: probability, and key: 0 to 2**32 - 1, of the `mix_`. Each a number or (B,). The result is
+    in [0, 1] if `clip`.
     """
     image, other = (np.ascontiguousarray(part, np.float32) for part in (image, other))
     kinds = ((a, np.float32), (b, np.float32), (keep, np.float32), (key, np.int64))
-    drawn = (
+    drawn = [
         np.ascontiguousarray(np.broadcast_to(np.asarray(part, dtype), len(image)))
         for part, dtype in kinds
-    )
+    ]
     out = np.empty_like(image)
     blend_each(BLENDS.index(kind), image, other, *drawn, clip, out)
     return torch.from_numpy(out)
@@ -145,12 +150,11 @@ def draw_each_pair(branch, first, second, beta, a, b):
         a[k], b[k] = draw_pair(branch[k], first[k], second[k], beta)
 
 
-def draw_weights(branch, first, second, beta):
-    """Blend weights (a, b) from three uniform draws each, (B,), as `draw_pair` has them: two
-    float32 arrays (B,).
-    """
+def draw_weights(
+    branch: np.ndarray, first: np.ndarray, second: np.ndarray, beta: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blend weights (a, b) from three uniform draws (B,) each, see `draw_pair`: float32 (B,)."""
     a, b = np.empty((2, len(branch)), np.float32)
-    draw_each_pair(
-        *(np.ascontiguousarray(u, float) for u in (branch, first, second)), float(beta), a, b
-    )
+    uniform = (np.ascontiguousarray(u, float) for u in (branch, first, second))
+    draw_each_pair(*uniform, float(beta), a, b)
     return a, b

@@ -1,6 +1,7 @@
 """Any method by its name on a batch, with what it mixed the images with."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 
@@ -11,18 +12,26 @@ class Drawn(NamedTuple):
     """What a method made of images (B, 3, H, W), of their dtype, and with what."""
 
     images: torch.Tensor
-    other: (
-        torch.Tensor | None
-    )  # partners, or mixing images (outliers), float32 (B, 3, H, W); None: mixed with nothing
+    other: torch.Tensor | None  # partners, or mixing images or outliers as float32 (B, 3, H, W)
     weight: torch.Tensor | None  # float32 (B,), the own label's share; None: labels stay
 
 
-def draw(name, images, partners, mixing_sets, *, seed, epoch=0, index):
+def draw(
+    name: str,
+    images: torch.Tensor,
+    partners: torch.Tensor,
+    mixing_sets: Mapping[str, Any],
+    *,
+    seed: int,
+    epoch: int = 0,
+    index: Any,
+) -> Drawn:
     """One method, by name and with its defaults, on a batch: `Drawn`.
 
-    images: (B, 3, H, W), uint8 or float in [0, 1]; partners: (N, 3, H, W) of the same dtype, of which Mixup and CutMix take one
-    for each image, by key; mixing_sets: {"grey": ..., "colour": ...} as the methods take them, of which each uses the one of its
-    published rows. Under equal keys all methods mix with the same fractal, cut at the same place (LayerMix flips it too).
+    images: (B, 3, H, W), uint8 or float in [0, 1]; partners: (N, 3, H, W) of the same dtype, of
+    which Mixup and CutMix take one for each image, by key; mixing_sets: {"grey": ..., "colour":
+    ...} as the methods take them, of which each uses the one of its published rows. Under equal
+    keys all methods mix with the same fractal, cut at the same place (LayerMix flips it too).
     """
     keys = {"seed": seed, "epoch": epoch, "index": index}
     method = build_method(name, mixing_set=mixing_sets[METHODS[name].fractals])
@@ -32,7 +41,5 @@ def draw(name, images, partners, mixing_sets, *, seed, epoch=0, index):
         return Drawn(mixed, partners, weight)
     other = None
     if METHODS[name].needs_mixing_set:
-        size = tuple(images.shape[-2:])
-        drawn = method.mixing.sample(size, **keys)
-        other = method.mixing.crop(*drawn, size).expand(-1, 3, -1, -1).to(images.device)
+        other = method.mixing.images(tuple(images.shape[-2:]), **keys).to(images.device)
     return Drawn(method(images, **keys), other, None)

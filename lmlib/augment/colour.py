@@ -23,9 +23,9 @@ def clip(value):
 @compiled
 def identity(image, out):
     """The image itself."""
-    source, done = image.reshape(-1), out.reshape(-1)
+    source, result = image.reshape(-1), out.reshape(-1)
     for n in range(len(source)):
-        done[n] = source[n]
+        result[n] = source[n]
     return out
 
 
@@ -38,18 +38,18 @@ def luma(image, n):
 @compiled
 def grayscale(image, out):
     """Luma of the image in all three channels."""
-    source, done = image.reshape(3, -1), out.reshape(3, -1)
+    source, result = image.reshape(3, -1), out.reshape(3, -1)
     for n in range(source.shape[1]):
-        done[0, n] = done[1, n] = done[2, n] = luma(source, n)
+        result[0, n] = result[1, n] = result[2, n] = luma(source, n)
     return out
 
 
 @compiled
 def brightness(image, factor, out):
     """Multiply by a factor, and clip. Overlaps the test corruption `brightness`."""
-    source, done, factor = image.reshape(-1), out.reshape(-1), np.float32(factor)
+    source, result, factor = image.reshape(-1), out.reshape(-1), np.float32(factor)
     for n in range(len(source)):
-        done[n] = clip(source[n] * factor)
+        result[n] = clip(source[n] * factor)
     return out
 
 
@@ -57,7 +57,7 @@ def brightness(image, factor, out):
 def autocontrast(image, out):
     """Stretch each channel to [0, 1]; a flat channel stays."""
     for c in range(3):
-        source, done = image[c].reshape(-1), out[c].reshape(-1)
+        source, result = image[c].reshape(-1), out[c].reshape(-1)
         # From 0 to 1 the bits of floats are in their order, and a compiler finds extremes of
         # integers eight at a time.
         bits = source.view(np.int32)
@@ -69,7 +69,7 @@ def autocontrast(image, out):
             (ZERO, ONE) if most - least < np.float32(1e-30) else (least, ONE / (most - least))
         )
         for n in range(len(source)):
-            done[n] = clip((source[n] - least) * scale)
+            result[n] = clip((source[n] - least) * scale)
     return out
 
 
@@ -78,18 +78,18 @@ def posterize(image, bits, out):
     """Keep the highest `bits` (rounded down) of the 8-bit value."""
     step = np.float32(2 ** (8 - int(bits)))
     part = ONE / step  # exact: a power of two
-    source, done = image.reshape(-1), out.reshape(-1)
+    source, result = image.reshape(-1), out.reshape(-1)
     for n in range(len(source)):
-        done[n] = np.floor(np.rint(source[n] * BITS) * part) * step / BITS
+        result[n] = np.floor(np.rint(source[n] * BITS) * part) * step / BITS
     return out
 
 
 @compiled
 def solarize(image, threshold, out):
     """Invert the values at or above the threshold."""
-    source, done, threshold = image.reshape(-1), out.reshape(-1), np.float32(threshold)
+    source, result, threshold = image.reshape(-1), out.reshape(-1), np.float32(threshold)
     for n in range(len(source)):
-        done[n] = ONE - source[n] if source[n] >= threshold else source[n]
+        result[n] = ONE - source[n] if source[n] >= threshold else source[n]
     return out
 
 
@@ -99,7 +99,7 @@ def equalize(image, out):
     table, n_pixels = np.empty(256, np.float32), image.shape[1] * image.shape[2]
     values = np.empty(n_pixels, np.uint8)
     for c in range(3):
-        source, done, histogram = (
+        source, result, histogram = (
             image[c].reshape(-1),
             out[c].reshape(-1),
             np.zeros(256, np.int64),
@@ -120,7 +120,7 @@ def equalize(image, out):
             table[value] = np.float32(equal) / BITS
             below += histogram[value]
         for n in range(n_pixels):
-            done[n] = table[values[n]]
+            result[n] = table[values[n]]
     return out
 
 
@@ -133,11 +133,11 @@ def enhance(plain, value, factor):
 @compiled
 def color(image, factor, out):
     """Saturation: 0 is grey, 1 the image. Overlaps the test corruption `saturate`."""
-    source, done, factor = image.reshape(3, -1), out.reshape(3, -1), np.float32(factor)
+    source, result, factor = image.reshape(3, -1), out.reshape(3, -1), np.float32(factor)
     for n in range(source.shape[1]):
         grey = luma(source, n)
         for c in range(3):
-            done[c, n] = enhance(grey, source[c, n], factor)
+            result[c, n] = enhance(grey, source[c, n], factor)
     return out
 
 
@@ -150,9 +150,9 @@ def contrast(image, factor, out):
     for n in range(pixels.shape[1]):
         total += int(np.rint(luma(pixels, n) * BITS))
     mean = np.float32(total / (pixels.shape[1] * 255))
-    source, done, factor = image.reshape(-1), out.reshape(-1), np.float32(factor)
+    source, result, factor = image.reshape(-1), out.reshape(-1), np.float32(factor)
     for n in range(len(source)):
-        done[n] = enhance(mean, source[n], factor)
+        result[n] = enhance(mean, source[n], factor)
     return out
 
 
@@ -167,19 +167,19 @@ def sharpness(image, factor, out):
     rows = np.empty(width, np.float32)
     for c in range(3):
         for y in range(1, height - 1):
-            above, here, below, done = image[c, y - 1], image[c, y], image[c, y + 1], out[c, y]
+            above, here, below, result = image[c, y - 1], image[c, y], image[c, y + 1], out[c, y]
             for x in range(width):
                 rows[x] = above[x] + here[x] + below[x]
             for x in range(1, width - 1):
                 smooth = (rows[x - 1] + rows[x] + rows[x + 1] + four * here[x]) / thirteen
-                done[x] = enhance(smooth, here[x], factor)
+                result[x] = enhance(smooth, here[x], factor)
     return out
 
 
 @compiled
 def invert(image, out):
     """The negative."""
-    source, done = image.reshape(-1), out.reshape(-1)
+    source, result = image.reshape(-1), out.reshape(-1)
     for n in range(len(source)):
-        done[n] = ONE - source[n]
+        result[n] = ONE - source[n]
     return out

@@ -88,10 +88,10 @@ def slide_columns(image, start, step, edge, out):
     for y in range(height):
         if y + highest >= 0 and y + lowest + 1 < height:
             for c in range(3):
-                channel, done = image[c].reshape(-1), out[c, y]
+                channel, result = image[c].reshape(-1), out[c, y]
                 for x in range(width):
                     n = np.uint64((y + rows[x]) * width + x)
-                    done[x] = above[x] * channel[n] + below[x] * channel[n + np.uint64(width)]
+                    result[x] = above[x] * channel[n] + below[x] * channel[n + np.uint64(width)]
         else:
             for x in range(width):
                 first, second, near, far = taps(y + (start + step * x), height, edge)
@@ -107,9 +107,9 @@ def move_rows(image, shift, edge, out):
     for y in range(height):
         first, second, near, far = taps(y + shift, height, edge)
         for c in range(3):
-            above, below, done = image[c, first], image[c, second], out[c, y]
+            above, below, result = image[c, first], image[c, second], out[c, y]
             for x in range(width):
-                done[x] = near * above[x] + far * below[x]
+                result[x] = near * above[x] + far * below[x]
     return out
 
 
@@ -155,10 +155,10 @@ def rotate(image, degrees, edge, out):
                 position_y - row,
             )
         for c in range(3):
-            channel, done = image[c].reshape(-1), out[c, y]
+            channel, result = image[c].reshape(-1), out[c, y]
             if edge == NEAREST:
                 for x in range(low, high):
-                    done[x] = channel[np.uint64(place[x])]
+                    result[x] = channel[np.uint64(place[x])]
                 continue
             for x in range(low, high):
                 n = np.uint64(place[x])
@@ -167,7 +167,7 @@ def rotate(image, degrees, edge, out):
                 lower = (ONE - right[x]) * channel[n_below] + right[x] * channel[
                     n_below + np.uint64(1)
                 ]
-                done[x] = (ONE - below[x]) * upper + below[x] * lower
+                result[x] = (ONE - below[x]) * upper + below[x] * lower
     return out
 
 

@@ -1,21 +1,25 @@
 """Images as the library takes them: what is refused, and the ways to floats, arrays and back."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 
 from ..checks import check_dense
 from ..compiled import compiled, entry
+from ..draws import Key, check_key
 from .colour import BITS, ONE, ZERO
 
-
-def describe(value):
-    """The shape and dtype of a value in words, for an error."""
-    return (
-        f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else type(value).__name__
-    )
-
-
 EXPECTED = "expected images as a tensor (B, 3, H, W), uint8 or float in [0, 1]"
+ROUNDING = 2.0**-16
+"""How far outside [0, 1] rounding alone may take a float32: a mean of n values with weights, as a
+resize makes it, rounds n times by 2**-24, and 256 values are a large window."""
+
+
+def describe(value: Any) -> str:
+    """The shape and dtype of a value in words, for an error."""
+    shaped = hasattr(value, "shape")
+    return f"{tuple(value.shape)} {value.dtype}" if shaped else type(value).__name__
 
 
 def check_images(images: torch.Tensor) -> torch.Tensor:
@@ -28,24 +32,15 @@ def check_images(images: torch.Tensor) -> torch.Tensor:
     return check_values(images)
 
 
-def check_layout(images):
+def check_layout(images: Any) -> None:
     """Raise ValueError unless `images` is a dense tensor (B, 3, H, W) of uint8 or float."""
-    if isinstance(images, torch.Tensor):
-        check_dense(images)
-    if (
-        not isinstance(images, torch.Tensor)
-        or images.ndim != 4
-        or images.shape[1] != 3
-        or 0 in images.shape[2:]
-    ):
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(f"{EXPECTED}, got {describe(images)}")
+    check_dense(images)
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
         raise ValueError(f"{EXPECTED}, got {describe(images)}")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"{EXPECTED}, got dtype {images.dtype}")
-
-
-ROUNDING = 2.0**-16
-"""How far outside [0, 1] rounding alone may take a float32: a mean of n values with weights, as a
-resize makes it, rounds n times by 2**-24, and 256 values are a large window."""
 
 
 def check_values(images: torch.Tensor) -> torch.Tensor:
@@ -58,11 +53,9 @@ def check_values(images: torch.Tensor) -> torch.Tensor:
     if images.dtype == torch.float32 and images.device.type == "cpu" and within(as_pixels(images)):
         return images
     low, high = float(images.amin()), float(images.amax())  # quicker than aminmax on a CPU
-    if low >= 0 and high <= 1:
-        return images
     slack = max(ROUNDING, torch.finfo(images.dtype).eps)
     if low >= -slack and high <= 1 + slack:
-        return images.clamp(0, 1)
+        return images if low >= 0 and high <= 1 else images.clamp(0, 1)
     raise ValueError(  # NaN too
         f"{EXPECTED}, got values from {low:.7g} to {high:.7g}: clamp(0, 1) what a resize took "
         "out, or resize uint8; divide what goes up to 255; normalise afterwards"
@@ -78,13 +71,29 @@ def within(images):
     return n_outside == 0
 
 
-def as_float(images):
+def check_keys(seed: Any, epoch: Any, index: Any, view: Any, n_images: int) -> Key:
+    """The `Key` of a batch; raise ValueError, with the reason, where one is missing or misfits."""
+    keys = {"seed": seed, "epoch": epoch, "index": index}
+    missing = ", ".join(name for name, key in keys.items() if key is None)
+    if missing:
+        raise ValueError(
+            f"missing {missing}: a draw is a function of (seed, epoch, index), so that runs can be "
+            "repeated; pass seed=, epoch= and index= (each sample's position in its split), or use "
+            "as_transform()"
+        )
+    if np.shape(index) != (n_images,):
+        shape = tuple(np.shape(index))
+        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {shape}")
+    return check_key(seed, epoch, index, view)
+
+
+def as_float(images: torch.Tensor) -> torch.Tensor:
     """uint8 or any float images as float32 in [0, 1], contiguous."""
-    done = images.to(torch.float32).contiguous()
-    return done.div_(255) if images.dtype == torch.uint8 else done
+    floats = images.to(torch.float32).contiguous()
+    return floats.div_(255) if images.dtype == torch.uint8 else floats
 
 
-def from_float(images, dtype):
+def from_float(images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """float32 images in [0, 1] as `dtype`: uint8 rounded to nearest, or a float type."""
     return (images * 255).round().to(dtype) if dtype == torch.uint8 else images.to(dtype)
 
@@ -96,47 +105,50 @@ def as_tensor(array: np.ndarray | torch.Tensor) -> torch.Tensor:
     """
     if isinstance(array, torch.Tensor):
         return array
-    return torch.from_numpy(np.require(array, requirements="CW"))
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
-def as_pixels(images):
-    """Images as compiled functions take them: a contiguous array on the CPU, uint8 or float32."""
+def as_pixels(images: torch.Tensor) -> np.ndarray:
+    """Images as compiled functions take them: contiguous on the CPU, uint8 or float32."""
     images = images if images.dtype in (torch.uint8, torch.float32) else images.float()
     return np.ascontiguousarray(images.numpy(force=True))
 
 
-NO_FLOATS, NO_BYTES = np.empty((0, 3, 1, 1), np.float32), np.empty((0, 3, 1, 1), np.uint8)
+class Pixels(NamedTuple):
+    """Images of either type for a compiled function, which so is compiled once."""
+
+    values: np.ndarray  # uint8 (B, 3, H, W), or the bytes of float32: (B, 3, H, 4 W)
+    floats: bool
+
+
+def as_bytes(pixels: np.ndarray) -> Pixels:
+    """Contiguous images, uint8 or float32 (B, 3, H, W), as `Pixels`."""
+    floats = pixels.dtype == np.float32
+    return Pixels(pixels.view(np.uint8) if floats else pixels, floats)
+
+
+NO_PIXELS = Pixels(np.empty((0, 3, 1, 1), np.uint8), False)
 
 
 @compiled
-def read(floats, bytes_, k, out):
-    """The k-th image as float32 (3, H, W) in [0, 1]: of whichever batch is not empty; `out` is for
-    what has to be converted.
-    """
-    if len(floats):
-        return floats[k]
-    source, done = bytes_[k].reshape(-1), out.reshape(-1)
+def read(pixels, k, out):
+    """The k-th image as float32 (3, H, W) in [0, 1], in `out` where it has to be converted."""
+    source, values = pixels.values[k].reshape(-1), out.reshape(-1)
+    if pixels.floats:
+        return source.view(np.float32).reshape(out.shape)
     for n in range(len(source)):
-        done[n] = np.float32(source[n]) / BITS
+        values[n] = np.float32(source[n]) / BITS
     return out
 
 
 @compiled
-def write(image, floats, bytes_, k):
-    """An image as the k-th of whichever batch is not empty: 8 bits are rounded to nearest."""
-    source = image.reshape(-1)
-    if len(floats):
-        done = floats[k].reshape(-1)
+def write(image, batch, k):
+    """An image as the k-th that a batch makes: 8 bits are rounded to nearest."""
+    source, result = image.reshape(-1), batch.result[k].reshape(-1)
+    if batch.source.floats:
+        values = result.view(np.float32)
         for n in range(len(source)):
-            done[n] = source[n]
+            values[n] = source[n]
     else:
-        rounded = bytes_[k].reshape(-1)
         for n in range(len(source)):
-            rounded[n] = np.uint8(np.rint(source[n] * BITS))
-
-
-@compiled
-def buffers(n, floats, bytes_):
-    """Room for `n` images like those of whichever batch is not empty: float32 (n, 3, H, W)."""
-    height, width = floats.shape[2:] if len(floats) else bytes_.shape[2:]
-    return np.empty((n, 3, height, width), np.float32)
+            result[n] = np.uint8(np.rint(source[n] * BITS))

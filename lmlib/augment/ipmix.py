@@ -1,108 +1,122 @@
-"""IPMix: chains of operations on the image and chains of patches mixed with a mixing image, mixed
-as in AugMix.
-"""
+"""IPMix: chains of operations and chains of patches, mixed as in AugMix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled, entry
-from ..draws import draw_key, integer, number_of, uniform, word
+from ..checks import check_range, check_whole
+from ..compiled import compiled, entry, inlined
+from ..draws import integer, number_of, uniform, word
 from .augmix import begin_mix, clip_mix, draw_convex, mix_into
-from .base import Augmentation, Params, check_range, check_whole
+from .base import Limits, Params, Size, buffers, key_of, per_sample
 from .blend import BLENDS, blending, draw_pair
 from .colour import BITS, ONE, identity
 from .erasing import check_patch
-from .images import buffers, read, write
+from .images import read, write
 from .ops import as_records, chain, draw_operation
 from .pillow_ops import IPMIX_OPS
-from .windows import MixingImages, Window, cut
+from .windows import Mixing, MixingMethod, Window, draw_mixing_image, mixing_image
 
-DRAWN = "weight", "m", "kind", "depth", "operation", "patch", "blend", "mask"
 WEIGHT, SHARE, KIND, DEPTH, OPERATION, PATCH, BLEND, MASK = (
-    number_of(f"ipmix/{what}") for what in DRAWN
+    number_of(f"ipmix/{purpose}")
+    for purpose in "weight m kind depth operation patch blend mask".split()
 )
 BYTE, FARTHEST = np.float32(256), np.float32(2.0**32)
 
 
 @dataclass(frozen=True)
 class IPMixSteps(Params):
-    """What was drawn for every step of every chain: (B, k, t) each. A step uses what its chain is
-    made of.
-    """
+    """What was drawn for every step of every chain. A step uses what its chain is made of."""
 
-    op: np.ndarray  # int: positions in the table
-    level: np.ndarray  # float32: in the operation's unit
-    length: np.ndarray  # int: side of the square that a patch is cut from
-    top: np.ndarray  # int: where square and patch begin
-    left: np.ndarray
-    height: np.ndarray  # int: of the patch
-    width: np.ndarray
-    blend: np.ndarray  # int: positions in BLENDS
-    a: np.ndarray  # float32: weight of the image
-    b: np.ndarray  # float32: weight of the mixing image
-    keep: np.ndarray  # float32: keep probability of a mask
-    mask_key: np.ndarray  # int64: names a mask
+    op: np.ndarray = per_sample(int, "k", "t")  # positions in the table
+    level: np.ndarray = per_sample(float, "k", "t")  # in the operation's unit
+    length: np.ndarray = per_sample(int, "k", "t")  # side of the square that a patch is cut from
+    top: np.ndarray = per_sample(int, "k", "t")  # where square and patch begin
+    left: np.ndarray = per_sample(int, "k", "t")
+    height: np.ndarray = per_sample(int, "k", "t")  # of the patch
+    width: np.ndarray = per_sample(int, "k", "t")
+    blend: np.ndarray = per_sample(int, "k", "t")  # positions in BLENDS
+    a: np.ndarray = per_sample(float, "k", "t")  # weight of the image
+    b: np.ndarray = per_sample(float, "k", "t")  # weight of the mixing image
+    keep: np.ndarray = per_sample(float, "k", "t")  # keep probability of a mask
+    mask_key: np.ndarray = per_sample(int, "k", "t")  # names a mask
 
 
 @dataclass(frozen=True)
 class IPMixParams(Params):
     """What was drawn for B samples; k chains of at most t steps."""
 
-    weight: np.ndarray  # float32 (B, k): of the chains, of sum 1
-    m: np.ndarray  # float32 (B,): weight of the mixed chains; the image has the rest
-    patches: np.ndarray  # bool (B, k): a chain of patches, not of operations
-    depth: np.ndarray  # int (B, k): steps in a chain, 0 to t
-    steps: IPMixSteps
-    picture: np.ndarray  # int64 (B,): which mixing image
-    window: Window  # where it is cut
+    weight: np.ndarray = per_sample(float, "k")  # of the chains, of sum 1
+    m: np.ndarray = per_sample(float)  # weight of the mixed chains; the image has the rest
+    patches: np.ndarray = per_sample(bool, "k")  # a chain of patches, not of operations
+    depth: np.ndarray = per_sample(int, "k")  # steps in a chain, 0 to t
+    steps: IPMixSteps = per_sample(IPMixSteps)
+    picture: np.ndarray = per_sample(int)  # which mixing image
+    window: Window = per_sample(Window)  # where it is cut
 
 
-@entry
-def draw_ipmix(
-    low, high, epoch, index, view, operations, magnitude, size_y, size_x, beta, patch_sizes, weight, m, patches, depth,
-    op, level, length, top, left, height, width, blend, a, b, keep, mask_key,
-):  # fmt: skip
-    k, t = op.shape[1:]
-    for s in range(len(index)):
-        key = draw_key(low, high, epoch, index[s], view)
-        draw_convex(key, WEIGHT, weight[s])
-        m[s] = uniform(key, SHARE, 0)
-        for i in range(k):
-            patches[s, i] = uniform(key, KIND, i) < 0.5
-            depth[s, i] = integer(key, DEPTH, i, t + 1)
-            for n in range(t):
-                at = s, i, n
-                step = i * t + n
-                u, v, sign = (uniform(key, OPERATION, 3 * step), uniform(key, OPERATION, 3 * step + 1),
-                              uniform(key, OPERATION, 3 * step + 2))  # fmt: skip
-                op[at], level[at] = draw_operation(
-                    operations, u, v, sign, magnitude, size_y, size_x
-                )
-                # A square that fits, and as the patch the square or a rectangle from its corner, with probability 1/2.
-                side = patch_sizes[integer(key, PATCH, 6 * step, len(patch_sizes))]
-                top[at] = integer(key, PATCH, 6 * step + 1, size_y - side + 1)
-                left[at] = integer(key, PATCH, 6 * step + 2, size_x - side + 1)
-                square = uniform(key, PATCH, 6 * step + 3) < 0.5
-                length[at] = side
-                height[at] = side if square else 2 + integer(key, PATCH, 6 * step + 4, side - 1)
-                width[at] = side if square else 2 + integer(key, PATCH, 6 * step + 5, side - 1)
-                blend[at] = integer(key, BLEND, 5 * step, len(BLENDS))
-                u, v, w = (uniform(key, BLEND, 5 * step + 1), uniform(key, BLEND, 5 * step + 2),
-                           uniform(key, BLEND, 5 * step + 3))  # fmt: skip
-                a[at], b[at] = draw_pair(u, v, w, beta)
-                keep[at] = uniform(key, BLEND, 5 * step + 4)
-                mask_key[at] = np.int64(word(key, MASK, step))
+class Settings(NamedTuple):
+    operations: np.ndarray
+    mixing: Mixing
+    magnitude: float
+    beta: float
+    patch_sizes: np.ndarray
+    wrap: bool
+
+
+@inlined
+def draw_patch(key, step, at, sizes, batch, steps):
+    """A square that fits, and as the patch the square or a rectangle from its corner."""
+    side = sizes[integer(key, PATCH, 6 * step, len(sizes))]
+    square = uniform(key, PATCH, 6 * step + 3) < 0.5
+    steps.length[at] = side
+    steps.top[at] = integer(key, PATCH, 6 * step + 1, batch.height - side + 1)
+    steps.left[at] = integer(key, PATCH, 6 * step + 2, batch.width - side + 1)
+    steps.height[at] = side if square else 2 + integer(key, PATCH, 6 * step + 4, side - 1)
+    steps.width[at] = side if square else 2 + integer(key, PATCH, 6 * step + 5, side - 1)
+
+
+@inlined
+def draw(batch, s, settings, drawn):
+    """The parameters of the s-th sample."""
+    key, operations, magnitude = (
+        key_of(batch, s, batch.view_index),
+        settings.operations,
+        settings.magnitude,
+    )
+    steps, n_steps = drawn.steps, drawn.steps.op.shape[2]
+    draw_convex(key, WEIGHT, drawn.weight[s])
+    drawn.m[s] = uniform(key, SHARE, 0)
+    for i in range(len(drawn.weight[s])):
+        drawn.patches[s, i] = uniform(key, KIND, i) < 0.5
+        drawn.depth[s, i] = integer(key, DEPTH, i, n_steps + 1)
+        for n in range(n_steps):
+            at, step = (s, i, n), i * n_steps + n
+            which, level = uniform(key, OPERATION, 3 * step), uniform(key, OPERATION, 3 * step + 1)
+            sign = uniform(key, OPERATION, 3 * step + 2)
+            steps.op[at], steps.level[at] = draw_operation(
+                operations, which, level, sign, magnitude, batch.height, batch.width
+            )
+            draw_patch(key, step, at, settings.patch_sizes, batch, steps)
+            steps.blend[at] = integer(key, BLEND, 5 * step, len(BLENDS))
+            branch, first = uniform(key, BLEND, 5 * step + 1), uniform(key, BLEND, 5 * step + 2)
+            second = uniform(key, BLEND, 5 * step + 3)
+            steps.a[at], steps.b[at] = draw_pair(branch, first, second, settings.beta)
+            steps.keep[at] = uniform(key, BLEND, 5 * step + 4)
+            steps.mask_key[at] = np.int64(word(key, MASK, step))
+    draw_mixing_image(batch, s, settings.mixing, drawn)
 
 
 @compiled
 def through_bytes(value):
-    """To 8 bits and back as the program does it, towards zero and without a clip: 1.2 becomes 306,
-    which wraps around to 50.
+    """To 8 bits and back as the program does it, towards zero and without a clip.
+
+    1.2 becomes 306, which wraps around to 50.
     """
-    whole = np.trunc(
-        min(max(value * BITS, -FARTHEST), FARTHEST)
-    )  # beyond, a float32 is a multiple of 256 anyway
+    # Beyond FARTHEST, a float32 is a multiple of 256 anyway.
+    whole = np.trunc(min(max(value * BITS, -FARTHEST), FARTHEST))
     return (whole - np.floor(whole / BYTE) * BYTE) / BITS
 
 
@@ -117,116 +131,104 @@ def square_of(image, top, left, length):
     return square
 
 
-@compiled
-def mix_patch(
-    image, mixing_image, top, left, length, height, width, blend, a, b, keep, mask_key, wrap
-):
-    """Blend a square of an image, float32 (3, H, W), with that of the mixing image, and put the
-    patch in its place.
-    """
-    square, other = (
-        square_of(image, top, left, length),
-        square_of(mixing_image, top, left, length),
-    )
-    blended = blending(blend, square, other, a, b, keep, mask_key, not wrap, np.empty_like(square))
+@inlined
+def mix_patch(image, picture, steps, at, wrap):
+    """Blend a square of an image with that of the mixing image, and put the patch in its place."""
+    top, left, length = steps.top[at], steps.left[at], steps.length[at]
+    square, other = square_of(image, top, left, length), square_of(picture, top, left, length)
+    a, b, keep, mask = steps.a[at], steps.b[at], steps.keep[at], steps.mask_key[at]
+    out = np.empty_like(square)
+    blended = blending(steps.blend[at], square, other, a, b, keep, mask, not wrap, out)
     for c in range(3):
-        for y in range(height):
-            for x in range(width):
+        for y in range(steps.height[at]):
+            for x in range(steps.width[at]):
                 value = blended[c, y, x]
                 image[c, top + y, left + x] = through_bytes(value) if wrap else value
 
 
+@inlined
+def ipmix(image, settings, drawn, s, room):
+    """Algorithm 1 for one image, float32 (3, H, W), with what was drawn for it."""
+    mixed, picture = room[2], mixing_image(settings.mixing, drawn, s, room[3])
+    m, weight, depth, steps = drawn.m[s], drawn.weight[s], drawn.depth[s], drawn.steps
+    begin_mix(image, ONE - m, mixed)
+    for i in range(len(weight)):
+        if drawn.patches[s, i]:
+            end = identity(image, room[0])
+            for n in range(depth[i]):
+                mix_patch(end, picture, steps, (s, i, n), settings.wrap)
+        else:
+            op, level = steps.op[s, i], steps.level[s, i]
+            end = chain(settings.operations, op, level, depth[i], image, room)
+        mix_into(mixed, end, m * weight[i])
+    return clip_mix(mixed)
+
+
 @entry
-def ipmix_each(
-    floats, bytes_, done, done_bytes, start, stop, operations, pictures, wrap, weight, m, patches, depth,
-    op, level, length, top, left, height, width, blend, a, b, keep, mask_key, picture, y, x, flip_y, flip_x,
-):  # fmt: skip
-    room = buffers(6, floats, bytes_)
-    mixed, mixing_image, patched = room[2], room[4, : pictures.shape[1]], room[5]
+def ipmix_each(batch, start, stop, settings, drawn):
+    room = buffers(5, batch)
     for s in range(start, stop):
-        image = read(floats, bytes_, s, room[3])
-        cut(pictures[picture[s]], y[s], x[s], flip_y[s], flip_x[s], BITS, mixing_image)
-        begin_mix(image, ONE - m[s], mixed)
-        for i in range(weight.shape[1]):
-            if patches[s, i]:
-                changed = identity(image, patched)
-                for n in range(depth[s, i]):
-                    at = s, i, n
-                    square = top[at], left[at], length[at], height[at], width[at]
-                    mix_patch(
-                        changed,
-                        mixing_image,
-                        *square,
-                        blend[at],
-                        a[at],
-                        b[at],
-                        keep[at],
-                        mask_key[at],
-                        wrap,
-                    )
-            else:
-                changed = chain(operations, op[s, i], level[s, i], depth[s, i], image, room)
-            mix_into(mixed, changed, m[s] * weight[s, i])
-        write(clip_mix(mixed), done, done_bytes, s)
+        if batch.draws:
+            draw(batch, s, settings, drawn)
+        if batch.applies:
+            write(ipmix(read(batch.source, s, room[4]), settings, drawn, s, room), batch, s)
 
 
-class IPMix(Augmentation):
-    """Chains from the image, each of operations or of patches, mixed by Dirichlet(1, ..., 1); that
-    and the image, by Beta(1, 1).
+class IPMix(MixingMethod):
+    """Chains from the image, each of operations or of patches, mixed by Dirichlet(1, ..., 1).
 
-    mixing_set: uint8 (F, 1 or 3, H', W'), at least as large as the images; k: chains; t: steps in
-    one at most; beta: blending ratio, > 0; magnitude: its "severity" of the operations, 0.1 to 10;
-    patch_sizes: sides in pixels, >= 2; wrap: let values outside [0, 1] of a blended patch wrap
-    around as the program does (about a tenth of those of add and multiply), else clip them; flips:
-    of the mixing image, which IPMix does not do. Settings for ImageNet: k = 4, beta = 4, magnitude
-    1. Source: Huang et al. 2023, Algorithm 1, and its code; here in floats, rounded to 8 bits by
-    `wrap` only. Its code trains with the loss `jsd`, the LayerMix paper's main tables without. No
-    operation overlaps the test; its authors leave autocontrast out.
+    Their mixture and the image are mixed by Beta(1, 1). mixing_set: uint8 (F, 1 or 3, H', W'), at
+    least as large as the images; k: chains; t: steps in one at most; beta: blending ratio, > 0;
+    magnitude: its "severity" of the operations, 0.1 to 10; patch_sizes: sides in pixels, >= 2;
+    wrap: let values outside [0, 1] of a blended patch wrap around as the program does (about a
+    tenth of those of add and multiply), else clip them; flips: of the mixing image, which IPMix
+    does not do. Settings for ImageNet: k = 4, beta = 4, magnitude 1. Source: Huang et al. 2023,
+    Algorithm 1, and its code; here in floats, rounded to 8 bits by `wrap` only. Its code trains
+    with the loss `jsd`, the LayerMix paper's main tables without. No operation overlaps the test;
+    its authors leave autocontrast out.
     """
 
-    kernel, table, operations = ipmix_each, IPMIX_OPS, as_records(IPMIX_OPS)
+    kernel, params, table = ipmix_each, IPMixParams, IPMIX_OPS
 
     def __init__(
         self,
-        mixing_set,
-        k=3,
-        t=3,
-        beta=3,
-        magnitude=3,
-        patch_sizes=(4, 8, 16, 32),
-        wrap=False,
-        flips=False,
-    ):
-        self.mixing = MixingImages(mixing_set, flips)
-        self.k, self.t = (check_whole(name, value, 1, 100) for name, value in (("k", k), ("t", t)))
+        mixing_set: Any,
+        k: int = 3,
+        t: int = 3,
+        beta: float = 3,
+        magnitude: float = 3,
+        patch_sizes: Sequence[int] = (4, 8, 16, 32),
+        wrap: bool = False,
+        flips: bool = False,
+    ) -> None:
+        super().__init__(mixing_set, flips)
+        self.k, self.t = check_whole("k", k, 1, 100), check_whole("t", t, 1, 100)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
         self.magnitude = check_range("magnitude", magnitude, 0.1, 10)
-        self.patch_sizes = [
-            check_whole("each of patch_sizes", length, 2, 10**4) for length in patch_sizes
-        ]
+        self.patch_sizes = [check_whole("each of patch_sizes", n, 2, 10**4) for n in patch_sizes]
         if not self.patch_sizes:
             raise ValueError("patch_sizes must name at least one size, got none")
-        self.wrap = bool(wrap)
+        self.wrap, self.sizes = bool(wrap), {"k": self.k, "t": self.t}
+        numbers = float(self.magnitude), float(self.beta), np.array(self.patch_sizes), self.wrap
+        self.settings = Settings(as_records(self.table), self.mixing.settings, *numbers)
 
-    def draw(self, size, key):
+    def check_size(self, size: Size) -> None:
         check_patch(max(self.patch_sizes), size)
-        n, k = len(key.index), self.k
-        weight, m = np.empty((n, k), np.float32), np.empty(n, np.float32)
-        patches, depth = np.empty((n, k), np.bool_), np.empty((n, k), np.int64)
-        kinds = (
-            (name, np.float32 if name in ("level", "a", "b", "keep") else np.int64)
-            for name in IPMixSteps.__annotations__
-        )
-        steps = IPMixSteps(**{name: np.empty((n, k, self.t), kind) for name, kind in kinds})
-        settings = (
-            self.operations,
-            float(self.magnitude),
-            *size,
-            float(self.beta),
-            np.array(self.patch_sizes),
-        )
-        draw_ipmix(*key, *settings, weight, m, patches, depth, *steps.arrays())
-        return IPMixParams(weight, m, patches, depth, steps, *self.mixing.draw(size, key))
+        super().check_size(size)
 
-    def arguments(self, params):
-        return self.operations, self.mixing.pictures, self.wrap, *params.arrays()
+    def limits(self, size: Size) -> Limits:
+        return {**super().limits(size), "depth": (0, self.t)}
+
+    def check_params(self, arrays: Any, size: Size) -> None:
+        steps = arrays.steps
+        for corner, side, n in (
+            (steps.top, steps.height, size[0]),
+            (steps.left, steps.width, size[1]),
+        ):
+            inside = (
+                (corner >= 0) & (side >= 0) & (side <= steps.length) & (corner + steps.length <= n)
+            )
+            if not inside.all():
+                raise ValueError(
+                    f"expected patches inside of their squares, and these inside of {n} pixels"
+                )

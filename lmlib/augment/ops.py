@@ -5,12 +5,12 @@ Sources: Table 2 of the LayerMix paper (`PAPER`), the twelve functions of its re
 increasing forms: a larger magnitude is a stronger change.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ..compiled import compiled, entry
+from ..compiled import compiled, entry, inlined
 from .colour import (
     autocontrast,
     brightness,
@@ -23,30 +23,29 @@ from .colour import (
     posterize,
     sharpness,
     solarize,
-)
+)  # fmt: skip
 from .geometry import SOFT, mirror, rotate, shear_x, shear_y, translate_x, translate_y
 
 FUNCTIONS = (
-    "identity", "equalize", "grayscale", "autocontrast", "brightness", "posterize", "solarize", "rotate", "shear_x", "shear_y",
-    "translate_x", "translate_y", "color", "contrast", "sharpness", "mirror", "invert",
-)  # fmt: skip
+    "identity equalize grayscale autocontrast brightness posterize solarize rotate shear_x shear_y "
+    "translate_x translate_y color contrast sharpness mirror invert"
+).split()
 (
-    IDENTITY, EQUALIZE, GRAYSCALE, AUTOCONTRAST, BRIGHTNESS, POSTERIZE, SOLARIZE, ROTATE, SHEAR_X, SHEAR_Y,
-    TRANSLATE_X, TRANSLATE_Y, COLOR, CONTRAST, SHARPNESS, MIRROR, INVERT,
+    IDENTITY, EQUALIZE, GRAYSCALE, AUTOCONTRAST, BRIGHTNESS, POSTERIZE, SOLARIZE, ROTATE, SHEAR_X,
+    SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, COLOR, CONTRAST, SHARPNESS, MIRROR, INVERT,
 ) = range(len(FUNCTIONS))  # fmt: skip
 HEIGHT, WIDTH = 1, 2  # the side that a maximum is a share of
 DOWN, NEAREST_WHOLE = 1, 2  # how a level is rounded: towards zero, or to the nearest whole number
 
 
 class Operation(NamedTuple):
-    """An operation, and its level: (offset + scale * round(start + u (end - start))) / unit, end =
-    still + maximum m / 10.
+    """An operation, and its level: (offset + scale * round(start + u (end - start))) / unit.
 
-    u: uniform in [0, 1); m: the magnitude, 0 to 10. The level is in the unit of its operation:
-    degrees, a tangent, pixels, bits, a threshold, a factor.
+    end = still + maximum m / 10; u: uniform in [0, 1); m: the magnitude, 0 to 10. The level is in
+    the unit of its operation: degrees, a tangent, pixels, bits, a threshold, a factor.
     """
 
-    function: int  # a position in FUNCTIONS
+    function: str  # one of FUNCTIONS
     maximum: float = 0.0
     start: float = 0.0
     still: float = 0.0
@@ -61,42 +60,45 @@ class Operation(NamedTuple):
     edge: int = SOFT  # of a geometric operation
 
 
+Table = dict[str, Operation]
 RECORD = np.dtype([(name, np.float64) for name in Operation._fields])
 
 
-def as_records(table):
+def as_records(table: Table) -> np.ndarray:
     """A table of operations as compiled functions take it: records (K,)."""
-    return np.array([tuple(operation) for operation in table.values()], RECORD)
+    rows = [(FUNCTIONS.index(operation.function), *operation[1:]) for operation in table.values()]
+    return np.array(rows, RECORD)
 
 
 PAPER = {
-    "equalize": Operation(EQUALIZE),
-    "grayscale": Operation(GRAYSCALE),
-    "autocontrast": Operation(AUTOCONTRAST),
-    "brightness": Operation(BRIGHTNESS, 0.9, offset=1, signed=True),  # factor 0.1 to 1.9
-    "posterize": Operation(POSTERIZE, 4, offset=4, scale=-1, rounding=DOWN, least=1),  # bits
-    "solarize": Operation(SOLARIZE, 1, offset=1, scale=-1),  # threshold
-    "rotate": Operation(ROTATE, 30, signed=True),  # degrees
-    "shear_x": Operation(SHEAR_X, 0.3, signed=True),  # tangent
-    "shear_y": Operation(SHEAR_Y, 0.3, signed=True),
-    "translate_x": Operation(TRANSLATE_X, 0.33, signed=True, side=WIDTH),  # pixels
-    "translate_y": Operation(TRANSLATE_Y, 0.33, signed=True, side=HEIGHT),
+    "equalize": Operation("equalize"),
+    "grayscale": Operation("grayscale"),
+    "autocontrast": Operation("autocontrast"),
+    "brightness": Operation("brightness", 0.9, offset=1, signed=True),  # factor 0.1 to 1.9
+    "posterize": Operation("posterize", 4, offset=4, scale=-1, rounding=DOWN, least=1),  # bits
+    "solarize": Operation("solarize", 1, offset=1, scale=-1),  # threshold
+    "rotate": Operation("rotate", 30, signed=True),  # degrees
+    "shear_x": Operation("shear_x", 0.3, signed=True),  # tangent
+    "shear_y": Operation("shear_y", 0.3, signed=True),
+    "translate_x": Operation("translate_x", 0.33, signed=True, side=WIDTH),  # pixels
+    "translate_y": Operation("translate_y", 0.33, signed=True, side=HEIGHT),
 }
 """The eleven operations of Table 2."""
 
-RELEASED = {  # the 0.1 is in the operation's own unit, and where a maximum is below it the ends swap
-    "equalize": Operation(EQUALIZE),
-    "posterize": Operation(POSTERIZE, 4, 0.1, rounding=DOWN),  # 0 bits: black
-    "posterize_increasing": Operation(POSTERIZE, 4, 0.1, offset=4, scale=-1, rounding=DOWN),
-    "solarize": Operation(SOLARIZE, 1, 0.1),
-    "solarize_increasing": Operation(SOLARIZE, -1, 0.1, still=0.1),
-    "autocontrast": Operation(AUTOCONTRAST),
-    "grayscale": Operation(GRAYSCALE),
-    "rotate": Operation(ROTATE, 30, 0.1, signed=True),
-    "shear_x": Operation(SHEAR_X, 0.3, 0.1, signed=True),
-    "shear_y": Operation(SHEAR_Y, 0.3, 0.1, signed=True),
-    "translate_x": Operation(TRANSLATE_X, 0.33, 0.1, signed=True, side=WIDTH, whole=True),
-    "translate_y": Operation(TRANSLATE_Y, 0.33, 0.1, signed=True, side=HEIGHT, whole=True),
+# The 0.1 is in the operation's own unit, and where a maximum is below it the ends swap.
+RELEASED = {
+    "equalize": PAPER["equalize"],
+    "posterize": Operation("posterize", 4, 0.1, rounding=DOWN),  # 0 bits: black
+    "posterize_increasing": Operation("posterize", 4, 0.1, offset=4, scale=-1, rounding=DOWN),
+    "solarize": Operation("solarize", 1, 0.1),
+    "solarize_increasing": Operation("solarize", -1, 0.1, still=0.1),
+    "autocontrast": PAPER["autocontrast"],
+    "grayscale": PAPER["grayscale"],
+    "rotate": Operation("rotate", 30, 0.1, signed=True),
+    "shear_x": Operation("shear_x", 0.3, 0.1, signed=True),
+    "shear_y": Operation("shear_y", 0.3, 0.1, signed=True),
+    "translate_x": Operation("translate_x", 0.33, 0.1, signed=True, side=WIDTH, whole=True),
+    "translate_y": Operation("translate_y", 0.33, 0.1, signed=True, side=HEIGHT, whole=True),
 }
 """The twelve functions of the released program, with its quirks: a posterize that can leave
 nothing, a solarize that is milder at larger m, an inversion for most of `solarize_increasing`.
@@ -119,9 +121,8 @@ def draw_level(operation, u, sign, magnitude, height, width):
     elif operation["rounding"] == NEAREST_WHOLE:
         level = np.rint(level)
     level = sign * level if operation["signed"] else level
-    return max(
-        (operation["offset"] + operation["scale"] * level) / operation["unit"], operation["least"]
-    )
+    level = (operation["offset"] + operation["scale"] * level) / operation["unit"]
+    return max(level, operation["least"])
 
 
 @compiled
@@ -166,20 +167,17 @@ def operate(operation, image, level, out):
 
 
 @compiled
-def draw_operation(operations, u, level, sign, magnitude, height, width):
-    """An operation, all as likely, and its level, from three uniform draws: its position in the
-    table, and float64.
-    """
-    op = int(u * len(operations))
-    return op, draw_level(
-        operations[op], level, 1.0 if sign < 0.5 else -1.0, magnitude, height, width
-    )
+def draw_operation(operations, which, level, sign, magnitude, height, width):
+    """An operation and its level from three uniform draws: its position in the table, float64."""
+    op, sign = int(which * len(operations)), 1.0 if sign < 0.5 else -1.0
+    return op, draw_level(operations[op], level, sign, magnitude, height, width)
 
 
-@compiled
+@inlined
 def chain(operations, op, level, depth, image, room):
-    """The first `depth` of some operations on one image, one after another; room: float32 (2, 3, H,
-    W), for what is in between.
+    """The first `depth` of some operations on one image, one after another.
+
+    room: float32 (2 or more, 3, H, W), of which the first two are written to.
     """
     for step in range(depth):
         image = operate(operations[op[step]], image, level[step], room[step % 2])
@@ -192,20 +190,22 @@ def draw_each_level(operations, op, uniform, sign, magnitude, height, width, lev
         level[k] = draw_level(operations[op[k]], uniform[k], sign[k], magnitude, height, width)
 
 
-def draw_levels(table, op, uniform, sign, magnitude, size):
+def draw_levels(
+    table: Table,
+    op: np.ndarray,
+    uniform: np.ndarray,
+    sign: np.ndarray,
+    magnitude: float,
+    size: tuple[int, int],
+) -> np.ndarray:
     """Levels for drawn operations, float32 like op.
 
     op: int, positions in `table`; uniform in [0, 1) and sign of +-1 of the same shape; magnitude: 0
     to 10; size: (height, width).
     """
-    level = np.empty(op.shape, np.float32)
-    op, uniform, sign = (
-        np.ascontiguousarray(part, kind).ravel()
-        for part, kind in ((op, int), (uniform, float), (sign, float))
-    )
-    draw_each_level(
-        as_records(table), op, uniform, sign, float(magnitude), *size, level.reshape(-1)
-    )
+    level, kinds = np.empty(op.shape, np.float32), ((op, int), (uniform, float), (sign, float))
+    drawn = (np.ascontiguousarray(part, kind).ravel() for part, kind in kinds)
+    draw_each_level(as_records(table), *drawn, float(magnitude), *size, level.reshape(-1))
     return level
 
 
@@ -215,9 +215,8 @@ def operate_on_each(operations, images, level, out):
         operate(operations[0], images[k], level[k], out[k])
 
 
-def apply_operation(operation, images, level):
-    """One operation on each image at its own level: float32 (B, 3, H, W) in [0, 1] to the same, a
-    tensor.
+def apply_operation(operation: Operation, images: Any, level: Any) -> torch.Tensor:
+    """One operation on each image at its own level: float32 (B, 3, H, W) in [0, 1] to the same.
 
     operation: an `Operation`; images: array or tensor; level: a number for all, or float (B,), in
     the operation's unit.

@@ -1,13 +1,18 @@
-"""Outlier exposure: the images as they are, and outliers beside them whose predictions the loss
-`oe` makes uniform.
+"""Outlier exposure: the images as they are, and outliers beside them.
+
+The loss `oe` makes the predictions for outliers uniform.
 """
 
+from typing import Any
+
+import torch
+
 from ..graphs import outside_graphs
-from .base import Baseline
-from .windows import MixingImages
+from .base import Baseline, Size
+from .windows import MixingMethod
 
 
-class OutlierExposure(Baseline):
+class OutlierExposure(Baseline, MixingMethod):
     """Flip and crop alone, with one outlier for each image.
 
     mixing_set: where outliers come from, uint8 (F, 1 or 3, H', W'), at least as large as the
@@ -16,15 +21,12 @@ class OutlierExposure(Baseline):
     for each image. Source: Hendrycks et al. 2019, weight 0.5.
     """
 
-    def __init__(self, mixing_set, flips=True):
-        self.mixing = MixingImages(mixing_set, flips)
-
-    def draw(self, size, key):
-        self.mixing.draw(size, key)  # raises where the pictures are too small
-        return super().draw(size, key)
+    def __init__(self, mixing_set: Any, flips: bool = True) -> None:
+        super().__init__(mixing_set, flips)
 
     @outside_graphs
-    def outliers(self, size, *, seed, epoch, index, device="cpu"):
+    def outliers(
+        self, size: Size, *, seed: int, epoch: int, index: Any, device: Any = "cpu"
+    ) -> torch.Tensor:
         """A keyed outlier for each sample: float32 (B, 3, height, width) in [0, 1], on `device`."""
-        picture, window = self.mixing.sample(size, seed=seed, epoch=epoch, index=index)
-        return self.mixing.crop(picture, window, size).expand(-1, 3, -1, -1).to(device)
+        return self.mixing.images(size, seed=seed, epoch=epoch, index=index).to(device)

@@ -6,69 +6,64 @@ contrast and sharpness overlap the test corruptions.
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import check_name
+from ..checks import check_name, check_range, check_whole
 from ..compiled import entry
-from ..draws import integers, uniforms_of
-from .base import Augmentation, Params, check_range, check_whole
+from ..draws import Key, integers, uniforms_of
+from .base import Augmentation, Params, Size, buffers, per_sample
 from .geometry import NEAREST
-from .images import buffers, read, write
+from .images import read, write
 from .ops import (
-    AUTOCONTRAST,
     DOWN,
-    EQUALIZE,
     HEIGHT,
-    IDENTITY,
-    INVERT,
     NEAREST_WHOLE,
-    POSTERIZE,
-    ROTATE,
-    SHEAR_X,
-    SHEAR_Y,
-    SOLARIZE,
-    TRANSLATE_X,
-    TRANSLATE_Y,
     WIDTH,
     Operation,
+    Table,
     as_records,
     chain,
     draw_levels,
 )
-from .pillow_ops import FACTORS
 
 POLICIES = "cifar10", "imagenet"
 ENHANCING = "brightness", "color", "contrast", "sharpness"
 STRONGEST = 10  # levels below are for a position u in [0, 1] in their range, not for a magnitude
 
 
-def operations(shear, move, turn, factor, bits, sides=(0, 0)):
-    """The table of a policy, from the ends of its ranges. move: pixels, or a share of the sides
-    (along y, along x).
+def operations(
+    shear: float,
+    move: float,
+    turn: float,
+    factor: float,
+    bits: int,
+    sides: tuple[int, int] = (0, 0),
+) -> Table:
+    """The table of a policy, from the ends of its ranges.
+
+    move: pixels, or a share of the sides (along y, along x).
     """
-    moved = {"signed": True, "rounding": DOWN, "edge": NEAREST}
-    return (
-        {
-            "identity": Operation(IDENTITY),
-            "shear_x": Operation(SHEAR_X, shear, signed=True, edge=NEAREST),  # tangent
-            "shear_y": Operation(SHEAR_Y, shear, signed=True, edge=NEAREST),
-            "translate_x": Operation(TRANSLATE_X, move, side=sides[1], **moved),  # pixels
-            "translate_y": Operation(TRANSLATE_Y, move, side=sides[0], **moved),
-            "rotate": Operation(ROTATE, turn, signed=True, edge=NEAREST),  # degrees
-        }
-        | {name: Operation(FACTORS[name], factor, offset=1, signed=True) for name in ENHANCING}
-        | {
-            "posterize": Operation(POSTERIZE, bits, offset=8, scale=-1, rounding=NEAREST_WHOLE),
-            # Half a grey level below the first whole value that is inverted, so that floats round as 8-bit values do; with a bit
-            # more than the range, because a product that is whole may come out below.
-            "solarize": Operation(
-                SOLARIZE, 255 + 1e-6, 1e-6, offset=254.5, scale=-1, unit=255, rounding=DOWN
-            ),
-            "autocontrast": Operation(AUTOCONTRAST),
-            "equalize": Operation(EQUALIZE),
-        }
-    )
+    moved: dict[str, Any] = {"signed": True, "edge": NEAREST}
+    return {
+        "identity": Operation("identity"),
+        "shear_x": Operation("shear_x", shear, **moved),  # tangent
+        "shear_y": Operation("shear_y", shear, **moved),
+        "translate_x": Operation("translate_x", move, side=sides[1], rounding=DOWN, **moved),
+        "translate_y": Operation("translate_y", move, side=sides[0], rounding=DOWN, **moved),
+        "rotate": Operation("rotate", turn, **moved),  # degrees
+        **{name: Operation(name, factor, offset=1, signed=True) for name in ENHANCING},
+        "posterize": Operation("posterize", bits, offset=8, scale=-1, rounding=NEAREST_WHOLE),
+        # Half a grey level below the first whole value that is inverted, so that floats round as
+        # 8-bit values do; with a bit more than the range, because a product that is whole may come
+        # out below.
+        "solarize": Operation(
+            "solarize", 255 + 1e-6, 1e-6, offset=254.5, scale=-1, unit=255, rounding=DOWN
+        ),
+        "autocontrast": Operation("autocontrast"),
+        "equalize": Operation("equalize"),
+    }
 
 
 RANDAUGMENT_OPS = operations(0.3, 150 / 331, 30, 0.9, 4, sides=(HEIGHT, WIDTH))
@@ -77,42 +72,57 @@ TRIVIALAUGMENT_OPS = operations(0.99, 32, 135, 0.99, 6)
 
 @dataclass(frozen=True)
 class PolicyParams(Params):
-    op: np.ndarray  # int (B, T): positions in the table, in the order of application
-    level: np.ndarray  # float32 (B, T): in the operation's unit
+    """What was drawn for B samples: T operations, in the order of application."""
+
+    op: np.ndarray = per_sample(int, "T")  # positions in the table
+    level: np.ndarray = per_sample(float, "T")  # in the operation's unit
+
+
+class Settings(NamedTuple):
+    operations: np.ndarray
 
 
 @entry
-def policy_each(floats, bytes_, done, done_bytes, start, stop, operations, op, level):
-    room = buffers(3, floats, bytes_)
+def policy_each(batch, start, stop, settings, drawn):
+    room = buffers(3, batch)
     for k in range(start, stop):
-        image = read(floats, bytes_, k, room[2])
-        write(chain(operations, op[k], level[k], op.shape[1], image, room), done, done_bytes, k)
+        op, level, image = drawn.op[k], drawn.level[k], read(batch.source, k, room[2])
+        write(chain(settings.operations, op, level, len(op), image, room), batch, k)
 
 
 class Policy(Augmentation):
     """T operations from `self.table`, one after another."""
 
-    kernel = policy_each
+    kernel, params, draws_compiled = policy_each, PolicyParams, False
+    table: Table
 
-    def arguments(self, params):
-        return as_records(self.table), *params.arrays()
+    def set_table(self, table: Table, n_operations: int) -> None:
+        """Apply some of these operations."""
+        self.table, self.settings = table, Settings(as_records(table))
+        self.sizes = {"T": n_operations}
 
-    def drawn(self, op, position, signs, size):
-        """The parameters for operations at a `position` in [0, 1] of their range and a uniform draw
-        for the sign; all (B, T).
+    def drawn(self, op: np.ndarray, position: np.ndarray, signs: np.ndarray, size: Size) -> Any:
+        """The parameters for operations at a `position` in [0, 1] of their range.
+
+        signs: a uniform draw each; all are (B, T).
         """
         signs, op = np.where(signs < 0.5, 1.0, -1.0), np.ascontiguousarray(op)
-        return PolicyParams(op, draw_levels(self.table, op, position, signs, STRONGEST, size))
+        level = draw_levels(self.table, op, position, signs, STRONGEST, size)
+        return PolicyParams.Arrays(op, level)
 
 
 class TrivialAugment(Policy):
-    """One operation, at one of 31 levels, all equally likely. Source: Müller and Hutter 2021, the
-    wide space.
+    """One operation, at one of 31 levels, all equally likely.
+
+    Source: Müller and Hutter 2021, the wide space.
     """
 
     table = TRIVIALAUGMENT_OPS
 
-    def draw(self, size, key):
+    def __init__(self) -> None:
+        self.set_table(TRIVIALAUGMENT_OPS, 1)
+
+    def draw(self, size: Size, key: Key) -> Any:
         op, level, sign = uniforms_of(key, "trivialaugment", 3).T[..., None]
         return self.drawn(integers(op, len(self.table)), integers(level, 31) / 30, sign, size)
 
@@ -126,50 +136,45 @@ class RandAugment(Policy):
 
     table = RANDAUGMENT_OPS
 
-    def __init__(self, n_operations=2, magnitude=9):
+    def __init__(self, n_operations: int = 2, magnitude: float = 9) -> None:
         self.n_operations = check_whole("n_operations", n_operations, 1, 100)
         self.magnitude = check_range("magnitude", magnitude, 0, 30)
+        self.set_table(RANDAUGMENT_OPS, self.n_operations)
 
-    def draw(self, size, key):
-        uniform = uniforms_of(key, "randaugment", 2 * self.n_operations)
-        op, sign = uniform[:, 0::2], uniform[:, 1::2]
-        return self.drawn(
-            integers(op, len(self.table)), np.full_like(op, self.magnitude / 30), sign, size
+    def draw(self, size: Size, key: Key) -> Any:
+        u = uniforms_of(key, "randaugment", 2 * self.n_operations)
+        op, position = (
+            integers(u[:, 0::2], len(self.table)),
+            np.full_like(u[:, 0::2], self.magnitude / 30),
         )
+        return self.drawn(op, position, u[:, 1::2], size)
 
 
 class AutoAugment(Policy):
     """One of 25 learned pairs of operations, each operation with its own probability and level.
 
-    policy: one of `POLICIES`, found on that dataset. Source: Cubuk et al. 2019, appendix A, as
+    policy: one of `POLICIES`, learned on that dataset. Source: Cubuk et al. 2019, appendix A, as
     torchvision has it.
     """
 
-    table = RANDAUGMENT_OPS | {"invert": Operation(INVERT)}
+    table = RANDAUGMENT_OPS | {"invert": Operation("invert")}
 
-    def __init__(self, policy="cifar10"):
-        from torchvision.transforms import (  # heavy, and the other methods do without
-            AutoAugment,
-            AutoAugmentPolicy,
-        )
+    def __init__(self, policy: str = "cifar10") -> None:
+        # torchvision is heavy, and the other methods do without.
+        from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
         self.policy = check_name("policy", policy, POLICIES)
-        pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
+        self.set_table(self.table, 2)
         names = [name.replace("_", "") for name in self.table]
-        drawn = [
-            (names.index(name.lower()), share, level or 0)
-            for pair in pairs
-            for name, share, level in pair
+        pairs = [
+            [(names.index(name.lower()), share, level or 0) for name, share, level in pair]
+            for pair in AutoAugment(AutoAugmentPolicy(policy)).policies
         ]
-        op, self.probability, level = np.moveaxis(np.reshape(drawn, (-1, 2, 3)), -1, 0)
+        op, self.probability, level = np.moveaxis(np.array(pairs, float), -1, 0)
         self.op, self.position = op.astype(int), level / 9
 
-    def draw(self, size, key):
-        uniform = uniforms_of(key, "autoaugment", 5)
-        pair = integers(uniform[:, 0], len(self.op))
-        op = np.where(
-            uniform[:, 1:3] < self.probability[pair],
-            self.op[pair],
-            list(self.table).index("identity"),
-        )
-        return self.drawn(op, self.position[pair], uniform[:, 3:5], size)
+    def draw(self, size: Size, key: Key) -> Any:
+        u = uniforms_of(key, "autoaugment", 5)
+        pair, identity = integers(u[:, 0], len(self.op)), list(self.table).index("identity")
+        op = np.where(u[:, 1:3] < self.probability[pair], self.op[pair], identity)
+        return self.drawn(op, self.position[pair], u[:, 3:5], size)

@@ -46,8 +46,8 @@ class AugmentationTransform(v2.Transform):
             if isinstance(value, tv_tensors.TVTensor) and not isinstance(value, tv_tensors.Image):
                 raise ValueError(
                     f"expected an image and its label, got {type(value).__name__} beside it, "
-                    f"which would not follow what {type(self.augmentation).__name__} does to the image: "
-                    "leave it out of the sample"
+                    f"which would not follow what {type(self.augmentation).__name__} does to the "
+                    "image: leave it out of the sample"
                 )
         if not any(isinstance(value, (torch.Tensor, PIL.Image.Image)) for value in flat_inputs):
             came = ", ".join(map(describe, flat_inputs)) or "nothing"
@@ -65,23 +65,23 @@ class AugmentationTransform(v2.Transform):
         if isinstance(inpt, PIL.Image.Image):
             if inpt.mode != "RGB":
                 raise ValueError(
-                    f"expected an RGB picture, got one of mode {inpt.mode}: put RGB() before this",
+                    f"expected an RGB picture, got one of mode {inpt.mode}: put RGB() before this"
                 )
             return functional.to_pil_image(self.augmented(functional.pil_to_tensor(inpt), **params))
-        done = self.augmented(inpt.as_subclass(torch.Tensor), **params)
-        return tv_tensors.wrap(done, like=inpt) if isinstance(inpt, tv_tensors.Image) else done
+        image = self.augmented(inpt.as_subclass(torch.Tensor), **params)
+        return tv_tensors.wrap(image, like=inpt) if isinstance(inpt, tv_tensors.Image) else image
 
     def augmented(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         """An image tensor (..., 3, H, W), augmented: the same shape and dtype."""
         if image.ndim < 3 or image.shape[-3] != 3:
             raise ValueError(
                 f"expected an image tensor (3, H, W) or a batch (B, 3, H, W), got "
-                f"{describe(image)}: put the image before other tensors of a sample, or ToImage() or "
-                "ToTensor() before this"
+                f"{describe(image)}: put the image before other tensors of a sample, or ToImage() "
+                "or ToTensor() before this"
             )
         batch = image[None].flatten(0, -4)
-        done = self.augmentation(batch, seed=seed, epoch=0, index=np.arange(len(batch)))
-        return done.reshape(image.shape)
+        augmented = self.augmentation(batch, seed=seed, epoch=0, index=np.arange(len(batch)))
+        return augmented.reshape(image.shape)
 
     def extra_repr(self) -> str:
         """The method and its settings."""

@@ -1,108 +1,129 @@
 """Windows of pictures: flip and crop, and the mixing image of a sample."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ..compiled import compiled, entry
-from ..draws import check_key, draw_key, integer, number_of, uniform
-from .base import Augmentation, Params, as_compiled
+from ..compiled import compiled, entry, inlined
+from ..draws import check_key, integer, number_of, uniform
+from .base import Augmentation, Limits, Params, Size, buffers, draws_of, key_of, per_sample
+from .blend import BLENDS
 from .colour import BITS, ONE, ZERO
-from .images import as_tensor, buffers, describe, read, write
+from .images import as_tensor, describe, read, write
 
-
-@compiled
-def cut(picture, top, left, flip_y, flip_x, white, out):
-    """A window of a picture (C, H', W') into out, float32 (C, H, W); white: the value that becomes
-    1. Beyond the picture it is 0.
-    """
-    height, width = out.shape[1:]
-    low, high = min(max(-left, 0), width), max(min(picture.shape[2] - left, width), 0)
-    for y in range(height):
-        row = top + (height - 1 - y if flip_y else y)
-        for c in range(len(out)):
-            done = out[c, y]
-            if row < 0 or row >= picture.shape[1] or low >= high:
-                for x in range(width):
-                    done[x] = ZERO
-                continue
-            source = picture[c, row, left + low : left + high]
-            if flip_x:
-                for x in range(high - low):
-                    done[width - 1 - low - x] = np.float32(source[x]) / white
-            else:
-                inside = done[low:high]
-                for x in range(high - low):
-                    inside[x] = np.float32(source[x]) / white
-            for x in range(low):
-                done[width - 1 - x if flip_x else x] = ZERO
-            for x in range(high, width):
-                done[width - 1 - x if flip_x else x] = ZERO
-    return out
-
-
-@entry
-def cut_each(pictures, chosen, top, left, flip_y, flip_x, out):
-    for k in range(len(chosen)):
-        cut(pictures[chosen[k]], top[k], left[k], flip_y[k], flip_x[k], BITS, out[k])
-
-
-def crop(pictures, chosen, window, size):
-    """Cut and flip windows out of pictures, one for each sample.
-
-    pictures: uint8 (F, C, H', W'), array or tensor; chosen: int (B,), which picture; window:
-    `Window`; size: (height, width). Returns float32 (B, C, height, width) in [0, 1], a tensor.
-    """
-    out = np.empty((len(chosen), pictures.shape[1], *size), np.float32)
-    cut_each(np.ascontiguousarray(pictures), as_compiled(chosen), *window.arrays(), out)
-    return torch.from_numpy(out)
+MIXING_IMAGE, FLIP_AND_CROP = number_of("mixing image"), number_of("flip and crop")
 
 
 @dataclass(frozen=True)
 class Window(Params):
-    """Where a sample's window lies and how it is flipped: top, left int64 (B,); flip_y (upside
-    down), flip_x bool (B,).
-    """
+    """Where a sample's window lies in its picture, and how it is flipped."""
 
-    top: np.ndarray
-    left: np.ndarray
-    flip_y: np.ndarray
-    flip_x: np.ndarray
+    top: np.ndarray = per_sample(int)  # (B,)
+    left: np.ndarray = per_sample(int)
+    flip_y: np.ndarray = per_sample(bool)  # upside down
+    flip_x: np.ndarray = per_sample(bool)
+
+
+@compiled
+def cut(picture, window, k, pad, white, out):
+    """The k-th window of a picture (C, H', W') into out, float32 (C, H, W); zeros beyond it.
+
+    pad: what the window's position counts in addition; white: the value that becomes 1.
+    """
+    height, width = out.shape[1:]
+    top, left, flip_x = window.top[k] - pad, window.left[k] - pad, window.flip_x[k]
+    low, high = min(max(-left, 0), width), max(min(picture.shape[2] - left, width), 0)
+    for y in range(height):
+        row = top + (height - 1 - y if window.flip_y[k] else y)
+        for c in range(len(out)):
+            values = out[c, y]
+            if row < 0 or row >= picture.shape[1] or low >= high:
+                for x in range(width):
+                    values[x] = ZERO
+                continue
+            source, inside = picture[c, row, left + low : left + high], values[low:high]
+            if flip_x:
+                for x in range(high - low):
+                    values[width - 1 - low - x] = np.float32(source[x]) / white
+            else:
+                for x in range(high - low):
+                    inside[x] = np.float32(source[x]) / white
+            for x in range(low):
+                values[width - 1 - x if flip_x else x] = ZERO
+            for x in range(high, width):
+                values[width - 1 - x if flip_x else x] = ZERO
+    return out
 
 
 @entry
-def draw_windows(
-    low, high, epoch, index, view, purpose, n_pictures, room_y, room_x, may_flip_y, may_flip_x,
-    picture, top, left, flip_y, flip_x,
-):  # fmt: skip
-    """A picture, if there is a choice, and a window with top and left in 0 .. room, both ends
-    included, and its flips: for any view.
+def cut_each(pictures, chosen, window, out):
+    for k in range(len(chosen)):
+        cut(pictures[chosen[k]], window, k, 0, BITS, out[k])
+
+
+def crop(pictures: Any, chosen: np.ndarray, window: Window, size: Size) -> torch.Tensor:
+    """Cut and flip windows out of pictures, one for each sample.
+
+    pictures: uint8 (F, C, H', W'), array or tensor; chosen: int (B,), which picture; window:
+    `Window`; size: (height, width). Returns float32 (B, C, height, width) in [0, 1].
     """
-    first = 1 if n_pictures else 0
-    for k in range(len(index)):
-        key = draw_key(low, high, epoch, index[k], 0)
-        picture[k] = integer(key, purpose, 0, n_pictures)
-        top[k] = integer(key, purpose, first, room_y + 1)
-        left[k] = integer(key, purpose, first + 1, room_x + 1)
-        flip_y[k] = may_flip_y and uniform(key, purpose, first + 2) < 0.5
-        flip_x[k] = may_flip_x and uniform(key, purpose, first + 3) < 0.5
+    out = np.empty((len(chosen), pictures.shape[1], *size), np.float32)
+    chosen, arrays = np.ascontiguousarray(chosen, np.int64), window.arrays(len(chosen), {}, {})
+    cut_each(np.ascontiguousarray(pictures), chosen, arrays, out)
+    return torch.from_numpy(out)
 
 
-def drawn_windows(purpose, n_pictures, room, may_flip, key):
-    """Picture int64 (B,), 0 where there is no choice, and `Window` for each sample. room, may_flip:
-    along (y, x).
+@compiled
+def draw_window(batch, k, purpose, first, room_y, room_x, may_flip_y, may_flip_x, window):
+    """The k-th window, top and left in 0 .. room, both ends included, and its flips: for any view.
+
+    first: the word of the purpose that it begins with.
     """
-    n = len(key.index)
-    (picture, top, left), (flip_y, flip_x) = (
-        np.empty((3, n), np.int64),
-        np.empty((2, n), np.bool_),
-    )
-    draw_windows(*key, purpose, n_pictures, *room, *may_flip, picture, top, left, flip_y, flip_x)
-    return picture, Window(top, left, flip_y, flip_x)
+    key = key_of(batch, k, 0)
+    window.top[k] = integer(key, purpose, first, room_y + 1)
+    window.left[k] = integer(key, purpose, first + 1, room_x + 1)
+    window.flip_y[k] = may_flip_y and uniform(key, purpose, first + 2) < 0.5
+    window.flip_x[k] = may_flip_x and uniform(key, purpose, first + 3) < 0.5
 
 
-MIXING_IMAGE, FLIP_AND_CROP = number_of("mixing image"), number_of("flip and crop")
+class Mixing(NamedTuple):
+    """A mixing set as kernels take it."""
+
+    pictures: np.ndarray  # uint8 (F, 1 or 3, H', W')
+    flips: bool
+
+
+@dataclass(frozen=True)
+class MixingParams(Params):
+    """The mixing image of B samples: which picture, and where it is cut."""
+
+    picture: np.ndarray = per_sample(int)  # (B,)
+    window: Window = per_sample(Window)
+
+
+@inlined
+def draw_mixing_image(batch, k, mixing, arrays):
+    """A picture and a window of it for the k-th sample: the same for any view."""
+    n, _, height, width = mixing.pictures.shape
+    arrays.picture[k] = integer(key_of(batch, k, 0), MIXING_IMAGE, 0, n)
+    room_y, room_x, flips = height - batch.height, width - batch.width, mixing.flips
+    draw_window(batch, k, MIXING_IMAGE, 1, room_y, room_x, flips, flips, arrays.window)
+
+
+@entry
+def draw_mixing_images(batch, mixing, arrays):
+    for k in range(len(batch.indices)):
+        draw_mixing_image(batch, k, mixing, arrays)
+
+
+@inlined
+def mixing_image(mixing, arrays, k, room):
+    """The k-th mixing image: float32 (1 or 3, H, W), in the first channels of `room`."""
+    pictures = mixing.pictures
+    return cut(pictures[arrays.picture[k]], arrays.window, k, 0, BITS, room[: pictures.shape[1]])
 
 
 class MixingImages:
@@ -114,67 +135,89 @@ class MixingImages:
     method (so that methods can be compared on the same one).
     """
 
-    def __init__(self, mixing_set, flips=True):
+    def __init__(self, mixing_set: Any, flips: bool = True) -> None:
         pictures = getattr(mixing_set, "images", mixing_set)
         pictures = as_tensor(pictures) if isinstance(pictures, np.ndarray) else pictures
-        kind, shape = getattr(pictures, "dtype", None), getattr(pictures, "shape", ())
+        shape: Any = getattr(pictures, "shape", ())
+        kind = getattr(pictures, "dtype", None)
         if kind != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or not shape[0]:
-            raise ValueError(
-                "expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1, got "
-                + describe(pictures)
-            )
+            expected = "expected a mixing set of uint8 (F, 1 or 3, H, W) with F >= 1"
+            raise ValueError(f"{expected}, got {describe(pictures)}")
         self.pictures, self.flips = pictures.cpu().contiguous().numpy(), bool(flips)
+        self.settings = Mixing(self.pictures, self.flips)
 
     def __repr__(self) -> str:
         return f"{len(self.pictures)} pictures of {' x '.join(map(str, self.pictures.shape[1:]))}"
 
-    def sample(self, size, *, seed, epoch, index):
-        """Picture int64 (B,) and `Window` for each sample; raises ValueError where the pictures are
-        smaller than `size`.
-        """
-        return self.draw(size, check_key(seed, epoch, index, 0))
-
-    def draw(self, size, key):
-        """The same for a `Key` that has been checked."""
-        room = self.pictures.shape[2] - size[0], self.pictures.shape[3] - size[1]
-        if min(room) < 0:
+    def check_size(self, size: Size) -> None:
+        """Raise ValueError where the pictures are smaller than `size` (height, width)."""
+        height, width = self.pictures.shape[-2:]
+        if height < size[0] or width < size[1]:
             raise ValueError(
-                f"the mixing set of {self.pictures.shape[2]} x {self.pictures.shape[3]} pixels is "
-                f"smaller than the images of {size[0]} x {size[1]}: prepare it at least as large"
+                f"the mixing set of {height} x {width} pixels is smaller than the images of "
+                f"{size[0]} x {size[1]}: prepare it at least as large"
             )
-        return drawn_windows(MIXING_IMAGE, len(self.pictures), room, (self.flips, self.flips), key)
 
-    def crop(self, picture, window, size):
+    def sample(self, size: Size, *, seed: int, epoch: int, index: Any) -> tuple[np.ndarray, Any]:
+        """Picture int64 (B,) and `Window` for each sample; raises ValueError as `check_size`."""
+        self.check_size(size)
+        key = check_key(seed, epoch, index, 0)
+        arrays = MixingParams.empty(len(key.index), {})
+        draw_mixing_images(draws_of(key, size), self.settings, arrays)
+        return arrays.picture, Window.of(arrays.window)
+
+    def crop(self, picture: np.ndarray, window: Window, size: Size) -> torch.Tensor:
         """The mixing images: float32 (B, 1 or 3, height, width) in [0, 1]."""
         return crop(self.pictures, picture, window, size)
 
+    def images(self, size: Size, *, seed: int, epoch: int, index: Any) -> torch.Tensor:
+        """A mixing image for each sample: float32 (B, 3, height, width) in [0, 1]."""
+        drawn = self.sample(size, seed=seed, epoch=epoch, index=index)
+        return self.crop(*drawn, size).expand(-1, 3, -1, -1)
+
+
+class FlipCropSettings(NamedTuple):
+    pad: int
+    flip: bool
+
 
 @entry
-def flip_crop(floats, bytes_, done, done_bytes, start, stop, pad, top, left, flip_y, flip_x):
-    room = buffers(2, floats, bytes_)
-    image, out = room[0], room[1]
+def flip_crop(batch, start, stop, settings, window):
+    room = buffers(2, batch)
     for k in range(start, stop):
-        image = read(floats, bytes_, k, image)
-        cut(image, top[k] - pad, left[k] - pad, flip_y[k], flip_x[k], ONE, out)
-        write(out, done, done_bytes, k)
+        if batch.draws:
+            room_y = room_x = 2 * settings.pad
+            draw_window(batch, k, FLIP_AND_CROP, 0, room_y, room_x, False, settings.flip, window)
+        if batch.applies:
+            image = read(batch.source, k, room[0])
+            write(cut(image, window, k, settings.pad, ONE, room[1]), batch, k)
 
 
 class FlipCrop(Augmentation):
-    """The base augmentation: zero padding and a random crop of the original size, then a random
-    horizontal flip.
+    """The base augmentation: zero padding, a random crop of the original size, a horizontal flip.
 
     pad: pixels on each side; flip: whether flips keep the label (not for digits).
     """
 
-    kernel = flip_crop
+    kernel, params = flip_crop, Window
 
-    def __init__(self, pad=4, flip=True):
+    def __init__(self, pad: int = 4, flip: bool = True) -> None:
         self.pad, self.flip = pad, bool(flip)
+        self.settings = FlipCropSettings(self.pad, self.flip)
 
-    def draw(self, size, key):
-        return drawn_windows(
-            FLIP_AND_CROP, 0, (2 * self.pad, 2 * self.pad), (False, self.flip), key
-        )[1]
 
-    def arguments(self, params):
-        return self.pad, *params.arrays()
+class MixingMethod(Augmentation):
+    """A method that mixes images with pictures of a mixing set."""
+
+    def __init__(self, mixing_set: Any, flips: bool) -> None:
+        self.mixing = MixingImages(mixing_set, flips)
+
+    def check_size(self, size: Size) -> None:
+        self.mixing.check_size(size)
+
+    def limits(self, size: Size) -> Limits:
+        pictures = {"picture": (0, len(self.mixing.pictures) - 1)}
+        return {**super().limits(size), **pictures, "blend": (0, len(BLENDS) - 1)}
+
+    def shown(self) -> Mapping[str, Any]:
+        return {"mixing_set": self.mixing, "flips": self.mixing.flips} | vars(self)
