@@ -16,6 +16,7 @@ LEVELS = (
         "elementary",
         "files",
         "graphs",
+        "images",
         "names",
         "paths",
         "pictures",

@@ -16,9 +16,9 @@ from lmlib.analysis import textures as fractal
 from lmlib.analysis.covariance import decompose, pipeline_covariance
 from lmlib.augment import METHODS, FlipCrop, LayerMix, build_method
 from lmlib.augment.by_name import draw as draw_method
-from lmlib.augment.images import as_tensor
 from lmlib.augment.windows import MixingImages
 from lmlib.corruptions import NAMES, corrupt, draw, perturb, weather
+from lmlib.images import as_tensor
 from lmlib.metrics import intervals as statistics
 from lmlib.models.attacks import pgd
 from lmlib.models.gradcam import agreement, gradcam, overlay

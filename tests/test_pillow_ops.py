@@ -6,9 +6,9 @@ from PIL import Image, ImageEnhance, ImageOps
 from reference import photographs
 
 from lmlib.augment.geometry import NEAREST
-from lmlib.augment.images import as_float, from_float
 from lmlib.augment.ops import apply_operation, draw_levels
 from lmlib.augment.pillow_ops import AUGMIX_OPS, IPMIX_OPS, OPS, OVERLAPS
+from lmlib.images import as_float, from_float
 
 N = 20_000
 UNIFORM = np.random.default_rng(0).random(N)

@@ -9,9 +9,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 
 from lmlib.augment import AutoAugment, RandAugment, TrivialAugment
-from lmlib.augment.images import as_float, from_float
 from lmlib.augment.ops import apply_operation, draw_levels
 from lmlib.augment.policies import RANDAUGMENT_OPS, TRIVIALAUGMENT_OPS
+from lmlib.images import as_float, from_float
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000

@@ -15,8 +15,8 @@ from tiny import TINY
 
 from lmlib import paths
 from lmlib.augment import METHODS, Baseline, build_method
-from lmlib.augment.images import as_float
 from lmlib.datasets.load import Split, load_dataset
+from lmlib.images import as_float
 from lmlib.models import training
 from lmlib.models.networks import build_model, plain
 from lmlib.models.training import BATCHES_PER_CALL, Batches, Trainer, learning_rate

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..augment import LayerMix
-from ..augment.images import as_float, check_images
 from ..augment.ops import apply_operation, draw_levels
 from ..draws import generators, uniforms
+from ..images import as_float, check_images
 
 Table = Mapping[str, Any]
 """Operations by name, as in `lmlib.augment.ops.OPS`."""

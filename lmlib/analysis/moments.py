@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..augment import METHODS, LayerMix, build_method
 from ..augment.by_name import draw
-from ..augment.images import as_tensor
+from ..images import as_tensor
 
 MOMENTS = ("mean_absolute_change", "share_changed", "mean", "spread")
 PIECE = 256  # images that are measured at once: what a processor's cache holds
@@ -48,7 +48,8 @@ def sample_moments(
     method = build_method(name, mixing_set=mixing_sets[METHODS[name].fractals])
     for epoch, start in enumerate(range(0, n_samples, len(images))):
         index = np.arange(min(len(images), n_samples - start))
-        batch, keys = images[: len(index)], {"seed": seed, "epoch": epoch, "index": index}
+        keys: dict[str, Any] = {"seed": seed, "epoch": epoch, "index": index}
+        batch = images[: len(index)]
         changed = draw(name, batch, images, mixing_sets, **keys).images
         pieces = zip(batch.split(PIECE), changed.split(PIECE), strict=True)
         frame = pd.concat(moments(*pair) for pair in pieces).assign(image=index)

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..checks import check_range
-from ..compiled import compiled, entry, inlined
+from ..compiled import compiled, inlined
 from ..draws import integer, number_of, uniform
-from .base import Augmentation, Limits, Params, Size, buffers, key_of, per_sample
+from .base import Augmentation
 from .colour import ONE, clip
-from .images import read, write
+from .kernels import kernel, key_of, three
 from .ops import as_records, chain, draw_operation
+from .params import Limits, Params, Size, per_sample
 from .pillow_ops import AUGMIX_OPS
 
 WIDTH, DEPTH = 3, 3  # chains, and operations in one at most
@@ -79,44 +80,26 @@ class Settings(NamedTuple):
 @inlined
 def draw(batch, k, settings, drawn):
     """The parameters of the k-th sample."""
-    key, operations, magnitude = (
-        key_of(batch, k, batch.view_index),
-        settings.operations,
-        settings.magnitude,
-    )
+    key = key_of(batch, k, batch.view_index)
     draw_convex(key, WEIGHT, drawn.weight[k])
     drawn.m[k] = uniform(key, SHARE, 0)
     for i in range(WIDTH):
         drawn.depth[k, i] = 1 + integer(key, DEPTHS, i, DEPTH)
     for n in range(WIDTH * DEPTH):
         i, step = n // DEPTH, n % DEPTH
-        which, level = uniform(key, OPERATION, n), uniform(key, OPERATION, WIDTH * DEPTH + n)
-        sign = uniform(key, OPERATION, 2 * WIDTH * DEPTH + n)
-        drawn.op[k, i, step], drawn.level[k, i, step] = draw_operation(
-            operations, which, level, sign, magnitude, batch.height, batch.width
-        )
+        u = three(key, OPERATION, n, WIDTH * DEPTH)
+        drawn.op[k, i, step], drawn.level[k, i, step] = draw_operation(settings, batch, u)
 
 
 @inlined
-def augmix(image, operations, drawn, k, room):
+def augmix(image, settings, drawn, k, room):
     """Algorithm 1 for one image, float32 (3, H, W), with what was drawn for it."""
     mixed, m, weight = room[2], drawn.m[k], drawn.weight[k]
     begin_mix(image, ONE - m, mixed)
     for i in range(WIDTH):
         op, level, depth = drawn.op[k, i], drawn.level[k, i], drawn.depth[k, i]
-        mix_into(mixed, chain(operations, op, level, depth, image, room), m * weight[i])
+        mix_into(mixed, chain(settings.operations, op, level, depth, image, room), m * weight[i])
     return clip_mix(mixed)
-
-
-@entry
-def augmix_each(batch, start, stop, settings, drawn):
-    room = buffers(4, batch)
-    for k in range(start, stop):
-        if batch.draws:
-            draw(batch, k, settings, drawn)
-        if batch.applies:
-            image = read(batch.source, k, room[3])
-            write(augmix(image, settings.operations, drawn, k, room), batch, k)
 
 
 class AugMix(Augmentation):
@@ -128,7 +111,7 @@ class AugMix(Augmentation):
     are without those that overlap the test (torchvision's AugMix has them, and ten fixed levels).
     """
 
-    kernel, params, table = augmix_each, AugMixParams, AUGMIX_OPS
+    kernel, params, table = kernel(augmix, 3, draw), AugMixParams, AUGMIX_OPS
 
     def __init__(self, magnitude: float = 3) -> None:
         self.magnitude = check_range("magnitude", magnitude, 0.1, 10)

@@ -1,151 +1,32 @@
 """What every augmentation shares: drawn parameters, and how a batch is drawn for and changed."""
 
 import inspect
-from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..compiled import compiled, inlined, share
-from ..draws import Key, check_key, draw_key
+from ..compiled import share
+from ..draws import Key, check_key
 from ..graphs import outside_graphs
-from .images import NO_PIXELS, Pixels, as_bytes, as_pixels, check_images, check_keys
+from ..images import as_pixels, check_images
+from .kernels import Batch, as_bytes, draws_of
+from .params import Limits, Params, Size, Sizes
 
 if TYPE_CHECKING:
     from .transform import AugmentationTransform
 
-Size = tuple[int, int]  # height, width
-Sizes = Mapping[Any, int]  # name in the shape of a drawn parameter -> its number
-Limits = Mapping[str, tuple[float, float]]  # name of a drawn parameter -> lowest, highest value
 SHARED = 2**15  # values below which a batch is not worth a second thread
-DTYPES = {int: np.int64, float: np.float32, bool: np.bool_}
-
-
-class Drawn(NamedTuple):
-    """One drawn array: (B, *shape) of a dtype; a text in the shape is a size that a method sets."""
-
-    dtype: Any
-    shape: tuple
-
-    def empty(self, n: int, sizes: Sizes) -> np.ndarray:
-        """An array for `n` samples."""
-        return np.empty((n, *[sizes.get(size, size) for size in self.shape]), self.dtype)
-
-    def checked(self, name: str, value: Any, n: int, sizes: Sizes, limits: Limits) -> np.ndarray:
-        """A value as compiled functions take it; raises ValueError where it does not fit."""
-        value, shape = np.asarray(value), tuple(sizes.get(size, size) for size in self.shape)
-        if len(value) != n:
-            text = f"{name} of {n} samples, one for each image, got {len(value)}"
-            raise ValueError(f"expected {text}")
-        if value.shape[1:] != shape:
-            raise ValueError(f"expected {name} of shape {(n, *shape)}, got {value.shape}")
-        low, high = limits.get(name, (-np.inf, np.inf))
-        if value.size and not low <= value.min() <= value.max() <= high:
-            raise ValueError(
-                f"expected {name} from {low} to {high}, got {value.min()} to {value.max()}: "
-                "take parameters from the sample() of this method"
-            )
-        return np.ascontiguousarray(value.astype(self.dtype, casting="same_kind"))
-
-
-def per_sample(kind: type, *shape: int | str) -> Any:
-    """A field of `Params`: an array (B, *shape), see `Drawn`, or other parameters of that kind."""
-    return field(metadata={"drawn": Drawn(DTYPES[kind], shape) if kind in DTYPES else kind})
-
-
-@dataclass(frozen=True)
-class Params:
-    """Drawn parameters: NumPy arrays whose leading axis is the sample, or other parameters.
-
-    `params[chosen]` are those of some samples. Compiled functions take them as `Arrays`, a named
-    tuple of the same fields.
-    """
-
-    layout: ClassVar[dict[str, Any]] = {}
-    Arrays: ClassVar[Any] = tuple
-
-    def __init_subclass__(cls) -> None:
-        fields = ((name, value) for name, value in vars(cls).items() if isinstance(value, Field))
-        cls.layout = {name: value.metadata["drawn"] for name, value in fields}
-        named: Any = namedtuple
-        cls.Arrays = named("Arrays", cls.layout, module=cls.__module__)
-        cls.Arrays.__qualname__ = f"{cls.__qualname__}.Arrays"  # where numba's cache looks for it
-
-    @classmethod
-    def empty(cls, n: int, sizes: Sizes) -> Any:
-        """Arrays for `n` samples, to be drawn into. sizes: those that the shapes name."""
-        return cls.Arrays(*[part.empty(n, sizes) for part in cls.layout.values()])
-
-    @classmethod
-    def of(cls, arrays: Any) -> Any:
-        """The parameters that were drawn into arrays."""
-        parts = zip(cls.layout.values(), arrays, strict=True)
-        return cls(*[one if isinstance(part, Drawn) else part.of(one) for part, one in parts])
-
-    def __getitem__(self, chosen: Any) -> Any:
-        parts = vars(self).items()
-        return type(self)(**{name: part[chosen] for name, part in parts if part is not None})
-
-    def arrays(self, n: int, sizes: Sizes, limits: Limits) -> Any:
-        """The fields as compiled functions take them.
-
-        Raises ValueError where one is not of `n` samples, of another shape or out of its limits.
-        """
-        parts = ((name, part, getattr(self, name)) for name, part in self.layout.items())
-        return self.Arrays(
-            *[
-                value.arrays(n, sizes, limits)
-                if isinstance(part, type)
-                else part.checked(name, value, n, sizes, limits)
-                for name, part, value in parts
-            ]
-        )
-
-
-class Batch(NamedTuple):
-    """What a kernel works on: the names of its draws, and images in and out."""
-
-    low: int  # half of the seed
-    high: int
-    epoch: int
-    indices: np.ndarray  # int64 (B,)
-    view_index: int
-    height: int
-    width: int
-    draws: bool  # whether to draw, or to take what was drawn
-    applies: bool  # whether to change images
-    source: Pixels
-    result: np.ndarray  # uint8: the bytes of the images that are made
-
-
-def draws_of(key: Key, size: Size) -> Batch:
-    """A batch without images, whose parameters are to be drawn."""
-    return Batch(*key, *size, True, False, NO_PIXELS, NO_PIXELS.values)
-
-
-@inlined
-def key_of(batch, k, view):
-    """What names the draws of the k-th sample in a view."""
-    return draw_key(batch.low, batch.high, batch.epoch, batch.indices[k], view)
-
-
-@compiled
-def buffers(n, batch):
-    """Room for `n` images like those of a batch: float32 (n, 3, H, W); none if it only draws."""
-    return np.empty((n if batch.applies else 0, 3, batch.height, batch.width), np.float32)
 
 
 class Augmentation:
     """`sample` draws, `apply` is pure; a call does both.
 
-    A subclass has `params`, its class of parameters, and a `kernel`: an `entry` (batch, start,
-    stop, settings, drawn) that draws for samples start .. stop - 1 and changes their images, as
-    the `Batch` says. `settings` is a tuple of arrays and numbers, `sizes` what `params` names.
+    A subclass has `params`, its class of parameters, and a `kernel`, see there. `settings` is a
+    tuple of arrays and numbers that its functions take, `sizes` has what `params` names.
     """
 
     mixes_labels = False  # whether it takes a partner image too, and returns the own label's share
@@ -199,23 +80,20 @@ class Augmentation:
         size = images.shape[-2], images.shape[-1]
         arrays = params.arrays(len(images), self.sizes, self.limits(size))
         self.check_params(arrays, size)
-        pixels = self.changed(as_pixels(images), NO_KEY, arrays, False, self.settings_of(params))
+        pixels = self.changed(
+            as_pixels(images), NO_KEY, arrays, False, self.settings_of(params, images)
+        )
         return torch.from_numpy(pixels).to(images.device, images.dtype)
 
-    def settings_of(self, params: Any) -> Any:
-        """The settings of the kernel for some parameters."""
+    def settings_of(self, params: Any, images: torch.Tensor) -> Any:
+        """The settings of the kernel for some parameters and images."""
         return self.settings
 
     @outside_graphs
     def __call__(
-        self,
-        images: torch.Tensor,
-        *,
-        seed: int | None = None,
-        epoch: int | None = None,
-        index: Any = None,
-        view: int = 0,
-    ) -> Any:
+        self, images: torch.Tensor, *,
+        seed: int | None = None, epoch: int | None = None, index: Any = None, view: int = 0,
+    ) -> Any:  # fmt: skip
         """Augment a batch: (B, 3, H, W), uint8 or float in [0, 1], to the same shape and dtype.
 
         What happens to a sample is a function of (seed, epoch, index, view) alone: index is an int
@@ -292,6 +170,22 @@ class Augmentation:
         held = self.shown()
         names = (name for name in inspect.signature(type(self)).parameters if name in held)
         return f"{type(self).__name__}({', '.join(f'{name}={held[name]!r}' for name in names)})"
+
+
+def check_keys(seed: Any, epoch: Any, index: Any, view: Any, n_images: int) -> Key:
+    """The `Key` of a batch; raise ValueError, with the reason, where one is missing or misfits."""
+    keys = {"seed": seed, "epoch": epoch, "index": index}
+    missing = ", ".join(name for name, key in keys.items() if key is None)
+    if missing:
+        raise ValueError(
+            f"missing {missing}: a draw is a function of (seed, epoch, index), so that runs can be "
+            "repeated; pass seed=, epoch= and index= (each sample's position in its split), or use "
+            "as_transform()"
+        )
+    if np.shape(index) != (n_images,):
+        shape = tuple(np.shape(index))
+        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {shape}")
+    return check_key(seed, epoch, index, view)
 
 
 FIRST = np.zeros(1, np.int64)

@@ -22,13 +22,13 @@ BITS_15, BITS_16, SIGN_BIT = np.uint32(15), np.uint32(16), np.uint32(1 << 31)
 
 
 @compiled
-def draw_pair(branch, first, second, beta):
+def draw_pair(three, beta):
     """Blend weights (a, b), the conic combination of PixMix, from three uniform draws.
 
     One coin picks the branch for both: (Beta(beta, 1), Beta(1, beta)) or (1 + Beta(1, beta),
     -Beta(1, beta)). E[a] = 1 and E[b] = 0. a in (0, 2), b in (-1, 1).
     """
-    small, other = beta_small(first, beta), beta_small(second, beta)
+    branch, small, other = three[0], beta_small(three[1], beta), beta_small(three[2], beta)
     if branch < 0.5:
         return np.float32(max(1 - small, 1e-37)), np.float32(other)
     return np.float32(1 + small), np.float32(-other)
@@ -118,15 +118,9 @@ def blend_each(kind, image, other, a, b, keep, key, clip, out):
 
 
 def blend(
-    kind: str,
-    image: Any,
-    other: Any,
-    a: Any = 1.0,
-    b: Any = 0.0,
-    keep: Any = 0.5,
-    key: Any = 0,
+    kind: str, image: Any, other: Any, a: Any = 1.0, b: Any = 0.0, keep: Any = 0.5, key: Any = 0,
     clip: bool = True,
-) -> torch.Tensor:
+) -> torch.Tensor:  # fmt: skip
     """One of `BLENDS` for each pair of images: float32 (B, 3, H, W) in [0, 1] to the same.
 
     image, other: arrays or tensors, other (B, 1 or 3, H, W); a, b: weights, of the first two;
@@ -147,7 +141,7 @@ def blend(
 @entry
 def draw_each_pair(branch, first, second, beta, a, b):
     for k in range(len(branch)):
-        a[k], b[k] = draw_pair(branch[k], first[k], second[k], beta)
+        a[k], b[k] = draw_pair((branch[k], first[k], second[k]), beta)
 
 
 def draw_weights(

@@ -17,15 +17,9 @@ class Drawn(NamedTuple):
 
 
 def draw(
-    name: str,
-    images: torch.Tensor,
-    partners: torch.Tensor,
-    mixing_sets: Mapping[str, Any],
-    *,
-    seed: int,
-    epoch: int = 0,
-    index: Any,
-) -> Drawn:
+    name: str, images: torch.Tensor, partners: torch.Tensor, mixing_sets: Mapping[str, Any], *,
+    seed: int, epoch: int = 0, index: Any,
+) -> Drawn:  # fmt: skip
     """One method, by name and with its defaults, on a batch: `Drawn`.
 
     images: (B, 3, H, W), uint8 or float in [0, 1]; partners: (N, 3, H, W) of the same dtype, of

@@ -65,9 +65,8 @@ def autocontrast(image, out):
         for n in range(len(bits)):
             low, high = min(low, bits[n]), max(high, bits[n])
         least, most = np.int32(low).view(np.float32), np.int32(high).view(np.float32)
-        least, scale = (
-            (ZERO, ONE) if most - least < np.float32(1e-30) else (least, ONE / (most - least))
-        )
+        flat = most - least < np.float32(1e-30)
+        least, scale = (ZERO, ONE) if flat else (least, ONE / (most - least))
         for n in range(len(source)):
             result[n] = clip((source[n] - least) * scale)
     return out
@@ -99,11 +98,8 @@ def equalize(image, out):
     table, n_pixels = np.empty(256, np.float32), image.shape[1] * image.shape[2]
     values = np.empty(n_pixels, np.uint8)
     for c in range(3):
-        source, result, histogram = (
-            image[c].reshape(-1),
-            out[c].reshape(-1),
-            np.zeros(256, np.int64),
-        )
+        source, result = image[c].reshape(-1), out[c].reshape(-1)
+        histogram = np.zeros(256, np.int64)
         for n in range(n_pixels):
             values[n] = np.uint8(np.rint(source[n] * BITS))
         for n in range(n_pixels):

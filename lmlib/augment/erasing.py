@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check_range, check_whole
-from ..compiled import entry, inlined
+from ..compiled import inlined
 from ..draws import Key, integer, integers, number_of, uniform, uniforms_of
 from ..elementary import exp, log
-from .base import Augmentation, Params, Size, buffers, key_of, per_sample
+from .base import Augmentation
 from .colour import identity
-from .images import read, write
+from .kernels import kernel, key_of
+from .params import Params, Size, per_sample
 
 SHAPE, PLACE, ATTEMPTS = number_of("random erasing/shape"), number_of("random erasing/place"), 10
 
@@ -45,9 +46,7 @@ def check_box(box: Any, size: Size) -> None:
     """Raise ValueError where boxes reach beyond images of `size`."""
     for low, high, n in ((box.top, box.bottom, size[0]), (box.left, box.right, size[1])):
         if not ((low >= 0) & (low <= high) & (high <= n)).all():
-            raise ValueError(
-                f"expected boxes inside of the images, from 0 to {n}: some reach beyond"
-            )
+            raise ValueError(f"expected boxes in the images, from 0 to {n}: some reach beyond")
 
 
 def check_patch(length: int, size: Size) -> None:
@@ -86,25 +85,18 @@ def draw(batch, k, settings, box):
     box.bottom[k], box.right[k] = box.top[k] + tall, box.left[k] + wide
 
 
-@entry
-def erase_each(batch, start, stop, settings, box):
-    room = buffers(2, batch)
-    for k in range(start, stop):
-        if batch.draws:
-            draw(batch, k, settings, box)
-        if batch.applies:
-            erased = identity(read(batch.source, k, room[0]), room[1])
-            for c in range(3):
-                for y in range(box.top[k], box.bottom[k]):
-                    for x in range(box.left[k], box.right[k]):
-                        erased[c, y, x] = settings.fill
-            write(erased, batch, k)
+@inlined
+def erase(image, settings, box, k, room):
+    """One image with its box filled."""
+    erased = identity(image, room[0])
+    erased[:, box.top[k] : box.bottom[k], box.left[k] : box.right[k]] = settings.fill
+    return erased
 
 
 class Erasing(Augmentation):
     """A box filled with one value."""
 
-    kernel, params = erase_each, Box
+    kernel, params = kernel(erase, 1, draw), Box
 
     def check_params(self, arrays: Any, size: Size) -> None:
         check_box(arrays, size)
@@ -145,12 +137,9 @@ class RandomErasing(Erasing):
     """
 
     def __init__(
-        self,
-        probability: float = 0.5,
-        area: tuple[float, float] = (0.02, 0.33),
-        aspect: tuple[float, float] = (0.3, 3.3),
-        fill: float = 0.0,
-    ) -> None:
+        self, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.33),
+        aspect: tuple[float, float] = (0.3, 3.3), fill: float = 0.0,
+    ) -> None:  # fmt: skip
         self.probability = check_range("probability", probability, 0, 1)
         self.fill, self.area, self.aspect = check_range("fill", fill, 0, 1), area, aspect
         if not 0 <= area[0] <= area[1] <= 1 or not 0 < aspect[0] <= aspect[1]:

@@ -43,10 +43,7 @@ def slide(row, shift, edge, out):
     start = int(np.floor(shift))
     far = np.float32(shift - start)
     near = ONE - far
-    low, high = (
-        min(max(-start, 0), n),
-        max(min(n - 1 - start, n), 0),
-    )  # between them both taps are pixels
+    low, high = min(max(-start, 0), n), max(min(n - 1 - start, n), 0)  # both taps are pixels
     for x in range(low):
         out[x] = ZERO
     left, right, between = row[low + start :], row[low + start + 1 :], out[low:]
@@ -73,11 +70,7 @@ def slide_rows(image, start, step, edge, out):
 def slide_columns(image, start, step, edge, out):
     """Move column x of an image by start + step x: a pixel is what lies that much below."""
     height, width = image.shape[1:]
-    above, below, rows = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(width, np.int64),
-    )
+    (above, below), rows = np.empty((2, width), np.float32), np.empty(width, np.int64)
     for x in range(width):  # the weights of a column, but for its ends
         shift = start + step * x
         shift = np.floor(shift + 0.5) if edge == NEAREST else shift
@@ -119,11 +112,7 @@ def rotate(image, degrees, edge, out):
     height, width = image.shape[1:]
     cosine, sine = cos_sin(degrees)
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    place, right, below = (
-        np.empty(width, np.int64),
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-    )
+    (right, below), pixel = np.empty((2, width), np.float32), np.empty(width, np.int64)
     for y in range(height):
         start_x = middle_x - sine * (y - middle_y) - cosine * middle_x
         start_y = middle_y + cosine * (y - middle_y) - sine * middle_x
@@ -149,24 +138,19 @@ def rotate(image, degrees, edge, out):
         for x in range(low, high):
             position_x, position_y = start_x + cosine * x + half, start_y + sine * x + half
             column, row = int(position_x), int(position_y)
-            place[x], right[x], below[x] = (
-                row * width + column,
-                position_x - column,
-                position_y - row,
-            )
+            pixel[x] = row * width + column
+            right[x], below[x] = position_x - column, position_y - row
         for c in range(3):
             channel, result = image[c].reshape(-1), out[c, y]
             if edge == NEAREST:
                 for x in range(low, high):
-                    result[x] = channel[np.uint64(place[x])]
+                    result[x] = channel[np.uint64(pixel[x])]
                 continue
             for x in range(low, high):
-                n = np.uint64(place[x])
-                n_below = n + np.uint64(width)
+                n = np.uint64(pixel[x])
+                m = n + np.uint64(width)
                 upper = (ONE - right[x]) * channel[n] + right[x] * channel[n + np.uint64(1)]
-                lower = (ONE - right[x]) * channel[n_below] + right[x] * channel[
-                    n_below + np.uint64(1)
-                ]
+                lower = (ONE - right[x]) * channel[m] + right[x] * channel[m + np.uint64(1)]
                 result[x] = (ONE - below[x]) * upper + below[x] * lower
     return out
 

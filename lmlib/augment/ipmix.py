@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check_range, check_whole
-from ..compiled import compiled, entry, inlined
+from ..compiled import compiled, inlined
 from ..draws import integer, number_of, uniform, word
 from .augmix import begin_mix, clip_mix, draw_convex, mix_into
-from .base import Limits, Params, Size, buffers, key_of, per_sample
 from .blend import BLENDS, blending, draw_pair
 from .colour import BITS, ONE, identity
 from .erasing import check_patch
-from .images import read, write
+from .kernels import kernel, key_of, three
 from .ops import as_records, chain, draw_operation
+from .params import Limits, Params, Size, per_sample
 from .pillow_ops import IPMIX_OPS
 from .windows import Mixing, MixingMethod, Window, draw_mixing_image, mixing_image
 
@@ -81,11 +81,7 @@ def draw_patch(key, step, at, sizes, batch, steps):
 @inlined
 def draw(batch, s, settings, drawn):
     """The parameters of the s-th sample."""
-    key, operations, magnitude = (
-        key_of(batch, s, batch.view_index),
-        settings.operations,
-        settings.magnitude,
-    )
+    key = key_of(batch, s, batch.view_index)
     steps, n_steps = drawn.steps, drawn.steps.op.shape[2]
     draw_convex(key, WEIGHT, drawn.weight[s])
     drawn.m[s] = uniform(key, SHARE, 0)
@@ -94,16 +90,12 @@ def draw(batch, s, settings, drawn):
         drawn.depth[s, i] = integer(key, DEPTH, i, n_steps + 1)
         for n in range(n_steps):
             at, step = (s, i, n), i * n_steps + n
-            which, level = uniform(key, OPERATION, 3 * step), uniform(key, OPERATION, 3 * step + 1)
-            sign = uniform(key, OPERATION, 3 * step + 2)
-            steps.op[at], steps.level[at] = draw_operation(
-                operations, which, level, sign, magnitude, batch.height, batch.width
-            )
+            u = three(key, OPERATION, 3 * step, 1)
+            steps.op[at], steps.level[at] = draw_operation(settings, batch, u)
             draw_patch(key, step, at, settings.patch_sizes, batch, steps)
             steps.blend[at] = integer(key, BLEND, 5 * step, len(BLENDS))
-            branch, first = uniform(key, BLEND, 5 * step + 1), uniform(key, BLEND, 5 * step + 2)
-            second = uniform(key, BLEND, 5 * step + 3)
-            steps.a[at], steps.b[at] = draw_pair(branch, first, second, settings.beta)
+            u = three(key, BLEND, 5 * step + 1, 1)
+            steps.a[at], steps.b[at] = draw_pair(u, settings.beta)
             steps.keep[at] = uniform(key, BLEND, 5 * step + 4)
             steps.mask_key[at] = np.int64(word(key, MASK, step))
     draw_mixing_image(batch, s, settings.mixing, drawn)
@@ -120,22 +112,12 @@ def through_bytes(value):
     return (whole - np.floor(whole / BYTE) * BYTE) / BITS
 
 
-@compiled
-def square_of(image, top, left, length):
-    """A copy of a square of an image: float32 (C, length, length)."""
-    square = np.empty((len(image), length, length), np.float32)
-    for c in range(len(image)):
-        for y in range(length):
-            for x in range(length):
-                square[c, y, x] = image[c, top + y, left + x]
-    return square
-
-
 @inlined
 def mix_patch(image, picture, steps, at, wrap):
     """Blend a square of an image with that of the mixing image, and put the patch in its place."""
     top, left, length = steps.top[at], steps.left[at], steps.length[at]
-    square, other = square_of(image, top, left, length), square_of(picture, top, left, length)
+    rows, columns = slice(top, top + length), slice(left, left + length)
+    square, other = image[:, rows, columns].copy(), picture[:, rows, columns].copy()
     a, b, keep, mask = steps.a[at], steps.b[at], steps.keep[at], steps.mask_key[at]
     out = np.empty_like(square)
     blended = blending(steps.blend[at], square, other, a, b, keep, mask, not wrap, out)
@@ -164,16 +146,6 @@ def ipmix(image, settings, drawn, s, room):
     return clip_mix(mixed)
 
 
-@entry
-def ipmix_each(batch, start, stop, settings, drawn):
-    room = buffers(5, batch)
-    for s in range(start, stop):
-        if batch.draws:
-            draw(batch, s, settings, drawn)
-        if batch.applies:
-            write(ipmix(read(batch.source, s, room[4]), settings, drawn, s, room), batch, s)
-
-
 class IPMix(MixingMethod):
     """Chains from the image, each of operations or of patches, mixed by Dirichlet(1, ..., 1).
 
@@ -188,19 +160,12 @@ class IPMix(MixingMethod):
     its authors leave autocontrast out.
     """
 
-    kernel, params, table = ipmix_each, IPMixParams, IPMIX_OPS
+    kernel, params, table = kernel(ipmix, 4, draw), IPMixParams, IPMIX_OPS
 
     def __init__(
-        self,
-        mixing_set: Any,
-        k: int = 3,
-        t: int = 3,
-        beta: float = 3,
-        magnitude: float = 3,
-        patch_sizes: Sequence[int] = (4, 8, 16, 32),
-        wrap: bool = False,
-        flips: bool = False,
-    ) -> None:
+        self, mixing_set: Any, k: int = 3, t: int = 3, beta: float = 3, magnitude: float = 3,
+        patch_sizes: Sequence[int] = (4, 8, 16, 32), wrap: bool = False, flips: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(mixing_set, flips)
         self.k, self.t = check_whole("k", k, 1, 100), check_whole("t", t, 1, 100)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
@@ -225,10 +190,6 @@ class IPMix(MixingMethod):
             (steps.top, steps.height, size[0]),
             (steps.left, steps.width, size[1]),
         ):
-            inside = (
-                (corner >= 0) & (side >= 0) & (side <= steps.length) & (corner + steps.length <= n)
-            )
-            if not inside.all():
-                raise ValueError(
-                    f"expected patches inside of their squares, and these inside of {n} pixels"
-                )
+            inside = (corner >= 0) & (corner + steps.length <= n)
+            if not (inside & (side >= 0) & (side <= steps.length)).all():
+                raise ValueError(f"expected patches in their squares, and these in {n} pixels")

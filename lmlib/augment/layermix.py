@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check_name, check_range
-from ..compiled import entry, inlined
+from ..compiled import inlined
 from ..draws import integer, number_of, uniform, word
-from .base import Limits, Params, Size, buffers, key_of, per_sample
 from .blend import BLENDS, PROBABILITIES, blending, draw_pair
-from .images import read, write
-from .ops import OPS, Operation, as_records, draw_operation, operate
+from .kernels import kernel, key_of, three
+from .ops import OPS, Table, as_records, draw_operation, operate
+from .params import Limits, Params, Size, per_sample
 from .windows import Mixing, MixingMethod, Window, draw_mixing_image, mixing_image
 
 LAYER, OPERATION, LEVEL, SIGN, BLEND, WEIGHTS, KEEP, MASK = (
@@ -52,27 +52,18 @@ class Settings(NamedTuple):
 @inlined
 def draw(batch, k, settings, drawn):
     """The parameters of the k-th sample."""
-    key, operations, magnitude = (
-        key_of(batch, k, batch.view_index),
-        settings.operations,
-        settings.magnitude,
-    )
+    key = key_of(batch, k, batch.view_index)
     drawn.layer[k] = settings.layers[integer(key, LAYER, 0, len(settings.layers))]
     for stage in range(3):
         which = uniform(key, OPERATION, 0 if settings.shared else stage)
-        level, sign = uniform(key, LEVEL, stage), uniform(key, SIGN, stage)
-        drawn.op[k, stage], drawn.level[k, stage] = draw_operation(
-            operations, which, level, sign, magnitude, batch.height, batch.width
-        )
+        u = which, uniform(key, LEVEL, stage), uniform(key, SIGN, stage)
+        drawn.op[k, stage], drawn.level[k, stage] = draw_operation(settings, batch, u)
     for n in range(2):
         u, kind = uniform(key, BLEND, n), 0
         while kind < 3 and u >= settings.edges[kind]:
             kind += 1
         drawn.blend[k, n] = kind
-        branch, first, second = (
-            uniform(key, WEIGHTS, n), uniform(key, WEIGHTS, 2 + n), uniform(key, WEIGHTS, 4 + n)
-        )  # fmt: skip
-        drawn.a[k, n], drawn.b[k, n] = draw_pair(branch, first, second, settings.beta)
+        drawn.a[k, n], drawn.b[k, n] = draw_pair(three(key, WEIGHTS, n, 2), settings.beta)
         drawn.keep[k, n] = uniform(key, KEEP, n)
         drawn.mask_key[k, n] = np.int64(word(key, MASK, n))
     draw_mixing_image(batch, k, settings.mixing, drawn)
@@ -82,13 +73,8 @@ def draw(batch, k, settings, drawn):
 def layermix(image, settings, drawn, k, room):
     """Code Block 1 for one image, float32 (3, H, W), with what was drawn for it."""
     operations, op, level = settings.operations, drawn.op[k], drawn.level[k]
-    blend, a, b, keep, mask = (
-        drawn.blend[k],
-        drawn.a[k],
-        drawn.b[k],
-        drawn.keep[k],
-        drawn.mask_key[k],
-    )
+    blend, a, b = drawn.blend[k], drawn.a[k], drawn.b[k]
+    keep, mask = drawn.keep[k], drawn.mask_key[k]
 
     view = operate(operations[op[0]], image, level[0], room[0])
     if drawn.layer[k] == 1:
@@ -104,16 +90,6 @@ def layermix(image, settings, drawn, k, room):
     return operate(operations[op[2]], mixed, level[2], room[2])
 
 
-@entry
-def layermix_each(batch, start, stop, settings, drawn):
-    room = buffers(4, batch)
-    for k in range(start, stop):
-        if batch.draws:
-            draw(batch, k, settings, drawn)
-        if batch.applies:
-            write(layermix(read(batch.source, k, room[3]), settings, drawn, k, room), batch, k)
-
-
 class LayerMix(MixingMethod):
     """One operation; a blend of two views of it; a blend with a mixing image, then it again.
 
@@ -125,19 +101,13 @@ class LayerMix(MixingMethod):
     range. Source: Code Block 1, Tables 1 and 2.
     """
 
-    kernel, params = layermix_each, LayerMixParams
+    kernel, params = kernel(layermix, 3, draw), LayerMixParams
 
     def __init__(
-        self,
-        mixing_set: Any,
-        magnitude: float = 8,
-        beta: float = 3,
-        ops: str = "paper",
-        shared: bool = True,
-        layers: Sequence[int] = (1, 2, 3),
-        probabilities: Sequence[float] = PROBABILITIES,
-        flips: bool = True,
-    ) -> None:
+        self, mixing_set: Any, magnitude: float = 8, beta: float = 3, ops: str = "paper",
+        shared: bool = True, layers: Sequence[int] = (1, 2, 3),
+        probabilities: Sequence[float] = PROBABILITIES, flips: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(mixing_set, flips)
         self.magnitude = check_range("magnitude", magnitude, 0, 10)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
@@ -151,7 +121,7 @@ class LayerMix(MixingMethod):
         self.probabilities = p
         self.set_table(OPS[ops])
 
-    def set_table(self, table: dict[str, Operation]) -> None:
+    def set_table(self, table: Table) -> None:
         """Draw from these operations."""
         # The last bin is open to the right, so that a rounded sum of probabilities loses nothing.
         layers, edges = np.array(self.layers), np.cumsum(self.probabilities, dtype=np.float64)[:-1]

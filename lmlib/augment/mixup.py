@@ -7,22 +7,15 @@ import numpy as np
 import torch
 
 from ..checks import check_range
-from ..compiled import entry
+from ..compiled import inlined
 from ..draws import Key, generators_of, integers, uniforms, uniforms_of
 from ..graphs import outside_graphs
-from .base import Augmentation, Params, Size, buffers, per_sample
+from ..images import as_pixels, as_tensor, check_images, check_layout, describe
+from .base import Augmentation, check_keys
 from .colour import ONE, clip, identity
 from .erasing import Box, centred_box, check_box
-from .images import (
-    as_bytes,
-    as_pixels,
-    check_images,
-    check_keys,
-    check_layout,
-    describe,
-    read,
-    write,
-)
+from .kernels import as_bytes, kernel, read
+from .params import Params, Size, per_sample
 
 
 class LabelMixing(Augmentation):
@@ -58,36 +51,35 @@ class LabelMixing(Augmentation):
         """Drawn parameters with the partners' images, (B, 3, H, W), uint8 or float in [0, 1]."""
         return replace(params, partners=as_pixels(check_images(partners)))
 
-    def settings_of(self, params: Any) -> Any:
+    def settings_of(self, params: Any, images: torch.Tensor) -> Any:
         if params.partners is None:
             raise ValueError(
                 "the parameters have no partners: pass method.with_partners(params, "
                 "training_images[partner])"
             )
-        return as_bytes(params.partners)
+        self.check_partners(images, params.partners.shape, describe(params.partners))
+        return as_bytes(as_pixels(as_tensor(params.partners)))
+
+    def check_partners(self, images: torch.Tensor, shape: Any, came: str) -> None:
+        """Raise ValueError where partners have not the shape of the images."""
+        if tuple(shape) != tuple(images.shape):
+            raise ValueError(
+                f"expected partners like the images, {describe(images)}, got {came}: "
+                "pass the training images at method.partner_index(n_train, ...)"
+            )
 
     def __call__(
-        self,
-        images: torch.Tensor,
-        partners: torch.Tensor | None = None,
-        *,
-        seed: int | None = None,
-        epoch: int | None = None,
-        index: Any = None,
-        view: int = 0,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, images: torch.Tensor, partners: torch.Tensor | None = None, *,
+        seed: int | None = None, epoch: int | None = None, index: Any = None, view: int = 0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
         """Mix a batch with its partners: both (B, 3, H, W), uint8 or float in [0, 1], of one dtype.
 
         Returns the mixed images, of the same shape, dtype and device, and the weight of the own
         label, float32 (B,).
         """
         check_layout(images)
-        kind = getattr(partners, "shape", None), getattr(partners, "dtype", None)
-        if not isinstance(partners, torch.Tensor) or kind != (images.shape, images.dtype):
-            raise ValueError(
-                f"expected partners like the images, {describe(images)}, got {describe(partners)}: "
-                "pass the training images at method.partner_index(n_train, ...)"
-            )
+        alike = getattr(partners, "dtype", None) == images.dtype
+        self.check_partners(images, partners.shape if alike else (), describe(partners))
         key = check_keys(seed, epoch, index, view, len(images))
         params = self.params.of(self.draw((images.shape[-2], images.shape[-1]), key))
         mixed = self.apply(images, self.with_partners(params, partners))
@@ -105,18 +97,14 @@ class MixupParams(Params):
     partners: np.ndarray | None = None  # uint8 or float32 (B, 3, H, W)
 
 
-@entry
-def mixup_each(batch, start, stop, partners, drawn):
-    room = buffers(3, batch)
-    for k in range(start, stop):
-        own, other = (
-            read(batch.source, k, room[0]).reshape(-1),
-            read(partners, k, room[1]).reshape(-1),
-        )
-        mixed, w = room[2].reshape(-1), drawn.weight[k]
-        for n in range(len(own)):
-            mixed[n] = clip(w * own[n] + (ONE - w) * other[n])
-        write(room[2], batch, k)
+@inlined
+def mixup(image, partners, drawn, k, room):
+    """One image and its partner, mixed."""
+    own, other = image.reshape(-1), read(partners, k, room[0]).reshape(-1)
+    mixed, w = room[1].reshape(-1), drawn.weight[k]
+    for n in range(len(own)):
+        mixed[n] = clip(w * own[n] + (ONE - w) * other[n])
+    return room[1]
 
 
 class Mixup(LabelMixing):
@@ -125,7 +113,7 @@ class Mixup(LabelMixing):
     alpha: 1 on CIFAR, 0.2 on ImageNet. Source: Zhang et al. 2018, Figure 1.
     """
 
-    kernel, params = mixup_each, MixupParams
+    kernel, params = kernel(mixup, 2), MixupParams
 
     def draw(self, size: Size, key: Key) -> Any:
         return MixupParams.Arrays(self.draw_share(key).astype(np.float32))
@@ -140,17 +128,15 @@ class CutMixParams(Params):
     partners: np.ndarray | None = None  # uint8 or float32 (B, 3, H, W)
 
 
-@entry
-def cutmix_each(batch, start, stop, partners, drawn):
-    room, box = buffers(3, batch), drawn.box
-    for k in range(start, stop):
-        mixed = identity(read(batch.source, k, room[0]), room[2])
-        other = read(partners, k, room[1])
-        for c in range(3):
-            for y in range(box.top[k], box.bottom[k]):
-                for x in range(box.left[k], box.right[k]):
-                    mixed[c, y, x] = other[c, y, x]
-        write(mixed, batch, k)
+@inlined
+def cutmix(image, partners, drawn, k, room):
+    """One image with the box of its partner."""
+    mixed, other, box = identity(image, room[0]), read(partners, k, room[1]), drawn.box
+    for c in range(3):
+        for y in range(box.top[k], box.bottom[k]):
+            for x in range(box.left[k], box.right[k]):
+                mixed[c, y, x] = other[c, y, x]
+    return mixed
 
 
 class CutMix(LabelMixing):
@@ -161,7 +147,7 @@ class CutMix(LabelMixing):
     batches on CIFAR and all on ImageNet, here and in torchvision all.
     """
 
-    kernel, params = cutmix_each, CutMixParams
+    kernel, params = kernel(cutmix, 2), CutMixParams
 
     def draw(self, size: Size, key: Key) -> Any:
         half = np.sqrt(1 - self.draw_share(key)) / 2

@@ -5,26 +5,15 @@ Sources: Table 2 of the LayerMix paper (`PAPER`), the twelve functions of its re
 increasing forms: a larger magnitude is a stronger change.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ..compiled import compiled, entry, inlined
-from .colour import (
-    autocontrast,
-    brightness,
-    color,
-    contrast,
-    equalize,
-    grayscale,
-    identity,
-    invert,
-    posterize,
-    sharpness,
-    solarize,
-)  # fmt: skip
-from .geometry import SOFT, mirror, rotate, shear_x, shear_y, translate_x, translate_y
+from . import colour, geometry
+from .geometry import SOFT
 
 FUNCTIONS = (
     "identity equalize grayscale autocontrast brightness posterize solarize rotate shear_x shear_y "
@@ -60,7 +49,7 @@ class Operation(NamedTuple):
     edge: int = SOFT  # of a geometric operation
 
 
-Table = dict[str, Operation]
+Table = Mapping[str, Operation]
 RECORD = np.dtype([(name, np.float64) for name in Operation._fields])
 
 
@@ -108,11 +97,11 @@ OPS = {"paper": PAPER, "released": RELEASED}
 
 
 @compiled
-def draw_level(operation, u, sign, magnitude, height, width):
+def draw_level(operation, u, sign, magnitude, size):
     """The level of one operation from a uniform draw and a sign of +-1: float64."""
     maximum, start = operation["maximum"], operation["start"]
     if operation["side"]:
-        side = height if operation["side"] == HEIGHT else width
+        side = size[0] if operation["side"] == HEIGHT else size[1]
         maximum = np.floor(maximum * side) if operation["whole"] else maximum * side
         start = start if operation["whole"] else start * side
     level = start + u * (operation["still"] + maximum * magnitude / 10 - start)
@@ -132,45 +121,47 @@ def operate(operation, image, level, out):
     """
     function, edge, level = int(operation["function"]), int(operation["edge"]), np.float64(level)
     if function == EQUALIZE:
-        return equalize(image, out)
+        return colour.equalize(image, out)
     if function == GRAYSCALE:
-        return grayscale(image, out)
+        return colour.grayscale(image, out)
     if function == AUTOCONTRAST:
-        return autocontrast(image, out)
+        return colour.autocontrast(image, out)
     if function == BRIGHTNESS:
-        return brightness(image, level, out)
+        return colour.brightness(image, level, out)
     if function == POSTERIZE:
-        return posterize(image, level, out)
+        return colour.posterize(image, level, out)
     if function == SOLARIZE:
-        return solarize(image, level, out)
+        return colour.solarize(image, level, out)
     if function == ROTATE:
-        return rotate(image, level, edge, out)
+        return geometry.rotate(image, level, edge, out)
     if function == SHEAR_X:
-        return shear_x(image, level, edge, out)
+        return geometry.shear_x(image, level, edge, out)
     if function == SHEAR_Y:
-        return shear_y(image, level, edge, out)
+        return geometry.shear_y(image, level, edge, out)
     if function == TRANSLATE_X:
-        return translate_x(image, level, edge, out)
+        return geometry.translate_x(image, level, edge, out)
     if function == TRANSLATE_Y:
-        return translate_y(image, level, edge, out)
+        return geometry.translate_y(image, level, edge, out)
     if function == COLOR:
-        return color(image, level, out)
+        return colour.color(image, level, out)
     if function == CONTRAST:
-        return contrast(image, level, out)
+        return colour.contrast(image, level, out)
     if function == SHARPNESS:
-        return sharpness(image, level, out)
+        return colour.sharpness(image, level, out)
     if function == MIRROR:
-        return mirror(image, out)
+        return geometry.mirror(image, out)
     if function == INVERT:
-        return invert(image, out)
-    return identity(image, out)
+        return colour.invert(image, out)
+    return colour.identity(image, out)
 
 
-@compiled
-def draw_operation(operations, which, level, sign, magnitude, height, width):
+@inlined
+def draw_operation(settings, batch, three):
     """An operation and its level from three uniform draws: its position in the table, float64."""
+    operations, (which, level, sign) = settings.operations, three
     op, sign = int(which * len(operations)), 1.0 if sign < 0.5 else -1.0
-    return op, draw_level(operations[op], level, sign, magnitude, height, width)
+    size = batch.height, batch.width
+    return op, draw_level(operations[op], level, sign, settings.magnitude, size)
 
 
 @inlined
@@ -185,19 +176,15 @@ def chain(operations, op, level, depth, image, room):
 
 
 @entry
-def draw_each_level(operations, op, uniform, sign, magnitude, height, width, level):
+def draw_each_level(operations, op, uniform, sign, magnitude, size, level):
     for k in range(len(op)):
-        level[k] = draw_level(operations[op[k]], uniform[k], sign[k], magnitude, height, width)
+        level[k] = draw_level(operations[op[k]], uniform[k], sign[k], magnitude, size)
 
 
 def draw_levels(
-    table: Table,
-    op: np.ndarray,
-    uniform: np.ndarray,
-    sign: np.ndarray,
-    magnitude: float,
-    size: tuple[int, int],
-) -> np.ndarray:
+    table: Table, op: np.ndarray, uniform: np.ndarray, sign: np.ndarray, magnitude: float,
+    size: tuple[int, ...],
+) -> np.ndarray:  # fmt: skip
     """Levels for drawn operations, float32 like op.
 
     op: int, positions in `table`; uniform in [0, 1) and sign of +-1 of the same shape; magnitude: 0
@@ -205,7 +192,7 @@ def draw_levels(
     """
     level, kinds = np.empty(op.shape, np.float32), ((op, int), (uniform, float), (sign, float))
     drawn = (np.ascontiguousarray(part, kind).ravel() for part, kind in kinds)
-    draw_each_level(as_records(table), *drawn, float(magnitude), *size, level.reshape(-1))
+    draw_each_level(as_records(table), *drawn, float(magnitude), tuple(size), level.reshape(-1))
     return level
 
 

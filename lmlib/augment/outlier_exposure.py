@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ..graphs import outside_graphs
-from .base import Baseline, Size
+from .base import Baseline
+from .params import Size
 from .windows import MixingMethod
 
 

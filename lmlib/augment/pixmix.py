@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check_name, check_range, check_whole
-from ..compiled import entry, inlined
+from ..compiled import inlined
 from ..draws import integer, number_of, uniform
-from .base import Limits, Params, Size, buffers, key_of, per_sample
 from .blend import blending, draw_pair
-from .images import read, write
+from .kernels import kernel, key_of, three
 from .ops import as_records, draw_operation, operate
+from .params import Limits, Params, Size, per_sample
 from .pillow_ops import OPS
 from .windows import Mixing, MixingMethod, Window, draw_mixing_image, mixing_image
 
@@ -44,25 +44,17 @@ class Settings(NamedTuple):
 @inlined
 def draw(batch, k, settings, drawn):
     """The parameters of the k-th sample."""
-    key, operations, magnitude = (
-        key_of(batch, k, batch.view_index),
-        settings.operations,
-        settings.magnitude,
-    )
+    key = key_of(batch, k, batch.view_index)
     n_rounds = drawn.blend.shape[1]
     drawn.rounds[k] = integer(key, ROUNDS, 0, n_rounds + 1)
     for n in range(1 + n_rounds):
         drawn.augmented[k, n] = uniform(key, OPERATION, 4 * n) < 0.5
-        which, level = uniform(key, OPERATION, 4 * n + 1), uniform(key, OPERATION, 4 * n + 2)
-        sign = uniform(key, OPERATION, 4 * n + 3)
-        drawn.op[k, n], drawn.level[k, n] = draw_operation(
-            operations, which, level, sign, magnitude, batch.height, batch.width
-        )
+        u = three(key, OPERATION, 4 * n + 1, 1)
+        drawn.op[k, n], drawn.level[k, n] = draw_operation(settings, batch, u)
     for n in range(n_rounds):
         drawn.blend[k, n] = integer(key, BLEND, 4 * n, 2)
-        branch, first = uniform(key, BLEND, 4 * n + 1), uniform(key, BLEND, 4 * n + 2)
-        second = uniform(key, BLEND, 4 * n + 3)
-        drawn.a[k, n], drawn.b[k, n] = draw_pair(branch, first, second, settings.beta)
+        u = three(key, BLEND, 4 * n + 1, 1)
+        drawn.a[k, n], drawn.b[k, n] = draw_pair(u, settings.beta)
     draw_mixing_image(batch, k, settings.mixing, drawn)
 
 
@@ -82,16 +74,6 @@ def pixmix(image, settings, drawn, k, room):
     return mixed
 
 
-@entry
-def pixmix_each(batch, start, stop, settings, drawn):
-    room = buffers(5, batch)
-    for k in range(start, stop):
-        if batch.draws:
-            draw(batch, k, settings, drawn)
-        if batch.applies:
-            write(pixmix(read(batch.source, k, room[4]), settings, drawn, k, room), batch, k)
-
-
 class PixMix(MixingMethod):
     """The image or a view of it, blended up to k times with the mixing image or a fresh view.
 
@@ -104,17 +86,12 @@ class PixMix(MixingMethod):
     rounding to 8 bits after an operation.
     """
 
-    kernel, params = pixmix_each, PixMixParams
+    kernel, params = kernel(pixmix, 4, draw), PixMixParams
 
     def __init__(
-        self,
-        mixing_set: Any,
-        k: int = 4,
-        beta: float = 3,
-        magnitude: float = 3,
-        ops: str = "all",
+        self, mixing_set: Any, k: int = 4, beta: float = 3, magnitude: float = 3, ops: str = "all",
         flips: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(mixing_set, flips)
         self.k = check_whole("k", k, 1, 100)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)

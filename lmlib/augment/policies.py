@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import check_name, check_range, check_whole
-from ..compiled import entry
+from ..compiled import inlined
 from ..draws import Key, integers, uniforms_of
-from .base import Augmentation, Params, Size, buffers, per_sample
+from .base import Augmentation
 from .geometry import NEAREST
-from .images import read, write
+from .kernels import kernel
 from .ops import (
     DOWN,
     HEIGHT,
@@ -27,6 +27,7 @@ from .ops import (
     chain,
     draw_levels,
 )
+from .params import Params, Size, per_sample
 
 POLICIES = "cifar10", "imagenet"
 ENHANCING = "brightness", "color", "contrast", "sharpness"
@@ -34,13 +35,9 @@ STRONGEST = 10  # levels below are for a position u in [0, 1] in their range, no
 
 
 def operations(
-    shear: float,
-    move: float,
-    turn: float,
-    factor: float,
-    bits: int,
+    shear: float, move: float, turn: float, factor: float, bits: int,
     sides: tuple[int, int] = (0, 0),
-) -> Table:
+) -> Table:  # fmt: skip
     """The table of a policy, from the ends of its ranges.
 
     move: pixels, or a share of the sides (along y, along x).
@@ -82,24 +79,17 @@ class Settings(NamedTuple):
     operations: np.ndarray
 
 
-@entry
-def policy_each(batch, start, stop, settings, drawn):
-    room = buffers(3, batch)
-    for k in range(start, stop):
-        op, level, image = drawn.op[k], drawn.level[k], read(batch.source, k, room[2])
-        write(chain(settings.operations, op, level, len(op), image, room), batch, k)
+@inlined
+def policy(image, settings, drawn, k, room):
+    """Some operations on one image, one after another."""
+    return chain(settings.operations, drawn.op[k], drawn.level[k], drawn.op.shape[1], image, room)
 
 
 class Policy(Augmentation):
     """T operations from `self.table`, one after another."""
 
-    kernel, params, draws_compiled = policy_each, PolicyParams, False
+    kernel, params, draws_compiled = kernel(policy, 2), PolicyParams, False
     table: Table
-
-    def set_table(self, table: Table, n_operations: int) -> None:
-        """Apply some of these operations."""
-        self.table, self.settings = table, Settings(as_records(table))
-        self.sizes = {"T": n_operations}
 
     def drawn(self, op: np.ndarray, position: np.ndarray, signs: np.ndarray, size: Size) -> Any:
         """The parameters for operations at a `position` in [0, 1] of their range.
@@ -120,7 +110,7 @@ class TrivialAugment(Policy):
     table = TRIVIALAUGMENT_OPS
 
     def __init__(self) -> None:
-        self.set_table(TRIVIALAUGMENT_OPS, 1)
+        self.settings, self.sizes = Settings(as_records(self.table)), {"T": 1}
 
     def draw(self, size: Size, key: Key) -> Any:
         op, level, sign = uniforms_of(key, "trivialaugment", 3).T[..., None]
@@ -139,15 +129,12 @@ class RandAugment(Policy):
     def __init__(self, n_operations: int = 2, magnitude: float = 9) -> None:
         self.n_operations = check_whole("n_operations", n_operations, 1, 100)
         self.magnitude = check_range("magnitude", magnitude, 0, 30)
-        self.set_table(RANDAUGMENT_OPS, self.n_operations)
+        self.settings, self.sizes = Settings(as_records(self.table)), {"T": self.n_operations}
 
     def draw(self, size: Size, key: Key) -> Any:
         u = uniforms_of(key, "randaugment", 2 * self.n_operations)
-        op, position = (
-            integers(u[:, 0::2], len(self.table)),
-            np.full_like(u[:, 0::2], self.magnitude / 30),
-        )
-        return self.drawn(op, position, u[:, 1::2], size)
+        position = np.full((len(u), self.n_operations), self.magnitude / 30)
+        return self.drawn(integers(u[:, 0::2], len(self.table)), position, u[:, 1::2], size)
 
 
 class AutoAugment(Policy):
@@ -164,7 +151,7 @@ class AutoAugment(Policy):
         from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
         self.policy = check_name("policy", policy, POLICIES)
-        self.set_table(self.table, 2)
+        self.settings, self.sizes = Settings(as_records(self.table)), {"T": 2}
         names = [name.replace("_", "") for name in self.table]
         pairs = [
             [(names.index(name.lower()), share, level or 0) for name, share, level in pair]

@@ -10,8 +10,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from ..graphs import outside_graphs
+from ..images import describe
 from .base import Augmentation
-from .images import describe
 
 
 class AugmentationTransform(v2.Transform):

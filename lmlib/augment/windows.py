@@ -9,10 +9,12 @@ import torch
 
 from ..compiled import compiled, entry, inlined
 from ..draws import check_key, integer, number_of, uniform
-from .base import Augmentation, Limits, Params, Size, buffers, draws_of, key_of, per_sample
+from ..images import as_tensor, describe
+from .base import Augmentation
 from .blend import BLENDS
 from .colour import BITS, ONE, ZERO
-from .images import as_tensor, describe, read, write
+from .kernels import draws_of, kernel, key_of
+from .params import Limits, Params, Size, per_sample
 
 MIXING_IMAGE, FLIP_AND_CROP = number_of("mixing image"), number_of("flip and crop")
 
@@ -39,22 +41,16 @@ def cut(picture, window, k, pad, white, out):
     for y in range(height):
         row = top + (height - 1 - y if window.flip_y[k] else y)
         for c in range(len(out)):
-            values = out[c, y]
-            if row < 0 or row >= picture.shape[1] or low >= high:
+            values, inside = out[c, y], 0 <= row < picture.shape[1]
+            if not inside or high - low < width:
                 for x in range(width):
                     values[x] = ZERO
-                continue
-            source, inside = picture[c, row, left + low : left + high], values[low:high]
-            if flip_x:
+            if inside:
+                source = picture[c, row, left + low : left + high]
                 for x in range(high - low):
-                    values[width - 1 - low - x] = np.float32(source[x]) / white
-            else:
-                for x in range(high - low):
-                    inside[x] = np.float32(source[x]) / white
-            for x in range(low):
-                values[width - 1 - x if flip_x else x] = ZERO
-            for x in range(high, width):
-                values[width - 1 - x if flip_x else x] = ZERO
+                    values[width - 1 - low - x if flip_x else low + x] = (
+                        np.float32(source[x]) / white
+                    )
     return out
 
 
@@ -181,16 +177,17 @@ class FlipCropSettings(NamedTuple):
     flip: bool
 
 
-@entry
-def flip_crop(batch, start, stop, settings, window):
-    room = buffers(2, batch)
-    for k in range(start, stop):
-        if batch.draws:
-            room_y = room_x = 2 * settings.pad
-            draw_window(batch, k, FLIP_AND_CROP, 0, room_y, room_x, False, settings.flip, window)
-        if batch.applies:
-            image = read(batch.source, k, room[0])
-            write(cut(image, window, k, settings.pad, ONE, room[1]), batch, k)
+@inlined
+def draw_flip_crop(batch, k, settings, window):
+    """The window of the k-th sample in its padded image."""
+    room_y = room_x = 2 * settings.pad
+    draw_window(batch, k, FLIP_AND_CROP, 0, room_y, room_x, False, settings.flip, window)
+
+
+@inlined
+def flip_crop(image, settings, window, k, room):
+    """One image, padded, cut and flipped."""
+    return cut(image, window, k, settings.pad, ONE, room[0])
 
 
 class FlipCrop(Augmentation):
@@ -199,7 +196,7 @@ class FlipCrop(Augmentation):
     pad: pixels on each side; flip: whether flips keep the label (not for digits).
     """
 
-    kernel, params = flip_crop, Window
+    kernel, params = kernel(flip_crop, 1, draw_flip_crop), Window
 
     def __init__(self, pad: int = 4, flip: bool = True) -> None:
         self.pad, self.flip = pad, bool(flip)

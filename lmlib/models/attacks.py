@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from .. import draws as random
-from ..augment.images import as_float, check_values
 from ..checks import check_name, check_range, check_whole
+from ..images import as_float, check_values
 from .prediction import (
     DIVERGED,
     as_batch,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..augment.images import as_float, check_values
+from ..images import as_float, check_values
 from .networks import plain
 from .prediction import (
     DIVERGED,

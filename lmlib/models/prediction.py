@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..augment.images import as_float, as_tensor, check_layout, check_values, describe
 from ..checks import check_dense, check_name, check_whole
+from ..images import as_float, as_tensor, check_layout, check_values, describe
 
 EVAL_BATCH_SIZE = {
     "cpu": 125,

@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 
 from ..augment import FlipCrop
 from ..augment.base import Augmentation
-from ..augment.images import as_float, as_tensor
 from ..datasets.load import Dataset
 from ..draws import permutation, random_words
+from ..images import as_float, as_tensor
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .networks import build_model, plain
 from .prediction import precision_context, predict

@@ -18,8 +18,8 @@ from PIL import Image
 from ..augment import METHODS, LayerMix
 from ..augment.blend import BLENDS, PROBABILITIES, blend
 from ..augment.by_name import Drawn, draw
-from ..augment.images import as_float, as_tensor
 from ..augment.ops import OPS, apply_operation
+from ..images import as_float, as_tensor
 from .plots import Images, tiles
 
 SETTINGS = ("magnitude", "beta", "ops", "shared")
@@ -139,7 +139,7 @@ class Explorer(Debounced):
     def layermix(self) -> LayerMix:
         """The `LayerMix` that the controls describe."""
         one_blend = tuple(float(name == self.blend.value) for name in BLENDS)
-        settings = {name: getattr(self, name).value for name in SETTINGS}
+        settings: dict[str, Any] = {name: getattr(self, name).value for name in SETTINGS}
         settings["layers"] = (1, 2, 3) if self.layer.value == "any" else (self.layer.value,)
         settings["probabilities"] = PROBABILITIES if self.blend.value == "any" else one_blend
         layermix = LayerMix(self.mixing_set, **settings)

@@ -1,14 +1,12 @@
 """Images as the library takes them: what is refused, and the ways to floats, arrays and back."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..checks import check_dense
-from ..compiled import compiled, entry
-from ..draws import Key, check_key
-from .colour import BITS, ONE, ZERO
+from .checks import check_dense
+from .compiled import entry
 
 EXPECTED = "expected images as a tensor (B, 3, H, W), uint8 or float in [0, 1]"
 ROUNDING = 2.0**-16
@@ -63,28 +61,12 @@ def check_values(images: torch.Tensor) -> torch.Tensor:
 
 
 @entry
-def within(images):
+def within(images: np.ndarray) -> bool:
     """Whether all values lie in [0, 1]."""
     values, n_outside = images.reshape(-1), 0
     for n in range(len(values)):
-        n_outside += not (values[n] >= ZERO and values[n] <= ONE)
+        n_outside += not (values[n] >= 0 and values[n] <= 1)
     return n_outside == 0
-
-
-def check_keys(seed: Any, epoch: Any, index: Any, view: Any, n_images: int) -> Key:
-    """The `Key` of a batch; raise ValueError, with the reason, where one is missing or misfits."""
-    keys = {"seed": seed, "epoch": epoch, "index": index}
-    missing = ", ".join(name for name, key in keys.items() if key is None)
-    if missing:
-        raise ValueError(
-            f"missing {missing}: a draw is a function of (seed, epoch, index), so that runs can be "
-            "repeated; pass seed=, epoch= and index= (each sample's position in its split), or use "
-            "as_transform()"
-        )
-    if np.shape(index) != (n_images,):
-        shape = tuple(np.shape(index))
-        raise ValueError(f"expected index of shape ({n_images},), one for each image, got {shape}")
-    return check_key(seed, epoch, index, view)
 
 
 def as_float(images: torch.Tensor) -> torch.Tensor:
@@ -112,43 +94,3 @@ def as_pixels(images: torch.Tensor) -> np.ndarray:
     """Images as compiled functions take them: contiguous on the CPU, uint8 or float32."""
     images = images if images.dtype in (torch.uint8, torch.float32) else images.float()
     return np.ascontiguousarray(images.numpy(force=True))
-
-
-class Pixels(NamedTuple):
-    """Images of either type for a compiled function, which so is compiled once."""
-
-    values: np.ndarray  # uint8 (B, 3, H, W), or the bytes of float32: (B, 3, H, 4 W)
-    floats: bool
-
-
-def as_bytes(pixels: np.ndarray) -> Pixels:
-    """Contiguous images, uint8 or float32 (B, 3, H, W), as `Pixels`."""
-    floats = pixels.dtype == np.float32
-    return Pixels(pixels.view(np.uint8) if floats else pixels, floats)
-
-
-NO_PIXELS = Pixels(np.empty((0, 3, 1, 1), np.uint8), False)
-
-
-@compiled
-def read(pixels, k, out):
-    """The k-th image as float32 (3, H, W) in [0, 1], in `out` where it has to be converted."""
-    source, values = pixels.values[k].reshape(-1), out.reshape(-1)
-    if pixels.floats:
-        return source.view(np.float32).reshape(out.shape)
-    for n in range(len(source)):
-        values[n] = np.float32(source[n]) / BITS
-    return out
-
-
-@compiled
-def write(image, batch, k):
-    """An image as the k-th that a batch makes: 8 bits are rounded to nearest."""
-    source, result = image.reshape(-1), batch.result[k].reshape(-1)
-    if batch.source.floats:
-        values = result.view(np.float32)
-        for n in range(len(source)):
-            values[n] = source[n]
-    else:
-        for n in range(len(source)):
-            result[n] = np.uint8(np.rint(source[n] * BITS))
