@@ -1,10 +1,10 @@
-"""Compiled functions: numba in strict IEEE arithmetic, kept on disk, shared among threads of our
-own.
+"""Compiled functions: numba in strict IEEE arithmetic, cached on disk, run by threads of our own.
 
-A function marked `compiled` is called by other compiled functions; one marked `entry` is called
-from Python: it is compiled at its first call, by one process of all that start together, and kept
-in `FOLDER` for the others. With NUMBA_DISABLE_JIT=1 both are plain Python, and give the same bytes:
-a float32 is made of float32 values alone, and an integer of 32 bits is cut back each step.
+A function marked `compiled` or `inlined` is called by other compiled functions; one marked `entry`
+is called from Python. It is compiled at its first call, by one process of all that start together,
+and the others read it from `FOLDER`. With NUMBA_DISABLE_JIT=1 all are plain Python, and give the
+same bytes: a float32 is made of float32 values alone, and an integer of 32 bits is cut back each
+step.
 """
 
 import functools
@@ -29,13 +29,10 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False, "no_cfunc_w
 PACKAGE = Path(__file__).parent
 
 
-def version():
-    """A word for all that a compiled function depends on: this package's sources, Python, numba,
-    the processor.
-    """
-    digest = hashlib.sha256(
-        f"{sys.version} {numba.__version__} {llvmlite.binding.get_host_cpu_name()}".encode()
-    )
+def version() -> str:
+    """A hash of what compiled functions depend on: our sources, Python, numba, the processor."""
+    processor = llvmlite.binding.get_host_cpu_name()
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__} {processor}".encode())
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_bytes()
         if b"compiled import" in text or path.name == "compiled.py":
@@ -43,14 +40,15 @@ def version():
     return digest.hexdigest()[:12]
 
 
-def cache_folder():
-    """The first folder that can be written: numba's setting, the package's, the user's cache, the
-    system's temporary one.
+def cache_folder() -> Path:
+    """The first folder that can be written to.
+
+    They are numba's setting, the package's, the user's cache, the system's temporary one. Raises
+    OSError if none can.
     """
     own = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    temporary = (
-        Path(tempfile.gettempdir()) / f"lmlib-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    )
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    temporary = Path(tempfile.gettempdir()) / f"lmlib-{user}"
     for base in (config.CACHE_DIR, PACKAGE / "__pycache__", Path(own) / "lmlib", temporary):
         folder = Path(base) / f"compiled-{version()}"
         try:
@@ -61,20 +59,20 @@ def cache_folder():
         except OSError:
             continue
     raise OSError(
-        f"compiled functions cannot be kept: {temporary} is not writable; set NUMBA_CACHE_DIR to a "
-        "folder that is"
+        f"compiled functions cannot be cached: {temporary} is not writable; set NUMBA_CACHE_DIR to "
+        "a folder that is"
     )
 
 
 FOLDER = cache_folder()
 
 
-def compiled(function):
+def compiled(function: Callable) -> Any:
     """Compile a function that compiled functions call."""
     return njit(no_cpython_wrapper=True, **OPTIONS)(function)
 
 
-def inlined(function):
+def inlined(function: Callable) -> Any:
     """Compile a function as a part of each function that calls it.
 
     So a method is compiled once, and not again at each level of its functions.
@@ -83,7 +81,7 @@ def inlined(function):
 
 
 class entry:
-    """Compile a function that Python calls, and keep what was compiled on the disk.
+    """Compile a function that Python calls, and cache what was compiled on the disk.
 
     It is always called with arguments of the same types.
     """
@@ -134,10 +132,10 @@ def announce() -> None:
     )
 
 
-pool = None  # of threads, made when it is first needed
+pool: ThreadPoolExecutor | None = None  # made when it is first needed
 
 
-def forget_threads():
+def forget_threads() -> None:
     """A forked process has no threads of its parent's."""
     global pool
     pool = None
@@ -147,9 +145,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_threads)
 
 
-def share(n_threads, n_items, work):
-    """Call `work(start, stop)` for pieces of 0 .. n_items, each item once, among threads; it has to
-    release the interpreter.
+def share(n_threads: int, n_items: int, work: Callable[[int, int], None]) -> None:
+    """Call `work(start, stop)` for pieces of 0 .. n_items, each item once, in several threads.
+
+    It has to release the interpreter.
     """
     global pool
     if n_threads < 2 or n_items < 2:
@@ -158,11 +157,10 @@ def share(n_threads, n_items, work):
     if pool is None or pool._max_workers < n_threads - 1:
         pool = ThreadPoolExecutor(n_threads - 1, thread_name_prefix="lmlib")
     size = -(-n_items // (4 * n_threads))
-    starts = iter(
-        range(0, n_items, size)
-    )  # a list's iterator hands out each start once, whoever asks
+    # An iterator of a range hands out each start once, whichever thread asks.
+    starts = iter(range(0, n_items, size))
 
-    def run():
+    def run() -> None:
         for start in starts:
             work(start, min(start + size, n_items))
 

@@ -1,12 +1,13 @@
-"""Logarithm, exponential, cosine: polynomials of our own, because those of a system's library
-differ in their last bit.
+"""Logarithm, exponential, cosine: polynomials of our own.
 
+Those of a system's library differ in their last bit.
 Those of float64 serve draws and are right to a few units in the last place
 (tests/test_elementary.py has the bounds). Those of float32 serve pixels: without a branch, so that
 a compiler does eight or sixteen at once.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -14,29 +15,26 @@ from .compiled import compiled
 
 LN_2 = math.log(2)
 LN_2_HIGH = math.ldexp(math.floor(math.ldexp(LN_2, 32)), -32)  # a whole multiple of it is exact
-LN_2_LOW = 1.9082149292705877e-10 - (
-    LN_2_HIGH - 0.6931471803691238
-)  # ln 2 - LN_2_HIGH, beyond float64's ln 2
+# ln 2 - LN_2_HIGH, beyond float64's ln 2
+LN_2_LOW = 1.9082149292705877e-10 - (LN_2_HIGH - 0.6931471803691238)
 
 
 @compiled
-def log(x):
+def log(x: float) -> float:
     """The natural logarithm of x > 0: float64."""
     fraction, exponent = math.frexp(x)
     if fraction < 0.7071067811865476:
         fraction, exponent = 2 * fraction, exponent - 1
     s = (fraction - 1) / (fraction + 1)
-    square, tail = (
-        s * s,
-        0.0,
-    )  # log((1 + s) / (1 - s)) = 2 (s + s**3 / 3 + s**5 / 5 + ...), |s| < 0.172
+    # log((1 + s) / (1 - s)) = 2 (s + s**3 / 3 + s**5 / 5 + ...), |s| < 0.172
+    square, tail = s * s, 0.0
     for k in range(11, 0, -1):
         tail = (tail + 1 / (2 * k + 1)) * square
     return exponent * LN_2_HIGH + (2 * s + (2 * s * tail + exponent * LN_2_LOW))
 
 
 @compiled
-def expm1(x):
+def expm1(x: float) -> float:
     """exp(x) - 1 for x <= 700: float64; as exact near 0 as elsewhere."""
     n = np.rint(max(x, -1000.0) / LN_2)
     rest = (max(x, -1000.0) - n * LN_2_HIGH) - n * LN_2_LOW
@@ -47,13 +45,13 @@ def expm1(x):
 
 
 @compiled
-def exp(x):
+def exp(x: float) -> float:
     """exp(x) for x <= 700: float64."""
     return expm1(x) + 1
 
 
 @compiled
-def cos_sin(degrees):
+def cos_sin(degrees: float) -> tuple[float, float]:
     """Cosine and sine of an angle in degrees, exact at multiples of 90: two float64."""
     quarter = np.rint(degrees / 90)
     x = (degrees - 90 * quarter) * (math.pi / 180)
@@ -87,7 +85,7 @@ EXP = tuple(np.float32(c) for c in (
 
 
 @compiled
-def log2(x):
+def log2(x: float) -> Any:
     """The binary logarithm of a normal x > 0: float32, off by at most 1e-7 or its last bit."""
     bits = np.float32(x).view(np.int32)
     exponent = np.int32((bits - ROOT_HALF) >> np.int32(23))
@@ -105,7 +103,7 @@ def log2(x):
 
 
 @compiled
-def exp2(x):
+def exp2(x: float) -> Any:
     """2**x for -126 <= x <= 126: float32, relatively off by at most 1.5e-7."""
     n = np.rint(x)
     f = x - n
@@ -116,6 +114,5 @@ def exp2(x):
     p = EXP[2] + f * p
     p = EXP[1] + f * p
     p = EXP[0] + f * p
-    return np.int32(np.float32(p).view(np.int32) + np.int32(np.int32(n) << np.int32(23))).view(
-        np.float32
-    )
+    shifted = np.int32(np.int32(n) << np.int32(23))
+    return np.int32(np.float32(p).view(np.int32) + shifted).view(np.float32)

@@ -14,21 +14,6 @@ from lmlib import paths
 PACKAGE = Path(lmlib.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 NOT_ANNOTATED = {
-    "augment/augmix.py",
-    "augment/blend.py",
-    "augment/colour.py",
-    "augment/erasing.py",
-    "augment/geometry.py",
-    "augment/kernels.py",
-    "augment/ipmix.py",
-    "augment/layermix.py",
-    "augment/mixup.py",
-    "augment/ops.py",
-    "augment/pixmix.py",
-    "augment/policies.py",
-    "augment/windows.py",
-    "compiled.py",
-    "elementary.py",
     "models/gradcam.py",
     "models/losses.py",
     "models/networks.py",

@@ -1,7 +1,7 @@
 """AugMix: chains of operations, mixed with each other and with the image."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ WEIGHT, SHARE, DEPTHS, OPERATION = (
 
 
 @compiled
-def draw_convex(key, purpose, weight):
+def draw_convex(key: Any, purpose: Any, weight: np.ndarray) -> None:
     """Dirichlet(1, ..., 1) into weight, float32 (k,): the k gaps that k - 1 uniform draws leave."""
     n = len(weight) - 1
     cuts = np.ones(n + 1)
@@ -37,7 +37,7 @@ def draw_convex(key, purpose, weight):
 
 
 @compiled
-def begin_mix(image, weight, mixed):
+def begin_mix(image: np.ndarray, weight: Any, mixed: np.ndarray) -> None:
     """A mixture, float32 (3, H, W), that begins with weight times an image."""
     total, source = mixed.reshape(-1), image.reshape(-1)
     for n in range(len(total)):
@@ -45,7 +45,7 @@ def begin_mix(image, weight, mixed):
 
 
 @compiled
-def mix_into(mixed, image, weight):
+def mix_into(mixed: np.ndarray, image: np.ndarray, weight: Any) -> None:
     """Add weight times an image to a mixture."""
     total, source = mixed.reshape(-1), image.reshape(-1)
     for n in range(len(total)):
@@ -53,7 +53,7 @@ def mix_into(mixed, image, weight):
 
 
 @compiled
-def clip_mix(mixed):
+def clip_mix(mixed: np.ndarray) -> np.ndarray:
     """A mixture that is convex but for the last bit, into [0, 1]."""
     total = mixed.reshape(-1)
     for n in range(len(total)):
@@ -78,7 +78,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def draw(batch, k, settings, drawn):
+def draw(batch: Any, k: int, settings: Any, drawn: Any) -> None:
     """The parameters of the k-th sample."""
     key = key_of(batch, k, batch.view_index)
     draw_convex(key, WEIGHT, drawn.weight[k])
@@ -92,7 +92,7 @@ def draw(batch, k, settings, drawn):
 
 
 @inlined
-def augmix(image, settings, drawn, k, room):
+def augmix(image: np.ndarray, settings: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """Algorithm 1 for one image, float32 (3, H, W), with what was drawn for it."""
     mixed, m, weight = room[2], drawn.m[k], drawn.weight[k]
     begin_mix(image, ONE - m, mixed)

@@ -22,7 +22,7 @@ BITS_15, BITS_16, SIGN_BIT = np.uint32(15), np.uint32(16), np.uint32(1 << 31)
 
 
 @compiled
-def draw_pair(three, beta):
+def draw_pair(three: Any, beta: Any) -> tuple:
     """Blend weights (a, b), the conic combination of PixMix, from three uniform draws.
 
     One coin picks the branch for both: (Beta(beta, 1), Beta(1, beta)) or (1 + Beta(1, beta),
@@ -35,9 +35,12 @@ def draw_pair(three, beta):
 
 
 @compiled
-def add(image, other, a, b, least, most, out):
-    """Arithmetic mean on [-1, 1]: a x + b y + (1 - a - b) / 2. Table 1 leaves the last term out;
-    the released code has it.
+def add(
+    image: np.ndarray, other: np.ndarray, a: Any, b: Any, least: Any, most: Any, out: np.ndarray
+) -> np.ndarray:
+    """Arithmetic mean on [-1, 1]: a x + b y + (1 - a - b) / 2.
+
+    Table 1 leaves the last term out; the released code has it.
     """
     grey = (ONE - a - b) / TWO
     for c in range(3):
@@ -49,9 +52,12 @@ def add(image, other, a, b, least, most, out):
 
 
 @compiled
-def multiply(image, other, a, b, most, out):
-    """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0. Above 1 in places: IPMix
-    lets those wrap.
+def multiply(
+    image: np.ndarray, other: np.ndarray, a: Any, b: Any, most: Any, out: np.ndarray
+) -> np.ndarray:
+    """Geometric mean: 2**(a + b - 1) x**a max(y, 1e-37)**b; 0 where x = 0.
+
+    It is above 1 in places: IPMix lets those wrap.
     """
     logs = np.empty(image.shape[1] * image.shape[2], np.float32)
     for c in range(3):
@@ -68,9 +74,10 @@ def multiply(image, other, a, b, most, out):
 
 
 @compiled
-def hash_word(key, n):
-    """Wellons' lowbias32 on a key xor a Weyl sequence of the place: uint32, cut back each step, as
-    a compiler widens it.
+def hash_word(key: Any, n: int) -> Any:
+    """Wellons' lowbias32 on a key xor the n-th number of a Weyl sequence: uint32.
+
+    It is cut back to 32 bits at each step, as a compiler widens it.
     """
     h = np.uint32(key ^ np.uint32(np.uint32(n + 1) * GOLDEN))
     h = np.uint32(np.uint32(h ^ (h >> BITS_16)) * FIRST)
@@ -79,10 +86,12 @@ def hash_word(key, n):
 
 
 @compiled
-def mix(image, other, keep, key, n_channels, out):
-    """Each value from one of the two images: from the first with probability `keep`, for all
-    channels at once or each its own.
+def mix(
+    image: np.ndarray, other: np.ndarray, keep: Any, key: Any, n_channels: int, out: np.ndarray
+) -> np.ndarray:
+    """Each value from one of the two images, from the first with probability `keep`.
 
+    n_channels: 1 where all channels come from the same image, 3 where each has its own choice.
     A pure function of the key, 0 to 2**32 - 1: the mask has a hashed word for each place of
     (n_channels, H, W).
     """
@@ -98,7 +107,17 @@ def mix(image, other, keep, key, n_channels, out):
 
 
 @compiled
-def blending(kind, image, other, a, b, keep, key, clip, out):
+def blending(
+    kind: Any,
+    image: np.ndarray,
+    other: np.ndarray,
+    a: Any,
+    b: Any,
+    keep: Any,
+    key: Any,
+    clip: bool,
+    out: np.ndarray,
+) -> np.ndarray:
     """One of `BLENDS`, by its position: float32 (3, H, W) in [0, 1], other (1 or 3, H, W).
 
     out: another array, which is written to and returned; in [0, 1] if `clip`.
@@ -112,7 +131,17 @@ def blending(kind, image, other, a, b, keep, key, clip, out):
 
 
 @entry
-def blend_each(kind, image, other, a, b, keep, key, clip, out):
+def blend_each(
+    kind: Any,
+    image: np.ndarray,
+    other: np.ndarray,
+    a: Any,
+    b: Any,
+    keep: Any,
+    key: Any,
+    clip: bool,
+    out: np.ndarray,
+) -> None:
     for k in range(len(image)):
         blending(kind, image[k], other[k], a[k], b[k], keep[k], key[k], clip, out[k])
 
@@ -139,7 +168,7 @@ def blend(
 
 
 @entry
-def draw_each_pair(branch, first, second, beta, a, b):
+def draw_each_pair(branch: Any, first: int, second: Any, beta: Any, a: Any, b: Any) -> None:
     for k in range(len(branch)):
         a[k], b[k] = draw_pair((branch[k], first[k], second[k]), beta)
 

@@ -5,6 +5,8 @@ operation, these stay in floats. Operations that are defined on 8-bit values (po
 round to them first.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..compiled import compiled
@@ -15,13 +17,13 @@ RED, GREEN, BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 
 
 @compiled
-def clip(value):
+def clip(value: Any) -> Any:
     """A value into [0, 1]."""
     return min(max(value, ZERO), ONE)
 
 
 @compiled
-def identity(image, out):
+def identity(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The image itself."""
     source, result = image.reshape(-1), out.reshape(-1)
     for n in range(len(source)):
@@ -30,13 +32,13 @@ def identity(image, out):
 
 
 @compiled
-def luma(image, n):
+def luma(image: np.ndarray, n: int) -> Any:
     """The grey value of the n-th pixel of an image (3, H W)."""
     return image[0, n] * RED + image[1, n] * GREEN + image[2, n] * BLUE
 
 
 @compiled
-def grayscale(image, out):
+def grayscale(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Luma of the image in all three channels."""
     source, result = image.reshape(3, -1), out.reshape(3, -1)
     for n in range(source.shape[1]):
@@ -45,7 +47,7 @@ def grayscale(image, out):
 
 
 @compiled
-def brightness(image, factor, out):
+def brightness(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
     """Multiply by a factor, and clip. Overlaps the test corruption `brightness`."""
     source, result, factor = image.reshape(-1), out.reshape(-1), np.float32(factor)
     for n in range(len(source)):
@@ -54,7 +56,7 @@ def brightness(image, factor, out):
 
 
 @compiled
-def autocontrast(image, out):
+def autocontrast(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Stretch each channel to [0, 1]; a flat channel stays."""
     for c in range(3):
         source, result = image[c].reshape(-1), out[c].reshape(-1)
@@ -73,7 +75,7 @@ def autocontrast(image, out):
 
 
 @compiled
-def posterize(image, bits, out):
+def posterize(image: np.ndarray, bits: Any, out: np.ndarray) -> np.ndarray:
     """Keep the highest `bits` (rounded down) of the 8-bit value."""
     step = np.float32(2 ** (8 - int(bits)))
     part = ONE / step  # exact: a power of two
@@ -84,7 +86,7 @@ def posterize(image, bits, out):
 
 
 @compiled
-def solarize(image, threshold, out):
+def solarize(image: np.ndarray, threshold: Any, out: np.ndarray) -> np.ndarray:
     """Invert the values at or above the threshold."""
     source, result, threshold = image.reshape(-1), out.reshape(-1), np.float32(threshold)
     for n in range(len(source)):
@@ -93,7 +95,7 @@ def solarize(image, threshold, out):
 
 
 @compiled
-def equalize(image, out):
+def equalize(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Equalize the histogram of each channel of the 8-bit image."""
     table, n_pixels = np.empty(256, np.float32), image.shape[1] * image.shape[2]
     values = np.empty(n_pixels, np.uint8)
@@ -121,13 +123,13 @@ def equalize(image, out):
 
 
 @compiled
-def enhance(plain, value, factor):
+def enhance(plain: Any, value: Any, factor: Any) -> Any:
     """From a `plain` value (factor 0) to the image's own (1) and beyond, clipped."""
     return clip(value * factor + plain * (ONE - factor))
 
 
 @compiled
-def color(image, factor, out):
+def color(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
     """Saturation: 0 is grey, 1 the image. Overlaps the test corruption `saturate`."""
     source, result, factor = image.reshape(3, -1), out.reshape(3, -1), np.float32(factor)
     for n in range(source.shape[1]):
@@ -138,9 +140,10 @@ def color(image, factor, out):
 
 
 @compiled
-def contrast(image, factor, out):
-    """0 is the mean of the 8-bit luma everywhere, 1 the image. Overlaps the test corruption
-    `contrast`.
+def contrast(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
+    """Contrast: 0 is the mean of the 8-bit luma everywhere, 1 the image.
+
+    It overlaps the test corruption `contrast`.
     """
     pixels, total = image.reshape(3, -1), 0
     for n in range(pixels.shape[1]):
@@ -153,9 +156,10 @@ def contrast(image, factor, out):
 
 
 @compiled
-def sharpness(image, factor, out):
-    """0 is smoothed by (1 1 1, 1 5 1, 1 1 1) / 13 except at the border, 1 the image. Overlaps the
-    blurring test corruptions.
+def sharpness(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
+    """Sharpness: 0 is smoothed by (1 1 1, 1 5 1, 1 1 1) / 13 except at the border, 1 the image.
+
+    It overlaps the blurring test corruptions.
     """
     height, width = image.shape[1:]
     factor, four, thirteen = np.float32(factor), np.float32(4), np.float32(13)
@@ -173,7 +177,7 @@ def sharpness(image, factor, out):
 
 
 @compiled
-def invert(image, out):
+def invert(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The negative."""
     source, result = image.reshape(-1), out.reshape(-1)
     for n in range(len(source)):

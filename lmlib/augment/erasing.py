@@ -68,7 +68,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def draw(batch, k, settings, box):
+def draw(batch: Any, k: int, settings: Any, box: Any) -> None:
     """The first of ten rectangles that fits into the image, in a random place, or none."""
     key, height, width = key_of(batch, k, batch.view_index), batch.height, batch.width
     low, high, tall, wide = log(settings.widest), log(settings.tallest), 0, 0
@@ -86,7 +86,7 @@ def draw(batch, k, settings, box):
 
 
 @inlined
-def erase(image, settings, box, k, room):
+def erase(image: np.ndarray, settings: Any, box: Any, k: int, room: np.ndarray) -> np.ndarray:
     """One image with its box filled."""
     erased = identity(image, room[0])
     erased[:, box.top[k] : box.bottom[k], box.left[k] : box.right[k]] = settings.fill

@@ -1,6 +1,6 @@
-"""Rotation, shears, translations, mirror: one image at a time, by rows, so that what is worked on
-stays in the cache.
+"""Rotation, shears, translations, mirror of one image.
 
+They work by rows, so that these stay in the processor's cache.
 Images are float32 (3, H, W). Positions are float64 and in pixels from the middle of the first one;
 weights are float32. What lies between two pixels is bilinear; what happens at the edge is one of
 
@@ -8,6 +8,8 @@ SOFT     zeros beyond the image, which are interpolated with: torchvision's
 HARD     a position outside gives zero, one inside is interpolated between pixels alone: Pillow's
 NEAREST  a position outside gives zero, one inside the pixel it lies in
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +21,10 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @compiled
-def taps(position, n, edge):
-    """The two of n pixels on a line that a position lies between, and their weights; of weight 0
-    where there is none.
+def taps(position: float, n: int, edge: int) -> tuple:
+    """The two of n pixels on a line that a position lies between, and their weights.
+
+    A pixel that does not exist has the weight 0.
     """
     if edge == NEAREST:
         position = np.floor(position + 0.5)
@@ -36,7 +39,7 @@ def taps(position, n, edge):
 
 
 @compiled
-def slide(row, shift, edge, out):
+def slide(row: np.ndarray, shift: Any, edge: int, out: np.ndarray) -> None:
     """out[x] = row[x + shift] for a row of pixels."""
     n = len(row)
     shift = np.floor(shift + 0.5) if edge == NEAREST else shift
@@ -58,7 +61,9 @@ def slide(row, shift, edge, out):
 
 
 @compiled
-def slide_rows(image, start, step, edge, out):
+def slide_rows(
+    image: np.ndarray, start: float, step: Any, edge: int, out: np.ndarray
+) -> np.ndarray:
     """Move row y of an image by start + step y: a pixel is what lies that much to its right."""
     for y in range(image.shape[1]):
         for c in range(3):
@@ -67,7 +72,9 @@ def slide_rows(image, start, step, edge, out):
 
 
 @compiled
-def slide_columns(image, start, step, edge, out):
+def slide_columns(
+    image: np.ndarray, start: float, step: Any, edge: int, out: np.ndarray
+) -> np.ndarray:
     """Move column x of an image by start + step x: a pixel is what lies that much below."""
     height, width = image.shape[1:]
     (above, below), rows = np.empty((2, width), np.float32), np.empty(width, np.int64)
@@ -94,7 +101,7 @@ def slide_columns(image, start, step, edge, out):
 
 
 @compiled
-def move_rows(image, shift, edge, out):
+def move_rows(image: np.ndarray, shift: Any, edge: int, out: np.ndarray) -> np.ndarray:
     """Each row is a mixture of the two that lie around it, `shift` below."""
     height, width = image.shape[1:]
     for y in range(height):
@@ -107,7 +114,7 @@ def move_rows(image, shift, edge, out):
 
 
 @compiled
-def rotate(image, degrees, edge, out):
+def rotate(image: np.ndarray, degrees: float, edge: int, out: np.ndarray) -> np.ndarray:
     """Rotate counter-clockwise about the centre."""
     height, width = image.shape[1:]
     cosine, sine = cos_sin(degrees)
@@ -156,39 +163,39 @@ def rotate(image, degrees, edge, out):
 
 
 @compiled
-def between(x, y, width, height):
+def between(x: float, y: Any, width: int, height: int) -> bool:
     """Whether a position lies between four pixels of an image."""
     return 0 <= x < width - 1 and 0 <= y < height - 1
 
 
 @compiled
-def shear_x(image, tangent, edge, out):
+def shear_x(image: np.ndarray, tangent: float, edge: int, out: np.ndarray) -> np.ndarray:
     """Shear along x: torchvision's (SOFT) about the centre, Pillow's about the top left corner."""
     y = 0.5 - image.shape[1] / 2 if edge == SOFT else 0.5
     return slide_rows(image, tangent * y, tangent, edge, out)
 
 
 @compiled
-def shear_y(image, tangent, edge, out):
+def shear_y(image: np.ndarray, tangent: float, edge: int, out: np.ndarray) -> np.ndarray:
     """Shear along y, likewise."""
     x = 0.5 - image.shape[2] / 2 if edge == SOFT else 0.5
     return slide_columns(image, tangent * x, tangent, edge, out)
 
 
 @compiled
-def translate_x(image, pixels, edge, out):
+def translate_x(image: np.ndarray, pixels: Any, edge: int, out: np.ndarray) -> np.ndarray:
     """Move along x: torchvision's (SOFT) to the right, Pillow's to the left."""
     return slide_rows(image, -pixels if edge == SOFT else pixels, 0.0, edge, out)
 
 
 @compiled
-def translate_y(image, pixels, edge, out):
+def translate_y(image: np.ndarray, pixels: Any, edge: int, out: np.ndarray) -> np.ndarray:
     """Move along y: torchvision's (SOFT) down, Pillow's up."""
     return move_rows(image, -pixels if edge == SOFT else pixels, edge, out)
 
 
 @compiled
-def mirror(image, out):
+def mirror(image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Left to right."""
     width = image.shape[2]
     for c in range(3):

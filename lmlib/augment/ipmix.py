@@ -67,7 +67,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def draw_patch(key, step, at, sizes, batch, steps):
+def draw_patch(key: Any, step: Any, at: Any, sizes: Any, batch: Any, steps: Any) -> None:
     """A square that fits, and as the patch the square or a rectangle from its corner."""
     side = sizes[integer(key, PATCH, 6 * step, len(sizes))]
     square = uniform(key, PATCH, 6 * step + 3) < 0.5
@@ -79,7 +79,7 @@ def draw_patch(key, step, at, sizes, batch, steps):
 
 
 @inlined
-def draw(batch, s, settings, drawn):
+def draw(batch: Any, s: int, settings: Any, drawn: Any) -> None:
     """The parameters of the s-th sample."""
     key = key_of(batch, s, batch.view_index)
     steps, n_steps = drawn.steps, drawn.steps.op.shape[2]
@@ -102,7 +102,7 @@ def draw(batch, s, settings, drawn):
 
 
 @compiled
-def through_bytes(value):
+def through_bytes(value: Any) -> Any:
     """To 8 bits and back as the program does it, towards zero and without a clip.
 
     1.2 becomes 306, which wraps around to 50.
@@ -113,7 +113,7 @@ def through_bytes(value):
 
 
 @inlined
-def mix_patch(image, picture, steps, at, wrap):
+def mix_patch(image: np.ndarray, picture: np.ndarray, steps: Any, at: Any, wrap: bool) -> None:
     """Blend a square of an image with that of the mixing image, and put the patch in its place."""
     top, left, length = steps.top[at], steps.left[at], steps.length[at]
     rows, columns = slice(top, top + length), slice(left, left + length)
@@ -129,7 +129,7 @@ def mix_patch(image, picture, steps, at, wrap):
 
 
 @inlined
-def ipmix(image, settings, drawn, s, room):
+def ipmix(image: np.ndarray, settings: Any, drawn: Any, s: int, room: np.ndarray) -> np.ndarray:
     """Algorithm 1 for one image, float32 (3, H, W), with what was drawn for it."""
     mixed, picture = room[2], mixing_image(settings.mixing, drawn, s, room[3])
     m, weight, depth, steps = drawn.m[s], drawn.weight[s], drawn.depth[s], drawn.steps

@@ -28,7 +28,7 @@ NO_PIXELS = Pixels(np.empty((0, 3, 1, 1), np.uint8), False)
 
 
 @compiled
-def read(pixels, k, out):
+def read(pixels: Any, k: int, out: np.ndarray) -> np.ndarray:
     """The k-th image as float32 (3, H, W) in [0, 1], in `out` where it has to be converted."""
     source, values = pixels.values[k].reshape(-1), out.reshape(-1)
     if pixels.floats:
@@ -39,7 +39,7 @@ def read(pixels, k, out):
 
 
 @compiled
-def write(image, batch, k):
+def write(image: np.ndarray, batch: Any, k: int) -> None:
     """An image as the k-th that a batch makes: 8 bits are rounded to nearest."""
     source, result = image.reshape(-1), batch.result[k].reshape(-1)
     if batch.source.floats:
@@ -68,7 +68,7 @@ class Batch(NamedTuple):
 
 
 @compiled
-def three(key, purpose, n, step):
+def three(key: Any, purpose: Any, n: int, step: Any) -> tuple:
     """Three uniform draws of a purpose: the n-th, and those one and two steps later."""
     first, second = uniform(key, purpose, n), uniform(key, purpose, n + step)
     return first, second, uniform(key, purpose, n + 2 * step)
@@ -80,7 +80,7 @@ def draws_of(key: Key, size: Size) -> Batch:
 
 
 @inlined
-def key_of(batch, k, view):
+def key_of(batch: Any, k: int, view: Any) -> Any:
     """What names the draws of the k-th sample in a view."""
     return draw_key(batch.low, batch.high, batch.epoch, batch.indices[k], view)
 
@@ -88,7 +88,7 @@ def key_of(batch, k, view):
 N_BUFFERS, draw, change = 0, None, None  # of `each`, in whose place `kernel` puts a method's
 
 
-def each(batch, start, stop, settings, drawn):
+def each(batch: Any, start: int, stop: int, settings: Any, drawn: Any) -> None:
     """What an augmentation does with samples start .. stop - 1 of a batch, one after another."""
     n_images = 1 + N_BUFFERS if batch.applies else 0
     room = np.empty((n_images, 3, batch.height, batch.width), np.float32)
@@ -101,7 +101,7 @@ def each(batch, start, stop, settings, drawn):
 
 
 @compiled
-def no_draw(batch, k, settings, drawn):
+def no_draw(batch: Any, k: int, settings: Any, drawn: Any) -> None:
     """For a method whose parameters are drawn outside of its kernel."""
 
 

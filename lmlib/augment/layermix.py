@@ -50,7 +50,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def draw(batch, k, settings, drawn):
+def draw(batch: Any, k: int, settings: Any, drawn: Any) -> None:
     """The parameters of the k-th sample."""
     key = key_of(batch, k, batch.view_index)
     drawn.layer[k] = settings.layers[integer(key, LAYER, 0, len(settings.layers))]
@@ -70,7 +70,7 @@ def draw(batch, k, settings, drawn):
 
 
 @inlined
-def layermix(image, settings, drawn, k, room):
+def layermix(image: np.ndarray, settings: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """Code Block 1 for one image, float32 (3, H, W), with what was drawn for it."""
     operations, op, level = settings.operations, drawn.op[k], drawn.level[k]
     blend, a, b = drawn.blend[k], drawn.a[k], drawn.b[k]

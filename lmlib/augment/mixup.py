@@ -98,7 +98,7 @@ class MixupParams(Params):
 
 
 @inlined
-def mixup(image, partners, drawn, k, room):
+def mixup(image: np.ndarray, partners: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """One image and its partner, mixed."""
     own, other = image.reshape(-1), read(partners, k, room[0]).reshape(-1)
     mixed, w = room[1].reshape(-1), drawn.weight[k]
@@ -129,7 +129,7 @@ class CutMixParams(Params):
 
 
 @inlined
-def cutmix(image, partners, drawn, k, room):
+def cutmix(image: np.ndarray, partners: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """One image with the box of its partner."""
     mixed, other, box = identity(image, room[0]), read(partners, k, room[1]), drawn.box
     for c in range(3):

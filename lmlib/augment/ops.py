@@ -97,7 +97,7 @@ OPS = {"paper": PAPER, "released": RELEASED}
 
 
 @compiled
-def draw_level(operation, u, sign, magnitude, size):
+def draw_level(operation: Any, u: Any, sign: Any, magnitude: Any, size: Any) -> float:
     """The level of one operation from a uniform draw and a sign of +-1: float64."""
     maximum, start = operation["maximum"], operation["start"]
     if operation["side"]:
@@ -115,10 +115,8 @@ def draw_level(operation, u, sign, magnitude, size):
 
 
 @compiled
-def operate(operation, image, level, out):
-    """One operation on one image: float32 (3, H, W) in [0, 1], another array to write into; returns
-    that.
-    """
+def operate(operation: Any, image: np.ndarray, level: Any, out: np.ndarray) -> np.ndarray:
+    """One operation on one image, float32 (3, H, W) in [0, 1]; out: another array, returned."""
     function, edge, level = int(operation["function"]), int(operation["edge"]), np.float64(level)
     if function == EQUALIZE:
         return colour.equalize(image, out)
@@ -156,7 +154,7 @@ def operate(operation, image, level, out):
 
 
 @inlined
-def draw_operation(settings, batch, three):
+def draw_operation(settings: Any, batch: Any, three: Any) -> tuple:
     """An operation and its level from three uniform draws: its position in the table, float64."""
     operations, (which, level, sign) = settings.operations, three
     op, sign = int(which * len(operations)), 1.0 if sign < 0.5 else -1.0
@@ -165,7 +163,9 @@ def draw_operation(settings, batch, three):
 
 
 @inlined
-def chain(operations, op, level, depth, image, room):
+def chain(
+    operations: Any, op: Any, level: Any, depth: int, image: np.ndarray, room: np.ndarray
+) -> np.ndarray:
     """The first `depth` of some operations on one image, one after another.
 
     room: float32 (2 or more, 3, H, W), of which the first two are written to.
@@ -176,7 +176,9 @@ def chain(operations, op, level, depth, image, room):
 
 
 @entry
-def draw_each_level(operations, op, uniform, sign, magnitude, size, level):
+def draw_each_level(
+    operations: Any, op: Any, uniform: np.ndarray, sign: Any, magnitude: Any, size: Any, level: Any
+) -> None:
     for k in range(len(op)):
         level[k] = draw_level(operations[op[k]], uniform[k], sign[k], magnitude, size)
 
@@ -197,7 +199,7 @@ def draw_levels(
 
 
 @entry
-def operate_on_each(operations, images, level, out):
+def operate_on_each(operations: Any, images: np.ndarray, level: Any, out: np.ndarray) -> None:
     for k in range(len(images)):
         operate(operations[0], images[k], level[k], out[k])
 

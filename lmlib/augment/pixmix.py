@@ -42,7 +42,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def draw(batch, k, settings, drawn):
+def draw(batch: Any, k: int, settings: Any, drawn: Any) -> None:
     """The parameters of the k-th sample."""
     key = key_of(batch, k, batch.view_index)
     n_rounds = drawn.blend.shape[1]
@@ -59,7 +59,7 @@ def draw(batch, k, settings, drawn):
 
 
 @inlined
-def pixmix(image, settings, drawn, k, room):
+def pixmix(image: np.ndarray, settings: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """PixMix's pseudo-code for one image, float32 (3, H, W), with what was drawn for it."""
     operations, op, level = settings.operations, drawn.op[k], drawn.level[k]
     blend, a, b = drawn.blend[k], drawn.a[k], drawn.b[k]

@@ -80,7 +80,7 @@ class Settings(NamedTuple):
 
 
 @inlined
-def policy(image, settings, drawn, k, room):
+def policy(image: np.ndarray, settings: Any, drawn: Any, k: int, room: np.ndarray) -> np.ndarray:
     """Some operations on one image, one after another."""
     return chain(settings.operations, drawn.op[k], drawn.level[k], drawn.op.shape[1], image, room)
 

@@ -30,7 +30,9 @@ class Window(Params):
 
 
 @compiled
-def cut(picture, window, k, pad, white, out):
+def cut(
+    picture: np.ndarray, window: Any, k: int, pad: int, white: Any, out: np.ndarray
+) -> np.ndarray:
     """The k-th window of a picture (C, H', W') into out, float32 (C, H, W); zeros beyond it.
 
     pad: what the window's position counts in addition; white: the value that becomes 1.
@@ -55,7 +57,7 @@ def cut(picture, window, k, pad, white, out):
 
 
 @entry
-def cut_each(pictures, chosen, window, out):
+def cut_each(pictures: np.ndarray, chosen: np.ndarray, window: Any, out: np.ndarray) -> None:
     for k in range(len(chosen)):
         cut(pictures[chosen[k]], window, k, 0, BITS, out[k])
 
@@ -73,7 +75,17 @@ def crop(pictures: Any, chosen: np.ndarray, window: Window, size: Size) -> torch
 
 
 @compiled
-def draw_window(batch, k, purpose, first, room_y, room_x, may_flip_y, may_flip_x, window):
+def draw_window(
+    batch: Any,
+    k: int,
+    purpose: Any,
+    first: int,
+    room_y: Any,
+    room_x: Any,
+    may_flip_y: Any,
+    may_flip_x: Any,
+    window: Any,
+) -> None:
     """The k-th window, top and left in 0 .. room, both ends included, and its flips: for any view.
 
     first: the word of the purpose that it begins with.
@@ -101,7 +113,7 @@ class MixingParams(Params):
 
 
 @inlined
-def draw_mixing_image(batch, k, mixing, arrays):
+def draw_mixing_image(batch: Any, k: int, mixing: Any, arrays: Any) -> None:
     """A picture and a window of it for the k-th sample: the same for any view."""
     n, _, height, width = mixing.pictures.shape
     arrays.picture[k] = integer(key_of(batch, k, 0), MIXING_IMAGE, 0, n)
@@ -110,13 +122,13 @@ def draw_mixing_image(batch, k, mixing, arrays):
 
 
 @entry
-def draw_mixing_images(batch, mixing, arrays):
+def draw_mixing_images(batch: Any, mixing: Any, arrays: Any) -> None:
     for k in range(len(batch.indices)):
         draw_mixing_image(batch, k, mixing, arrays)
 
 
 @inlined
-def mixing_image(mixing, arrays, k, room):
+def mixing_image(mixing: Any, arrays: Any, k: int, room: np.ndarray) -> np.ndarray:
     """The k-th mixing image: float32 (1 or 3, H, W), in the first channels of `room`."""
     pictures = mixing.pictures
     return cut(pictures[arrays.picture[k]], arrays.window, k, 0, BITS, room[: pictures.shape[1]])
@@ -178,14 +190,16 @@ class FlipCropSettings(NamedTuple):
 
 
 @inlined
-def draw_flip_crop(batch, k, settings, window):
+def draw_flip_crop(batch: Any, k: int, settings: Any, window: Any) -> None:
     """The window of the k-th sample in its padded image."""
     room_y = room_x = 2 * settings.pad
     draw_window(batch, k, FLIP_AND_CROP, 0, room_y, room_x, False, settings.flip, window)
 
 
 @inlined
-def flip_crop(image, settings, window, k, room):
+def flip_crop(
+    image: np.ndarray, settings: Any, window: Any, k: int, room: np.ndarray
+) -> np.ndarray:
     """One image, padded, cut and flipped."""
     return cut(image, window, k, settings.pad, ONE, room[0])
 
