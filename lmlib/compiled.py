@@ -109,15 +109,18 @@ class entry:
 
     def first(self, *arguments: Any) -> Any:
         """The first call in this process: from the disk, or compiled while other processes wait."""
-        marker = FOLDER / f"{self.name}.compiled"
-        if marker.exists():
-            result = self.function(*arguments)
-        else:
-            with FileLock(FOLDER / "lock"):
-                if not marker.exists():
+        marker, lock = FOLDER / f"{self.name}.compiled", FileLock(FOLDER / "lock")
+        try:
+            if not marker.exists():
+                lock.acquire()
+                if marker.exists():  # compiled by another one while this one waited
+                    lock.release()
+                else:
                     announce()
-                result = self.function(*arguments)
-                marker.touch()
+            result = self.function(*arguments)
+            marker.touch()
+        finally:
+            lock.release()
         self.typed = next(iter(self.function.overloads.values())).entry_point
         self.ready = True
         return result
