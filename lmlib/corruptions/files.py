@@ -70,6 +70,8 @@ class Benchmark:
 
     def _chunk(self, name: str, severity: int | None, index: np.ndarray) -> np.ndarray:
         if name in self.arrays:
+            if self.provenance[name] == "official":
+                index = self.dataset.published[index]
             rows = index if severity is None else index + (severity - 1) * len(self.dataset.test)
             return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
         images = np.ascontiguousarray(self.dataset.test.images[index])
