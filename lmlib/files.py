@@ -106,10 +106,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             names = file.keys()
             arrays = {name: file.get_tensor(name) for name in names}
             metadata = file.metadata()
-        if "record" in metadata:
-            entry = json.loads(metadata["record"])
-        else:  # the committed weights: two entries of metadata
-            entry = metadata | {"values": json.loads(metadata["values"])}
+        entry = json.loads(metadata["record"])
         record = entry["values"]
         if digest(record, arrays) != entry[CHECKSUM]:
             raise ValueError("its checksum does not match its content")

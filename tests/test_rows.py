@@ -24,6 +24,7 @@ FINISHED = {
     "machine": "Linux x86_64, 2 cores",
     "packages": {"torch": "2.15.0"},
     "finished": "2026-11-22 12:00:00",
+    "weights": "0123abcd",
 }
 MEASURED = {
     "benchmark": "clean",
@@ -77,6 +78,7 @@ def test_every_row_carries_its_provenance(written):
         "machine": "Linux x86_64, 2 cores",
         "torch": "2.15.0",
         "finished": "2026-11-22 12:00:00",
+        "weights": "0123abcd",
     }
     assert rows.iloc[1][list(expected)].to_dict() == expected
 

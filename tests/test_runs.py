@@ -14,10 +14,12 @@ from PIL import Image
 from tiny import TINY, files_below, move
 
 from lmlib import paths
+from lmlib.datasets.load import from_splits
+from lmlib.datasets.split import Split
 from lmlib.files import read_json, write_json
 from lmlib.models.prediction import predict
 from lmlib.models.training import Trainer
-from lmlib.study import profiles, runs
+from lmlib.study import outcomes, profiles, rows, runs
 from lmlib.study.config import VERSIONS, RunConfig
 
 PLAIN = TINY | {"method": "baseline"}
@@ -58,6 +60,8 @@ def test_equal_settings_are_one_run(root):
         {"batch_size": 64},
         {"learning_rate": 0.05},
         {"weight_decay": 1e-4},
+        {"recipe": "airbench"},
+        {"label_smoothing": 0.1},
         {"n_train": 201},
         {"n_train": None},
         {"n_validation": 10},
@@ -68,6 +72,29 @@ def test_equal_settings_are_one_run(root):
 )
 def test_each_setting_makes_another_run(root, setting):
     assert name_of(**setting) != name_of()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_images_in_another_order_are_the_same_run_on_the_same_images(root, monkeypatch, seed):
+    settings = PLAIN | {"n_train": 40, "n_validation": 30}
+    config, digits, method = runs.resolve(**settings)
+    draws, parts = np.random.default_rng(seed), []
+    for part in (digits.train, digits.test):
+        order = draws.permutation(len(part))
+        parts.append(Split(part.images[order], part.labels[order]))
+    shuffled = from_splits("digits", parts, digits.classes, "shuffled")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: shuffled)
+    again, data, _ = runs.resolve(**settings)
+    assert again == config and again.name == config.name
+    for one, other in zip(
+        Trainer(config, digits, method).batches.epoch(0),
+        Trainer(again, data, method).batches.epoch(0),
+        strict=True,
+    ):
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+    first, second = (outcomes.test_subset(one, 30) for one in (digits, data))
+    assert np.array_equal(first.index, second.index)
+    assert np.array_equal(digits.test.images[first.index], data.test.images[second.index])
 
 
 @pytest.mark.parametrize(
@@ -476,6 +503,16 @@ def test_a_run_whose_weights_are_committed_is_taken_from_them_and_not_trained_ag
     assert runs.read_config(config.name).name == config.name
 
 
+def test_weights_of_the_first_seed_are_kept_and_rows_name_the_hash_of_all(own_run):
+    runs.keep_weights("cifar-cpu", replace(own_run.config, seed=1))
+    assert not list(paths.RESULTS.rglob("*.safetensors"))
+    expected = runs.weights_digest(own_run.model)
+    assert runs.finished(own_run.config.name)["weights"] == expected
+    with torch.no_grad():
+        next(runs.load_model(own_run.config.name).parameters()).add_(1)
+    assert runs.weights_digest(runs.load_model(own_run.config.name)) == expected
+
+
 def test_where_and_when_a_run_was_trained_is_not_asked_before_it_is_finished(own_run):
     (own_run.config.folder / "done.json").unlink()
     with pytest.raises(ValueError, match=f"run {own_run.config.name} is not finished"):
@@ -605,5 +642,6 @@ def test_committed_weights_of_cifar_are_loaded_without_its_images(own_run, monke
     del values["data"]
     file = paths.RESULTS / "cifar-cpu" / "weights" / f"{config.name}.safetensors"
     runs.save_checkpoint(file, tensors, values)
+    rows.write_rows("cifar-cpu", config.name, [dict.fromkeys(rows.COLUMNS, 0)])
     model = runs.load_model(config.name)
     assert predict(model, own_run.data.test.images[:2]).shape == (2, 10)

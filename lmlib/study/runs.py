@@ -35,7 +35,8 @@ from ..files import DamagedFile
 from ..fractals.mixing_sets import MixingSet, mixing_set, own_source
 from ..models import training
 from ..models.losses import check_loss
-from ..models.networks import build_model, check_network
+from ..models.networks import build_model, check_network, plain
+from ..models.recipes import RECIPES, default_recipe
 from .config import RunConfig, non_default_parameters
 from .profiles import get_profile
 
@@ -49,22 +50,12 @@ def dataset_or_placeholder(name: str) -> Dataset:
 
     The placeholder carries the hash needed to name those runs; it cannot be trained on.
     """
-    pattern = f"*/weights/{name}-*.safetensors"
-    committed = sorted(paths.RESULTS.glob(pattern)) if name in cifar.CIFAR else []
+    committed = name in cifar.CIFAR and any(paths.RESULTS.glob(f"*/*/{name}-*"))
     if not committed or cifar.find(name, paths.RAW)[1]:
         return dataset_of(name)
     empty = Split(np.empty((0, 3, 32, 32), np.uint8), np.empty(0, np.int64))
-    return Dataset(
-        name=name,
-        hash=load_checkpoint(committed[0])[1]["config"]["dataset_hash"],
-        source="not here",
-        classes=cifar.CIFAR[name].classes,
-        train=empty,
-        test=empty,
-        canonical=False,
-        flip=True,
-        pad=4,
-    )
+    facts = load.cifar_facts(name)
+    return Dataset(name, empty, empty, source="not here", published=None, **facts)
 
 
 def fractal_source() -> str:
@@ -88,8 +79,10 @@ def resolve_without_mixing_set(
     profile: str,
     dataset: str,
     method: str,
+    network: str,
     parameters: Mapping[str, Any] | None = None,
     loss: str | None = None,
+    recipe: str | None = None,
     fractals: str | None = None,
     n_fractals: int | None = None,
     images: bool = True,
@@ -99,8 +92,9 @@ def resolve_without_mixing_set(
 
     Precision, threads and the size of the mixing set come from the profile; what is None comes
     from the profile or the method. fractals: "grey" or "colour", None for that of the method's
-    published rows; images: False where the run is only named, for which a placeholder of the
-    dataset will do; others: network, epochs, seed, and fields of `RunConfig` that have a default.
+    published rows; recipe: of `models.recipes`, None for the network's own, which decides what is
+    not in `others`; images: False where the run is only named, for which a placeholder of the
+    dataset will do; others: epochs, seed, and fields of `RunConfig` that have a default.
 
     Returns the `RunConfig` without its mixing set, the dataset, and the arguments of
     `mixing_set_of`, None where the method needs no set. Raises ValueError for what does not fit.
@@ -115,6 +109,9 @@ def resolve_without_mixing_set(
         )
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
     n_fractals = check_whole("n_fractals", n_fractals or sizes.n_fractals, 1, 10**6)
+    recipe = check_name("recipe", recipe or default_recipe(str(network)), RECIPES)
+    training_settings = RECIPES[recipe]._asdict()
+    del training_settings["optimizer"]
     config = RunConfig(  # which checks its numbers, before a dataset is fetched
         dataset=dataset,
         dataset_hash="",
@@ -125,7 +122,9 @@ def resolve_without_mixing_set(
         precision=sizes.precision,
         threads=sizes.threads,
         compile=sizes.compile,
-        **others,
+        network=network,
+        recipe=recipe,
+        **training_settings | others,
     )
     data = dataset_of(dataset) if images else dataset_or_placeholder(dataset)
     config = replace(config, dataset=data.name, dataset_hash=data.hash)
@@ -255,11 +254,18 @@ def train(
             files.read_json(done)
         except (FileNotFoundError, DamagedFile) as error:
             date = time.strftime("%Y-%m-%d %H:%M:%S")
-            files.write_json(done, environment() | {"finished": date})
+            weights = {"finished": date, "weights": weights_digest(trainer.model)}
+            files.write_json(done, environment() | weights)
             duration = f"trained in {time.time() - start:.0f} s"
             damaged = isinstance(error, DamagedFile)
             print(f"{config.name}: {f'{error}: written anew, dated now' if damaged else duration}")
     return trainer.model.eval()
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """The sha256, hex, of a network's weights and running statistics, by name."""
+    state = plain(model).state_dict().items()
+    return files.digest({}, {name: tensor.cpu().numpy() for name, tensor in state})
 
 
 def default_device() -> torch.device:
@@ -288,12 +294,15 @@ def find_checkpoint(name: str) -> Path:
 def keep_weights(profile: str, config: RunConfig) -> None:
     """Keep a finished run's weights and history beside its rows, to be committed.
 
-    Weights above `LARGEST_COMMITTED` and those of `quick` are left out; what was read from there
-    is not written again.
+    Of the profile's seeds the first alone: rows name the sha256 of all, and the command of the
+    profile makes them again. Weights above `LARGEST_COMMITTED` and those of `quick` are left out;
+    what was read from there is not written again.
     """
+    if profile == "quick" or config.seed != get_profile(profile).seeds[0]:
+        return
     path = paths.RESULTS / profile / "weights" / f"{config.name}.safetensors"
     source = find_checkpoint(config.name)
-    if profile == "quick" or source == path:
+    if source == path:
         return
     tensors, values = load_checkpoint(source)
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
@@ -379,4 +388,4 @@ def load_model(name: str, device: str | torch.device = "cpu") -> torch.nn.Module
     sizes = {"n_classes": len(data["classes"]), "image_size": data["image_size"]}
     model = build_model(config.network, **sizes)
     training.load_weights(model, tensors)
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return model.to(device).to(memory_format=torch.channels_last).eval()
