@@ -57,7 +57,7 @@ def test_a_loader_of_jpegs_is_timed_with_and_without_layermix():
 
 
 def test_steps_are_timed_bare_and_augmented_for_both_losses(root, monkeypatch):
-    monkeypatch.setitem(bench.BATCHES_PER_CALL, "cpu", 1)
+    monkeypatch.setitem(bench.IMAGES_PER_CALL, "cpu", 128)
     threads = torch.get_num_threads()
     table = bench.bench_steps(n_repeats=1)
     kinds = [f"step with {loss}, {kind}" for loss in ("ce", "jsd") for kind in ("bare", "LayerMix")]

@@ -13,13 +13,6 @@ from lmlib import paths
 
 PACKAGE = Path(lmlib.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-NOT_ANNOTATED = {
-    "models/gradcam.py",
-    "models/losses.py",
-    "models/networks.py",
-    "models/pretrained.py",
-}
-"""Files with public functions whose arguments or results have no types yet."""
 
 
 def check(*command):
@@ -73,5 +66,4 @@ def is_record(node):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_public_functions_and_fields_have_types(path):
-    name = path.relative_to(PACKAGE).as_posix()
-    assert bool(list(untyped(path))) == (name in NOT_ANNOTATED), list(untyped(path))
+    assert not list(untyped(path))

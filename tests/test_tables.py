@@ -32,7 +32,7 @@ def row(method, seed, value, column=CLEAN, **changes):
     found = dict.fromkeys(COLUMNS, float("nan")) | {
         "run": "-".join(map(str, name)),
         "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}",
-        "loss": "ce", "epochs": 100,
+        "loss": "ce", "recipe": "paper", "label_smoothing": 0.0, "epochs": 100,
         "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value,
         "low": value - 0.02,
         "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
@@ -237,6 +237,13 @@ def test_deviations_stand_in_the_row():
         "3 forward passes an image; C: 200 stratified test images; C generated"
     ]
     assert found.loc["augmix", "n_train"].tolist() == ["1000", "1000"]
+
+
+def test_a_recipe_of_its_own_and_smoothed_labels_stand_in_the_row():
+    rows = frame(row("baseline", 0, 0.2, recipe="airbench", label_smoothing=0.2))
+    found = cells(rows, [CLEAN], profile="paper").loc["baseline"]
+    assert found["deviations"] == "recipe airbench; label smoothing 0.2"
+    assert (found["recipe"], found["label_smoothing"]) == ("airbench", 0.2)
 
 
 def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():

@@ -168,7 +168,7 @@ def blend(
 
 
 @entry
-def draw_each_pair(branch: Any, first: int, second: Any, beta: Any, a: Any, b: Any) -> None:
+def draw_each_pair(branch: Any, first: Any, second: Any, beta: Any, a: Any, b: Any) -> None:
     for k in range(len(branch)):
         a[k], b[k] = draw_pair((branch[k], first[k], second[k]), beta)
 

@@ -76,7 +76,8 @@ def three(key: Any, purpose: Any, n: int, step: Any) -> tuple:
 
 def draws_of(key: Key, size: Size) -> Batch:
     """A batch without images, whose parameters are to be drawn."""
-    return Batch(*key, *size, True, False, NO_PIXELS, NO_PIXELS.values)
+    height, width = size
+    return Batch(*key, height, width, True, False, NO_PIXELS, NO_PIXELS.values)
 
 
 @inlined
@@ -85,7 +86,9 @@ def key_of(batch: Any, k: int, view: Any) -> Any:
     return draw_key(batch.low, batch.high, batch.epoch, batch.indices[k], view)
 
 
-N_BUFFERS, draw, change = 0, None, None  # of `each`, in whose place `kernel` puts a method's
+N_BUFFERS = 0  # these three stand in `each` for a method's own, which `kernel` puts in
+draw: Any = None
+change: Any = None
 
 
 def each(batch: Any, start: int, stop: int, settings: Any, drawn: Any) -> None:

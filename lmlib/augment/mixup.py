@@ -47,7 +47,7 @@ class LabelMixing(Augmentation):
         """A share Beta(alpha, alpha) for each sample: float64 (B,)."""
         return np.array([rng.beta(self.alpha, self.alpha) for rng in generators_of(key, "share")])
 
-    def with_partners(self, params: Any, partners: torch.Tensor) -> Any:
+    def with_partners(self, params: Any, partners: Any) -> Any:
         """Drawn parameters with the partners' images, (B, 3, H, W), uint8 or float in [0, 1]."""
         return replace(params, partners=as_pixels(check_images(partners)))
 
@@ -79,7 +79,8 @@ class LabelMixing(Augmentation):
         """
         check_layout(images)
         alike = getattr(partners, "dtype", None) == images.dtype
-        self.check_partners(images, partners.shape if alike else (), describe(partners))
+        shape: Any = getattr(partners, "shape", ()) if alike else ()
+        self.check_partners(images, shape, describe(partners))
         key = check_keys(seed, epoch, index, view, len(images))
         params = self.params.of(self.draw((images.shape[-2], images.shape[-1]), key))
         mixed = self.apply(images, self.with_partners(params, partners))

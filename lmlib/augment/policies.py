@@ -144,7 +144,7 @@ class AutoAugment(Policy):
     torchvision has it.
     """
 
-    table = RANDAUGMENT_OPS | {"invert": Operation("invert")}
+    table = dict(RANDAUGMENT_OPS) | {"invert": Operation("invert")}
 
     def __init__(self, policy: str = "cifar10") -> None:
         # torchvision is heavy, and the other methods do without.

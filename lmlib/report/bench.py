@@ -33,7 +33,7 @@ from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
 from ..corruptions import LEVELS, NAMES, make
 from ..corruptions.recipe import SIZE
-from ..models.training import BATCHES_PER_CALL, Trainer
+from ..models.training import IMAGES_PER_CALL, Trainer
 from ..study import runs
 from ..study.plans import run_settings
 from . import plots
@@ -235,7 +235,7 @@ def bench_steps(*, n_repeats: int) -> pd.DataFrame:
     for loss in ("ce", "jsd"):
         config, dataset, method = runs.resolve(**run_settings("quick", loss=loss, n_fractals=64))
         trainer = Trainer(config, dataset, method)
-        batches, n_images = trainer.batches, BATCHES_PER_CALL["cpu"] * config.batch_size
+        batches, n_images = trainer.batches, IMAGES_PER_CALL["cpu"]
         batches.index = batches.index[:n_images]  # an epoch of whole batches
         for kind, fixed in {"bare": list(batches.epoch(0)), "LayerMix": None}.items():
             name = f"step with {loss}, {kind}"

@@ -68,7 +68,7 @@ def table_scopes(profile: str, table: Any) -> list[tuple[int | None, dict[str, A
     if table == 7:
         networks = dict.fromkeys(sizes.networks)
         return [(7, {"network": network, "epochs": epochs}) for network, epochs in networks]
-    return [(table, {"n_train": str(sizes.grid_n_train or "all")} if table == 6 else {})]
+    return [(table, {})]
 
 
 def side(profile: str, method: str = "layermix", **changes: Any) -> dict[str, Any]:
