@@ -9,6 +9,7 @@ from lmlib.metrics.intervals import (
     bootstrap_interval,
     holm,
     paired_difference,
+    seeds_needed,
     summary,
     variance_shares,
 )
@@ -233,3 +234,16 @@ def test_a_grid_with_holes_or_one_level_raises(cells):
 
 def test_a_constant_grid_has_no_variance_to_share():
     assert variance_shares(grid_of(np.ones((2, 2))), ["a", "b"])["share"].isna().all()
+
+
+# |t| is sqrt(n) with n - 1 degrees of freedom. Printed tables of t, two-sided: 5 %: 2.571 (df 5),
+# 2.447 (6); 1 %: 3.250 (9), 3.169 (10); 0.1 %: 4.073 (15), 4.015 (16).
+@pytest.mark.parametrize(("n_comparisons", "expected"), [(1, 7), (5, 11), (50, 17)])
+def test_seeds_needed_are_the_fewest_whose_t_is_beyond_the_corrected_level(n_comparisons, expected):
+    assert seeds_needed(1.0, 1.0, n_comparisons) == expected
+    assert seeds_needed(-0.01, 0.01, n_comparisons) == expected  # in another unit, of either sign
+
+
+def test_no_spread_needs_two_seeds_and_a_small_difference_more_than_a_thousand():
+    assert seeds_needed(0.01, 0.0, 98) == 2
+    assert seeds_needed(0.001, 1.0, 1) == np.inf

@@ -242,7 +242,7 @@ def test_deviations_stand_in_the_row():
 def test_a_recipe_of_its_own_and_smoothed_labels_stand_in_the_row():
     rows = frame(row("baseline", 0, 0.2, recipe="airbench", label_smoothing=0.2))
     found = cells(rows, [CLEAN], profile="paper").loc["baseline"]
-    assert found["deviations"] == "recipe airbench; label smoothing 0.2"
+    assert found["deviations"] == "recipe airbench, label smoothing 0.2"
     assert (found["recipe"], found["label_smoothing"]) == ("airbench", 0.2)
 
 

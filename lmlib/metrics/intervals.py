@@ -75,6 +75,19 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return np.minimum(steps, 1)[np.argsort(order)]
 
 
+def seeds_needed(difference: float, std: float, n_comparisons: int) -> float:
+    """Pairs of seeds with which a mean difference of that size holds after Holm's correction.
+
+    std: of the paired differences, in the unit of `difference`; n_comparisons: in the family, of
+    which this one counts as the first, that is the strictest. The smallest n for which Student's t
+    over n pairs has p < 0.05 / n_comparisons; inf above a thousand.
+    """
+    n = np.arange(2, 1001)
+    p_values = 2 * stats.t.sf(abs(difference) * np.sqrt(n) / std, n - 1) if std > 0 else 0 * n
+    enough = n[p_values * n_comparisons < 1 - LEVEL]
+    return float(enough[0]) if len(enough) else np.inf
+
+
 class Interval(NamedTuple):
     """A two-sided interval."""
 

@@ -70,8 +70,9 @@ def setting_deviations(
         f"{run['dataset']} for CIFAR": not run["dataset"].startswith("cifar"),
         f"{run['network']} for {network}": run["network"] != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
-        f"recipe {run['recipe']}": run["recipe"] != "paper",
-        f"label smoothing {run['label_smoothing']:g}": run["label_smoothing"] > 0,
+        f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}": run["recipe"]
+        != "paper"
+        or run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",
         "substitute mixing set": "substitute" in run["mixing"],
         outliers: run["loss"] == "oe",

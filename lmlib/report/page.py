@@ -152,6 +152,13 @@ def export(executed: Path, path: Path) -> Path:
     return path
 
 
+EARLIER = (
+    "These runs are of an earlier version of this study and cannot be made again by this one; "
+    "those of the profile's network replace them."
+)
+"""Said of rows that do not name their weights."""
+
+
 def readme_section(profile: str) -> str:
     """One profile's results as Markdown: a table for each dataset and schedule, its provenance."""
     rows = read_rows(profile)
@@ -162,7 +169,8 @@ def readme_section(profile: str) -> str:
     order = list(METHODS).index
     rows = rows.sort_values("method", key=lambda names: names.map(order), kind="stable")
     parts = []
-    for _, group in rows.groupby(["dataset", "network", "epochs"]):
+    rows = rows.assign(earlier=rows["weights"].isna())
+    for (earlier, *_), group in rows.groupby(["earlier", "dataset", "network", "epochs"]):
         cells = tables.cells(group, README_COLUMNS, profile=profile, by=("method", "loss"))
         parts.append(f"**{tables.title(cells, 'Results', profile=profile)}**")
         parts.append(markdown_table(tables.for_display(cells).xs("ours", axis=1, level=1)))
@@ -172,7 +180,8 @@ def readme_section(profile: str) -> str:
         mixing = tables.distinct(label for label in group["mixing"] if label != "none") or "none"
         made = f"commits {tables.distinct(sorted(group['commit'].str[:8]))}"
         made += f", finished {group['finished'].max()[:10]}"
-        parts.append(f"Mixing images: {mixing}. {machines}, {made}.")
+        note = f" {EARLIER}" if earlier else ""
+        parts.append(f"Mixing images: {mixing}. {machines}, {made}.{note}")
     return "\n\n".join(parts)
 
 
