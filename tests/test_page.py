@@ -12,6 +12,7 @@ from test_tables import frame, row, seeds
 from lmlib import files, paths
 from lmlib.report import tables
 from lmlib.report.page import (
+    EARLIER,
     EXHIBITS,
     README_BEGIN,
     README_END,
@@ -19,9 +20,11 @@ from lmlib.report.page import (
     deviations_text,
     export,
     figures_of,
+    groups_of,
     markdown_table,
     read_cells,
     readme_section,
+    results_section,
     run_durations,
     status_of,
     update_readme,
@@ -231,7 +234,8 @@ def rows(root):
 
 
 def test_a_section_has_the_methods_own_runs_in_the_order_of_the_tables_and_says_what_deviates(rows):
-    section = readme_section("cifar-cpu")
+    (group,) = groups_of("cifar-cpu")
+    section = results_section(group, "cifar-cpu")
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     assert lines[0] == "| method | loss | clean | C mCE |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| baseline", "| layermix_released"]
@@ -241,6 +245,22 @@ def test_a_section_has_the_methods_own_runs_in_the_order_of_the_tables_and_says_
         "layermix_released: substitute mixing set" in section
     )
     assert "fp32, m, d, commits abcdef01, finished 2026-01-02." in section
+
+
+def test_runs_without_a_hash_of_their_weights_come_last_and_are_said_to_be_of_an_earlier_version(
+    rows,
+):
+    one = row("baseline", 0, 0.1, **RUN | {"network": "airbench-32", "weights": "0123"})
+    write_rows("cifar-cpu", one["run"], [one, one | MCE._asdict() | {"value": 0.4}])
+    first, second = (results_section(one, "cifar-cpu") for one in groups_of("cifar-cpu"))
+    assert "airbench-32 for wrn-40-4" in first and EARLIER not in first
+    assert "wrn-10-1 for wrn-40-4" in second and second.endswith(EARLIER)
+
+
+def test_the_readme_has_the_main_methods_of_the_first_table_and_a_link_to_all(rows):
+    section = readme_section("cifar-cpu")
+    assert "| baseline |" in section and "| layermix_released |" not in section
+    assert section.endswith("[figures/cifar-cpu/README.md](figures/cifar-cpu/README.md).")
 
 
 def test_a_table_that_deviates_in_nothing_says_so():
@@ -255,6 +275,8 @@ def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
         paths.ROOT / "README.md", f"before\n{README_BEGIN}\nold\n{README_END}\nafter\n"
     )
     update_readme()
+    page = (paths.FIGURES / "cifar-cpu" / "README.md").read_text()
+    assert page.startswith("# Results of the profile cifar-cpu") and "layermix_released" in page
     text = (paths.ROOT / "README.md").read_text()
     assert (
         text.startswith(f"before\n{README_BEGIN}\n\n**Results")

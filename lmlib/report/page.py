@@ -17,7 +17,7 @@ from .. import paths
 from ..augment import METHODS
 from ..files import write_text
 from ..study import runs
-from ..study.profiles import PROFILES
+from ..study.profiles import MAIN_METHODS, PROFILES, get_profile
 from ..study.rows import read_rows, row_files
 from . import tables
 from .deviations import SETTINGS
@@ -30,6 +30,7 @@ EXHIBITS = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False).
 the pattern of what that draws in figures/<profile>; measured, the pattern of the tables in
 data/results/<profile>/tables that hold its numbers; status, for those without any."""
 README_BEGIN = "<!-- results: made by `./run_all.sh readme` from data/results, never by hand -->"
+MADE = "Made by `./run_all.sh readme` from data/results, never by hand."
 README_END = "<!-- end of results -->"
 README_COLUMNS = (
     tables.CLEAN, tables.MCE, tables.C_BAR_MCE, tables.MFP, tables.PGD, tables.C_RMS
@@ -159,30 +160,50 @@ EARLIER = (
 """Said of rows that do not name their weights."""
 
 
-def readme_section(profile: str) -> str:
-    """One profile's results as Markdown: a table for each dataset and schedule, its provenance."""
-    rows = read_rows(profile)
+def groups_of(profile: str) -> list[pd.DataFrame]:
+    """The rows of methods as they are by default, for each dataset, network and schedule.
+
+    Those of the profile's own network and schedule come first, those of an earlier version last.
+    """
+    rows, sizes = read_rows(profile), get_profile(profile)
     methods = rows["method"].map(METHODS)
     fractals = rows["mixing"].str.split(", ").str[-1]  # Table 5 has methods with the other kind
     own = fractals.eq("none") | fractals.eq([method.fractals for method in methods])
     rows = rows[own & rows["parameters"].eq("{}") & rows["n_train"].isna()]
     order = list(METHODS).index
     rows = rows.sort_values("method", key=lambda names: names.map(order), kind="stable")
-    parts = []
-    rows = rows.assign(earlier=rows["weights"].isna())
-    for (earlier, *_), group in rows.groupby(["earlier", "dataset", "network", "epochs"]):
-        cells = tables.cells(group, README_COLUMNS, profile=profile, by=("method", "loss"))
-        parts.append(f"**{tables.title(cells, 'Results', profile=profile)}**")
-        parts.append(markdown_table(tables.for_display(cells).xs("ours", axis=1, level=1)))
-        parts.append(deviations_text(cells))
-        names = ("precision", "machine", "device")
-        machines = ", ".join(tables.distinct(group[name]) for name in names)
-        mixing = tables.distinct(label for label in group["mixing"] if label != "none") or "none"
-        made = f"commits {tables.distinct(sorted(group['commit'].str[:8]))}"
-        made += f", finished {group['finished'].max()[:10]}"
-        note = f" {EARLIER}" if earlier else ""
-        parts.append(f"Mixing images: {mixing}. {machines}, {made}.{note}")
-    return "\n\n".join(parts)
+    other = (rows["network"] != sizes.network) | (rows["epochs"] != sizes.epochs)
+    rows = rows.assign(earlier=rows["weights"].isna(), other=other)
+    by = ["earlier", "dataset", "other", "network", "epochs"]
+    return [group for _, group in rows.groupby(by)]
+
+
+def results_section(group: pd.DataFrame, profile: str) -> str:
+    """One of `groups_of` as Markdown: its table, how it differs from the paper, its provenance."""
+    cells = tables.cells(group, README_COLUMNS, profile=profile, by=("method", "loss"))
+    names = ("precision", "machine", "device")
+    machines = ", ".join(tables.distinct(group[name]) for name in names)
+    mixing = tables.distinct(label for label in group["mixing"] if label != "none") or "none"
+    made = f"commits {tables.distinct(sorted(group['commit'].str[:8]))}"
+    made += f", finished {group['finished'].max()[:10]}"
+    note = f" {EARLIER}" if group["earlier"].any() else ""
+    return "\n\n".join(
+        [
+            f"**{tables.title(cells, 'Results', profile=profile)}**",
+            markdown_table(tables.for_display(cells).xs("ours", axis=1, level=1)),
+            deviations_text(cells),
+            f"Mixing images: {mixing}. {machines}, {made}.{note}",
+        ]
+    )
+
+
+def readme_section(profile: str) -> str:
+    """The paper's main methods on a profile's first dataset, and where all its results are."""
+    first = groups_of(profile)[0]
+    main = first[first["method"].isin(MAIN_METHODS)]
+    page = (paths.FIGURES / profile / "README.md").relative_to(paths.ROOT).as_posix()
+    link = f"All methods, datasets, networks and schedules: [{page}]({page})."
+    return f"{results_section(first if main.empty else main, profile)}\n\n{link}"
 
 
 def deviations_text(cells: pd.DataFrame) -> str:
@@ -197,10 +218,18 @@ def deviations_text(cells: pd.DataFrame) -> str:
 
 
 def update_readme() -> None:
-    """Write the sections of all profiles with committed rows between the marks of README.md."""
+    """Write the results of all profiles with committed rows.
+
+    All of them go to figures/<profile>/README.md, the main ones between the marks of README.md.
+    """
+    names = [name for name in PROFILES if name != "quick" and row_files(name)]
+    for name in names:
+        parts = [results_section(group, name) for group in groups_of(name)]
+        text = "\n\n".join([f"# Results of the profile {name}", MADE, *parts])
+        write_text(paths.FIGURES / name / "README.md", f"{text}\n")
     file = paths.SOURCE / "README.md"
     before, _, rest = file.read_text(encoding="utf-8").partition(README_BEGIN)
     after = rest.partition(README_END)[2]
-    sections = [readme_section(name) for name in PROFILES if name != "quick" and row_files(name)]
+    sections = [readme_section(name) for name in names]
     text = "\n\n".join([before + README_BEGIN, *sections, README_END]) + after
     write_text(file, text)
