@@ -69,7 +69,7 @@ FOLDER = cache_folder()
 
 def compiled(function: Callable) -> Any:
     """Compile a function that compiled functions call."""
-    return njit(no_cpython_wrapper=True, **OPTIONS)(function)
+    return njit(**OPTIONS)(function)
 
 
 def inlined(function: Callable) -> Any:
