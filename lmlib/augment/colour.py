@@ -143,7 +143,7 @@ def color(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
 def contrast(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
     """Contrast: 0 is the mean of the 8-bit luma everywhere, 1 the image.
 
-    It overlaps the test corruption `contrast`.
+    Overlaps the test corruption `contrast`.
     """
     pixels, total = image.reshape(3, -1), 0
     for n in range(pixels.shape[1]):
@@ -159,7 +159,7 @@ def contrast(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
 def sharpness(image: np.ndarray, factor: Any, out: np.ndarray) -> np.ndarray:
     """Sharpness: 0 is smoothed by (1 1 1, 1 5 1, 1 1 1) / 13 except at the border, 1 the image.
 
-    It overlaps the blurring test corruptions.
+    Overlaps the blurring test corruptions.
     """
     height, width = image.shape[1:]
     factor, four, thirteen = np.float32(factor), np.float32(4), np.float32(13)
