@@ -11,9 +11,11 @@ FORWARD_PASSES = {"ce": 1, "jsd": 3, "oe": 2}
 """Loss -> images that go through the network for one training image."""
 
 
-def cross_entropy(logits, labels):
-    """Mean cross-entropy. logits (B, K); labels int64 (B,), or float (B, K), rows of sum 1. Returns a scalar."""
-    return F.cross_entropy(logits.float(), labels.float() if labels.is_floating_point() else labels)
+def cross_entropy(logits, labels, smoothing=0.0):
+    """Mean cross-entropy. logits (B, K); labels int64 (B,), or float (B, K), rows of sum 1; smoothing: the
+    share of each label that is spread over all classes. Returns a scalar."""
+    labels = labels.float() if labels.is_floating_point() else labels
+    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
 
 def jsd_consistency(logits_clean, logits_1, logits_2):
@@ -28,7 +30,7 @@ def jsd_consistency(logits_clean, logits_1, logits_2):
     return sum(F.kl_div(mixture, log, reduction="batchmean", log_target=True) for log in logs) / 3
 
 
-def jsd_loss(logits, labels, *, jsd_weight=12):
+def jsd_loss(logits, labels, *, jsd_weight=12, smoothing=0.0):
     """Cross-entropy of the clean view plus `jsd_weight` times the consistency of the three.
 
     logits: (3 B, K), the clean images, then view 0, then view 1 of their mixes; labels: int64 (B,). Returns a scalar.
@@ -40,16 +42,17 @@ def jsd_loss(logits, labels, *, jsd_weight=12):
             f"jsd needs logits of three views of each image, got {len(logits)} for {len(labels)} labels"
         )
     clean, view_0, view_1 = logits.chunk(3)
-    return cross_entropy(clean, labels) + jsd_weight * jsd_consistency(clean, view_0, view_1)
+    return cross_entropy(clean, labels, smoothing) + jsd_weight * jsd_consistency(clean, view_0, view_1)
 
 
-def outlier_exposure_loss(logits, labels, outlier_logits, *, weight=0.5):
+def outlier_exposure_loss(logits, labels, outlier_logits, *, weight=0.5, smoothing=0.0):
     """Cross-entropy plus `weight` times the cross-entropy of the outliers' predictions to the uniform distribution.
 
     logits (B, K); labels int64 (B,) or float (B, K); outlier_logits (B', K). Returns a scalar.
     Source: Outlier Exposure (Hendrycks et al., ICLR 2019).
     """
-    return cross_entropy(logits, labels) - weight * outlier_logits.float().log_softmax(dim=1).mean()
+    uniform = -outlier_logits.float().log_softmax(dim=1).mean()
+    return cross_entropy(logits, labels, smoothing) + weight * uniform
 
 
 LOSSES = {"ce": cross_entropy, "jsd": jsd_loss, "oe": outlier_exposure_loss}

@@ -13,12 +13,17 @@ from torch import nn
 
 from ..checks import check_name, check_whole
 from ..draws import generators
+from .airbench import DiracConv2d, airbench
 
 VERSION = 1  # raised by hand when weights or outputs change
 
-AT_32 = "wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-28-10", "wrn-40-4", "resnet-18", "resnext-29"
+AT_32 = """airbench-16 airbench-32 airbench-64 wrn-10-1 wrn-16-1 wrn-16-2 wrn-28-10 wrn-40-4
+resnet-18 resnext-29""".split()
 NETWORKS = dict.fromkeys(AT_32, 32) | {"resnet-50": 224}
-"""Network -> side of its images in pixels. Any other `wrn-<depth>-<widen>` with depth = 6 n + 4 works too, at 32."""
+"""Network -> side of its images in pixels.
+
+Any other `wrn-<depth>-<widen>` with depth = 6 n + 4, and any `airbench-<width>`, works too, at 32.
+"""
 
 
 class Classifier(nn.Module):
@@ -51,8 +56,7 @@ def build_model(name, *, n_classes, image_size=32, seed=0):
     check_network(name, image_size)
     n_classes = check_whole("n_classes", n_classes, 2)
     with torch.device("meta"):  # no memory and no draws: the weights come in `initialise`
-        wide = _wide(name)
-        model = Classifier(_wide_resnet(*wide, n_classes) if wide else _resnet(name, n_classes))
+        model = Classifier(_network(name, n_classes))
     model.to_empty(device="cpu")
     initialise(model, seed=seed)
     return model
@@ -62,7 +66,8 @@ def check_network(name, image_size):
     """Raise ValueError if no network is called `name` or it does not take images of side `image_size` pixels."""
     wide = _wide(name)
     if not wide:
-        check_name("network", name, NETWORKS)
+        if not _width(name):
+            check_name("network", name, NETWORKS)
     elif wide[0] < 10 or wide[0] % 6 != 4 or wide[1] < 1:
         raise ValueError(
             f"a WRN's depth is 10, 16, 22, ... (6 n + 4) and its widen factor at least 1, got '{name}'"
@@ -76,7 +81,7 @@ def check_network(name, image_size):
 
 def n_parameters(model):
     """How many trained numbers the model has."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(one.numel() for one in model.parameters() if one.requires_grad)
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -103,17 +108,24 @@ def initialise(model, *, seed):
     """Set every weight as the Torch releases of ResNet, WRN and ResNeXt do, from a generator of its own per layer.
 
     Convolutions: normal, variance 2 / (kernel area * output channels) (He et al. 2015, "fan out"); batch norm: 1 and 0;
-    linear: uniform within 1 / sqrt(inputs), bias 0.
+    linear: uniform within 1 / sqrt(inputs), bias 0. Convolutions of airbench: the identity on the first outputs, the
+    others uniform within 1 / sqrt(9 inputs), as PyTorch starts them.
     """
     layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     draws = generators("initial weights", seed=seed, index=np.arange(len(layers)))
     for layer, generator in zip(layers, draws, strict=True):
         n_out, n_in, *kernel = shape = tuple(layer.weight.shape)
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, DiracConv2d):
+            values = (2 * generator.random(shape, np.float32) - 1) / np.float32(3 * math.sqrt(n_in))
+            same = np.arange(min(n_in, n_out))
+            values[same] = 0
+            values[same, same, 1, 1] = 1
+        elif isinstance(layer, nn.Conv2d):
             spread = np.float32(math.sqrt(2 / (n_out * math.prod(kernel))))
             values = spread * generator.standard_normal(shape, np.float32)
         else:
             values = (2 * generator.random(shape, np.float32) - 1) / np.float32(math.sqrt(n_in))
+        if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         layer.weight.data.copy_(torch.from_numpy(values))
     for module in model.modules():
@@ -121,9 +133,22 @@ def initialise(model, *, seed):
             module.reset_parameters()
 
 
+def _network(name, n_classes):
+    wide, width = _wide(name), _width(name)
+    if wide:
+        return _wide_resnet(*wide, n_classes)
+    return airbench(width, n_classes) if width else _resnet(name, n_classes)
+
+
 def _wide(name):
     match = re.fullmatch(r"wrn-(\d+)-(\d+)", str(name))
     return match and (int(match[1]), int(match[2]))
+
+
+def _width(name):
+    """The width of an airbench network, None for another name."""
+    match = re.fullmatch(r"airbench-([1-9]\d*)", str(name))
+    return match and int(match[1])
 
 
 def _wide_resnet(depth, widen, n_classes):

@@ -1,11 +1,9 @@
 """Training one network: batches by key, one step, one checkpoint an epoch.
 
-Settings of the paper and its code: SGD with Nesterov momentum 0.9, learning rate 0.1 to 1e-6 by a
-cosine per step, no warm-up, weight decay 5e-4, batches of 128. Flip and crop come first, then the
-method, all batched and keyed.
+Flip and crop come first, then the method, all batched and keyed; what a step does with the
+gradients is the recipe's (`recipes`).
 """
 
-import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,15 +20,16 @@ from ..augment.base import Augmentation, as_float
 from ..augment.ops import as_tensor
 from ..datasets.load import Dataset
 from ..draws import permutation, words
+from .airbench import whiten, whitening_layer
 from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .networks import build_model, plain
 from .prediction import precision_context, predict
+from .recipes import RECIPES
 
 VERSION = 1  # raised by hand when the numbers of a training change
-MOMENTUM = 0.9
-LAST_RATE = 1e-6
-BATCHES_PER_CALL = {"cpu": 4, "cuda": 16}
-"""Batches that are augmented in one call: it saves overhead and changes nothing else."""
+IMAGES_PER_CALL = {"cpu": 512, "cuda": 2048}
+"""Images that are augmented in one call, at least a batch: it saves overhead, and changes nothing
+else."""
 LOG_SECONDS = 60  # between two lines in a log, where no progress bar is seen
 
 
@@ -46,6 +45,8 @@ class TrainingConfig(Protocol):
     batch_size: int
     learning_rate: float
     weight_decay: float
+    recipe: str
+    label_smoothing: float
 
     def training_index(self, dataset: Dataset) -> np.ndarray:
         """Positions of the training images in the original split: int64 (n,)."""
@@ -57,11 +58,6 @@ class Batch(NamedTuple):
     inputs: torch.Tensor  # float32 (B, 3, H, W), or (3 B, 3, H, W) for JSD: clean, mix, mix
     targets: torch.Tensor  # int64 (B,) or float32 (B, K)
     outliers: torch.Tensor | None  # float32 (B, 3, H, W) for outlier exposure
-
-
-def learning_rate(step: int, n_steps: int, first: float) -> float:
-    """The cosine schedule: `first` at step 0, falling to 1e-6 after the last of `n_steps`."""
-    return LAST_RATE + (first - LAST_RATE) * (1 + math.cos(math.pi * step / n_steps)) / 2
 
 
 @contextmanager
@@ -104,7 +100,8 @@ class Batches:
         """The batches of an epoch, in the order of that epoch."""
         n = len(self.index)
         order = self.index[permutation("training order", n, seed=self.seed, epoch=epoch)]
-        block = BATCHES_PER_CALL[self.images.device.type] * self.batch_size
+        n_batches = max(1, IMAGES_PER_CALL[self.images.device.type] // self.batch_size)
+        block = n_batches * self.batch_size
         for start in range(0, n, block):
             index = order[start : start + block]
             inputs, targets, outliers = self.augmented(index, epoch)
@@ -144,15 +141,18 @@ class Batches:
         return images, self.labels[position]
 
 
-def batch_loss(model: torch.nn.Module, loss: str, batch: Batch) -> torch.Tensor:
-    """The loss of one batch, a float32 scalar."""
+def batch_loss(
+    model: torch.nn.Module, loss: str, batch: Batch, smoothing: float = 0.0
+) -> torch.Tensor:
+    """The loss of one batch, a float32 scalar; smoothing: of its labels."""
     inputs, targets, outliers = batch
     if loss == "jsd":
-        return jsd_loss(model(inputs), targets)
-    if outliers is not None:
-        logits = model(torch.cat([inputs, outliers]))
-        return outlier_exposure_loss(logits[: len(inputs)], targets, logits[len(inputs) :])
-    return cross_entropy(model(inputs), targets)
+        return jsd_loss(model(inputs), targets, smoothing=smoothing)
+    if outliers is None:
+        return cross_entropy(model(inputs), targets, smoothing)
+    logits = model(torch.cat([inputs, outliers]))
+    logits, of_outliers = logits[: len(inputs)], logits[len(inputs) :]
+    return outlier_exposure_loss(logits, targets, of_outliers, smoothing=smoothing)
 
 
 class Trainer:
@@ -173,15 +173,17 @@ class Trainer:
             image_size=dataset.image_size,
             seed=config.seed,
         )
+        if (layer := whitening_layer(model)) is not None:
+            whiten(layer, dataset.train.images[self.batches.index])
         self.model: Any = model.to(self.device, memory_format=torch.channels_last)
         if config.compile and self.device.type == "cuda":
             self.model = torch.compile(self.model)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            momentum=MOMENTUM,
+        self.optimizer = RECIPES[config.recipe].optimizer(
+            self.model,
+            learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
-            nesterov=True,
+            epochs=config.epochs,
+            steps_per_epoch=self.batches.n_steps,
         )
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
@@ -189,20 +191,14 @@ class Trainer:
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """What the next epoch depends on: tensors by name, and a dict of plain values."""
         tensors = {f"model.{name}": value for name, value in plain(self.model).state_dict().items()}
-        names = {parameter: name for name, parameter in plain(self.model).named_parameters()}
-        for parameter, state in self.optimizer.state.items():
-            tensors[f"momentum.{names[parameter]}"] = state["momentum_buffer"]
+        tensors |= self.optimizer.state()
         step = self.epoch * self.batches.n_steps
         return tensors, {"epoch": self.epoch, "step": step, "history": self.history}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
         """Resume from a `state`. Raises ValueError for the weights of another network."""
         load_weights(self.model, tensors)
-        for name, parameter in plain(self.model).named_parameters():
-            if f"momentum.{name}" in tensors:
-                buffer = torch.empty_like(parameter)  # the parameter's memory format
-                momentum = buffer.copy_(tensors[f"momentum.{name}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+        self.optimizer.restore(tensors)
         self.epoch, self.history = values["epoch"], list(values["history"])
 
     def step(
@@ -212,14 +208,11 @@ class Trainer:
         targets: torch.Tensor,
         outliers: torch.Tensor | None,
     ) -> torch.Tensor:
-        """One step of SGD on a `Batch`, at the learning rate of `step`; returns the loss.
+        """One step of the recipe on a `Batch`; returns the loss.
 
         step: counted from the start of the training.
         """
         config = self.config
-        rate = learning_rate(step, config.epochs * self.batches.n_steps, config.learning_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         batch = Batch(inputs.contiguous(memory_format=torch.channels_last), targets, outliers)
         # Dropout takes no generator: it draws from the global one, which is seeded from the key
         # here and restored afterwards.
@@ -231,10 +224,10 @@ class Trainer:
             torch.random.default_generator.manual_seed(dropout_seed(config.seed, step))
             if devices:
                 torch.cuda.manual_seed(dropout_seed(config.seed, step))
-            loss = batch_loss(self.model, config.loss, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+            loss = batch_loss(self.model, config.loss, batch, config.label_smoothing)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
+        self.optimizer.step(step)
         return loss.detach()
 
     def run(

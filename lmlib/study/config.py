@@ -15,6 +15,7 @@ from ..datasets import load
 from ..datasets.split import stratified_subset, validation_split
 from ..fractals import mixing_sets
 from ..models import networks, training
+from ..models.recipes import default_recipe
 
 VERSIONS = {
     "augment": augment.VERSION,
@@ -31,7 +32,8 @@ class RunConfig:
     """The identity of a run, in values of plain JSON. Raises ValueError for numbers out of range.
 
     mixing: the identity of the mixing set in its manifest, None where the method needs none;
-    n_train: how many stratified training images are used, None for all; n_validation: how many
+    recipe: the way of training, of `models.recipes`; label_smoothing: the share of each label that
+    is spread over all classes; n_train: how many stratified training images are used, None for all; n_validation: how many
     stratified images are held out of the training set.
     """
 
@@ -50,6 +52,8 @@ class RunConfig:
     batch_size: int = 128
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
+    recipe: str = "paper"
+    label_smoothing: float = 0.0
     n_train: int | None = None
     n_validation: int = 0
     versions: dict[str, int] = field(default_factory=lambda: dict(VERSIONS))
@@ -65,9 +69,10 @@ class RunConfig:
         for name, limits in whole.items():  # NumPy's numbers, say, are no JSON
             if getattr(self, name) is not None or name != "n_train":
                 object.__setattr__(self, name, check_whole(name, getattr(self, name), *limits))
-        for name in ("learning_rate", "weight_decay"):
+        for name in ("learning_rate", "weight_decay", "label_smoothing"):
             is_rate = name == "learning_rate"  # a rate of 0 would train nothing
-            value = check_range(name, getattr(self, name), 0, np.inf, low_open=is_rate)
+            high = 1 if name == "label_smoothing" else np.inf
+            value = check_range(name, getattr(self, name), 0, high, low_open=is_rate)
             object.__setattr__(self, name, value)
 
     @property
@@ -79,7 +84,8 @@ class RunConfig:
             if np.isscalar(value)
         )
         loss = "" if self.loss == augment.METHODS[self.method].loss else f"-{self.loss}"
-        method = f"{self.method}{parameters}{loss}"
+        recipe = "" if self.recipe == default_recipe(self.network) else f"-{self.recipe}"
+        method = f"{self.method}{parameters}{loss}{recipe}"
         label = f"{self.dataset}-{self.network}-{method}-e{self.epochs}-s{self.seed}"
         return label.replace("/", "_")
 

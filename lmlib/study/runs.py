@@ -36,6 +36,7 @@ from ..fractals.mixing_sets import MixingSet, mixing_set, own_source
 from ..models import training
 from ..models.losses import check_loss
 from ..models.networks import build_model, check_network
+from ..models.recipes import RECIPES, default_recipe
 from .config import RunConfig, non_default_parameters
 from .profiles import get_profile
 
@@ -88,8 +89,10 @@ def resolve_without_mixing_set(
     profile: str,
     dataset: str,
     method: str,
+    network: str,
     parameters: Mapping[str, Any] | None = None,
     loss: str | None = None,
+    recipe: str | None = None,
     fractals: str | None = None,
     n_fractals: int | None = None,
     images: bool = True,
@@ -99,8 +102,9 @@ def resolve_without_mixing_set(
 
     Precision, threads and the size of the mixing set come from the profile; what is None comes
     from the profile or the method. fractals: "grey" or "colour", None for that of the method's
-    published rows; images: False where the run is only named, for which a placeholder of the
-    dataset will do; others: network, epochs, seed, and fields of `RunConfig` that have a default.
+    published rows; recipe: of `models.recipes`, None for the network's own, which decides what is
+    not in `others`; images: False where the run is only named, for which a placeholder of the
+    dataset will do; others: epochs, seed, and fields of `RunConfig` that have a default.
 
     Returns the `RunConfig` without its mixing set, the dataset, and the arguments of
     `mixing_set_of`, None where the method needs no set. Raises ValueError for what does not fit.
@@ -115,6 +119,9 @@ def resolve_without_mixing_set(
         )
     fractals = check_name("fractals", fractals or row.fractals, ("grey", "colour"))
     n_fractals = check_whole("n_fractals", n_fractals or sizes.n_fractals, 1, 10**6)
+    recipe = check_name("recipe", recipe or default_recipe(str(network)), RECIPES)
+    training_settings = RECIPES[recipe]._asdict()
+    del training_settings["optimizer"]
     config = RunConfig(  # which checks its numbers, before a dataset is fetched
         dataset=dataset,
         dataset_hash="",
@@ -125,7 +132,9 @@ def resolve_without_mixing_set(
         precision=sizes.precision,
         threads=sizes.threads,
         compile=sizes.compile,
-        **others,
+        network=network,
+        recipe=recipe,
+        **training_settings | others,
     )
     data = dataset_of(dataset) if images else dataset_or_placeholder(dataset)
     config = replace(config, dataset=data.name, dataset_hash=data.hash)
