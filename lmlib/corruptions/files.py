@@ -75,6 +75,8 @@ class Benchmark:
         self, name: str, severity: int | None, index: np.ndarray, is_subset: bool
     ) -> np.ndarray:
         if name in self.arrays:
+            if self.provenance[name] == "official":
+                index = self.dataset.published[index]
             rows = index if severity is None else index + (severity - 1) * len(self.dataset.test)
             return np.ascontiguousarray(np.moveaxis(self.arrays[name][rows], -1, -3))
         if is_subset:

@@ -95,10 +95,13 @@ def official_folder(dataset: Any, benchmark: str) -> Path | None:
         return None
     if path.is_file():
         path = unpack(path)
-    reason, labels = "", np.tile(dataset.test.labels, len(LEVELS[benchmark]))
-    if not dataset.canonical:
-        reason = f"the images of {dataset.name} are not known to be in the published order"
-    elif (path / "labels.npy").exists():
+    if dataset.published is None:
+        reason = f"the published order of the images of {dataset.name} is not known"
+        warnings.warn(f"{path} is not used, images are generated instead: {reason}", stacklevel=3)
+        return None
+    reason, in_order = "", dataset.test.labels[np.argsort(dataset.published)]
+    labels = np.tile(in_order, len(LEVELS[benchmark]))
+    if (path / "labels.npy").exists():
         try:
             if (read_array(path / "labels.npy", labels.shape, np.integer) != labels).any():
                 reason = "its labels.npy does not hold the labels of the test set"

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +16,29 @@ from .. import files, paths
 from ..checks import check_name
 from . import cifar
 from .folder import read_folder
-from .split import Split, stratified_subset
+from .split import Split, in_content_order, stratified_subset
 
-VERSION = 1  # raised by hand when the pixels, labels, order or splits of a dataset change
+VERSION = 2  # raised by hand when the pixels, labels, order or splits of a dataset change
 NAMES = "digits", "cifar10", "cifar100"
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset in memory, with the base augmentation that suits it."""
+    """A dataset in memory, with the base augmentation that suits it.
+
+    Each split is in the order of its content, so that a run is the same run whichever source its
+    images came from.
+    """
 
     name: str
     train: Split
     test: Split
     classes: tuple[str, ...]  # in the order of the labels
     source: str  # where the pixels came from, for the record
-    canonical: bool  # whether the order is the published one: official corruption files need it
+    published: np.ndarray | None  # of each test image, its position in the published test set
     flip: bool  # whether a mirrored image is still of its class
     pad: int  # the random crop's padding in pixels
-    hash: str  # `fingerprint` of the two splits
+    hash: str  # of images and labels of both splits, 16 hex digits
     address: str = ""  # what `load_dataset` takes to load it again; empty: its name
 
     @property
@@ -59,7 +64,8 @@ def load_dataset(name: str) -> Dataset:
         splits, classes = read_folder(path)
         address, source = f"folder:{path}", f"pictures in {path}"
         pad = splits[0].images.shape[-1] // 8
-        return _dataset(f"folder-{path.name}", splits, classes, source, pad=pad, address=address)
+        settings = {"pad": pad, "address": address}
+        return from_splits(f"folder-{path.name}", splits, classes, source, **settings)
     check_name("dataset", name, NAMES)
     return _load_digits() if name == "digits" else _load_cifar(name)
 
@@ -71,31 +77,19 @@ def absolute(name: str) -> str:
     return f"folder:{Path(name.removeprefix('folder:')).expanduser().absolute()}"
 
 
-def _dataset(
-    name: str,
-    splits: Iterable[Split],
-    classes: Iterable[str],
-    source: str,
-    *,
-    canonical: bool = True,
-    flip: bool = False,
-    pad: int = 4,
-    address: str = "",
+def combined_hash(checksums: Iterable[str]) -> str:
+    """The hash of a dataset from the checksums of its two splits: 16 hex digits."""
+    return hashlib.sha256(" ".join(checksums).encode()).hexdigest()[:16]
+
+
+def from_splits(
+    name: str, splits: Iterable[Split], classes: Iterable[str], source: str, **settings: Any
 ) -> Dataset:
-    train, test = splits
-    checksum = fingerprint(train, test)
-    settings = (canonical, flip, pad, checksum, address)
-    return Dataset(name, train, test, tuple(classes), source, *settings)
-
-
-def fingerprint(train: Split, test: Split) -> str:
-    """The first 16 hex digits of the sha256 over shapes, pixel bytes and labels of two splits."""
-    digest = hashlib.sha256()
-    for split in (train, test):
-        digest.update(repr(split.images.shape).encode())
-        digest.update(split.images.data)
-        digest.update(split.labels.astype("<i8").data)
-    return digest.hexdigest()[:16]
+    """A dataset of a training and a test split in any order; settings: fields of `Dataset`."""
+    (train, _, first), (test, _, second) = map(in_content_order, splits)
+    settings = {"published": None, "flip": False, "pad": 4} | settings
+    checksum = combined_hash([first, second])
+    return Dataset(name, train, test, tuple(classes), source, hash=checksum, **settings)
 
 
 def _load_digits() -> Dataset:
@@ -116,7 +110,7 @@ def _load_digits() -> Dataset:
     test_index = stratified_subset(labels, 500, seed=0, purpose="digits split")
     train_index = np.setdiff1d(np.arange(len(labels)), test_index)
     splits = [Split(images[index], labels[index]) for index in (train_index, test_index)]
-    return _dataset("digits", splits, "0123456789", "scikit-learn's digits (embedded)")
+    return from_splits("digits", splits, "0123456789", "scikit-learn's digits (embedded)")
 
 
 def _load_cifar(name: str) -> Dataset:
@@ -128,21 +122,30 @@ def _load_cifar(name: str) -> Dataset:
         if reader is None:
             cifar.fetch(name, paths.RAW)
             return _load_cifar(name)
-        decoded, canonical = cifar.read(name, reader, sources)
+        decoded, published = cifar.read(name, reader, sources)
         source = f"{name} from {' and '.join(path.name for path in sources)}"
-        record = {"source": source, "canonical": canonical, "version": VERSION}
-        record["files"] = _states(sources)
+        record = {"source": source, "version": VERSION, "files": _states(sources)}
         for part, split in decoded.items():
             arrays |= {f"{part}_images": split.images, f"{part}_labels": split.labels}
+        if published is not None:
+            arrays["published"] = published
         with paths.as_cache(cache):
             files.write_arrays(cache, arrays, record)
-    splits = [Split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in cifar.SHAPES]
-    source, canonical = record["source"], record["canonical"]
-    if not canonical:
-        problem = "official corruption files cannot be used with it"
-        warnings.warn(f"{source}: not in canonical order, so that {problem}", stacklevel=3)
-    classes = cifar.CIFAR[name].classes
-    return _dataset(name, splits, classes, source, canonical=canonical, flip=True)
+    train, test = (
+        Split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in cifar.SHAPES
+    )
+    source, published = record["source"], arrays.get("published")
+    if published is None:
+        problem = "the published order is not known, and official corruption files need it"
+        warnings.warn(f"{source}: {problem}", stacklevel=3)
+    return Dataset(name, train, test, source=source, published=published, **cifar_facts(name))
+
+
+def cifar_facts(name: str) -> dict[str, Any]:
+    """What is known of CIFAR-10 or CIFAR-100 without its files: fields of `Dataset`."""
+    known = cifar.CIFAR[name]
+    checksum = combined_hash(known.content[part] for part in cifar.SHAPES)
+    return {"classes": known.classes, "flip": True, "pad": 4, "hash": checksum}
 
 
 def _read_cache(cache: Path, sources: list[Path]) -> tuple[dict[str, np.ndarray], dict]:

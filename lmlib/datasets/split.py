@@ -1,5 +1,6 @@
 """One part of a dataset, and choices from it that keep the share of each class."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def in_content_order(split: Split) -> tuple[Split, np.ndarray, str]:
+    """A split sorted by the sha256 of each image and label, so that its source does not matter.
+
+    Returns the sorted split, the order int64 (N,), of which entry i is where image i of it stood,
+    and the checksum of the content in any order: 16 hex digits.
+    """
+    digests = [
+        hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).digest()
+        for image, label in zip(split.images, split.labels, strict=True)
+    ]
+    order = np.array(sorted(range(len(digests)), key=digests.__getitem__), np.int64)
+    checksum = hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
+    return Split(split.images[order], split.labels[order]), order, checksum
 
 
 def validation_split(split: Split, n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

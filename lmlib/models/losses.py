@@ -42,7 +42,9 @@ def jsd_loss(logits, labels, *, jsd_weight=12, smoothing=0.0):
             f"jsd needs logits of three views of each image, got {len(logits)} for {len(labels)} labels"
         )
     clean, view_0, view_1 = logits.chunk(3)
-    return cross_entropy(clean, labels, smoothing) + jsd_weight * jsd_consistency(clean, view_0, view_1)
+    return cross_entropy(clean, labels, smoothing) + jsd_weight * jsd_consistency(
+        clean, view_0, view_1
+    )
 
 
 def outlier_exposure_loss(logits, labels, outlier_logits, *, weight=0.5, smoothing=0.0):

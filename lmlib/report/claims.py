@@ -77,8 +77,7 @@ def table_scopes(profile: str, table: int | str | None) -> list[tuple[int | None
     if table == 7:
         networks = dict.fromkeys(sizes.networks)
         return [(7, {"network": network, "epochs": epochs}) for network, epochs in networks]
-    number = table if isinstance(table, int) else None
-    return [(number, {"n_train": str(sizes.grid_n_train or "all")} if table == 6 else {})]
+    return [(table if isinstance(table, int) else None, {})]
 
 
 def side(

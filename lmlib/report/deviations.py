@@ -12,7 +12,9 @@ from ..augment import METHODS, build_method
 from ..models.losses import FORWARD_PASSES
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 
-SETTINGS = "dataset network method parameters loss epochs n_train mixing precision".split()
+SETTINGS = (
+    "dataset network method parameters loss recipe label_smoothing epochs n_train mixing precision"
+).split()
 BENCHMARK_TITLES = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
 """The benchmarks as people read them; what is made of two of them needs no title of its own."""
 N_CORRUPTIONS = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
@@ -69,6 +71,8 @@ def setting_deviations(
         f"{run['dataset']} for CIFAR": not run["dataset"].startswith("cifar"),
         f"{run['network']} for {network}": run["network"] != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
+        f"recipe {run['recipe']}": run["recipe"] != "paper",
+        f"label smoothing {run['label_smoothing']:g}": run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",
         "substitute mixing set": "substitute" in run["mixing"],
         outliers: run["loss"] == "oe",

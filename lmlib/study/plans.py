@@ -5,7 +5,7 @@ one run. `PLANS` holds the plans; a notebook's metadata names the one that it ne
 what the paper argues with but does not show: variants of a method, compared in pairs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -94,19 +94,18 @@ def run_settings(profile: str, **changes: Any) -> Settings:
 
 
 def with_seeds(
-    profile: str, variants: Iterable[Mapping[str, Any]], *, once: bool = False
+    profile: str, variants: Iterable[Mapping[str, Any]], seeds: Sequence[int] = ()
 ) -> list[Settings]:
     """The settings of variants, which say what differs from the profile's own run.
 
-    Each has every seed where its method is replicated in the profile and `once` is false, else the
-    first seed alone.
+    Each has `seeds`; without them every seed of the profile where its method is replicated there,
+    else the first seed alone.
     """
-    sizes = get_profile(profile)
-    return [
-        run_settings(profile, **variant, seed=seed)
-        for variant in variants
-        for seed in sizes.seeds[: 1 if once or variant["method"] not in sizes.replicated else None]
-    ]
+    sizes, settings = get_profile(profile), []
+    for variant in variants:
+        own = sizes.seeds if variant["method"] in sizes.replicated else sizes.seeds[:1]
+        settings += [run_settings(profile, **variant, seed=seed) for seed in seeds or own]
+    return settings
 
 
 def one_run(profile: str) -> list[Settings]:
@@ -122,13 +121,14 @@ def comparison(profile: str) -> list[Settings]:
 def every_method(profile: str) -> list[Settings]:
     """Tables 3 and 4, Figures 3, 5 and 9: all methods on the first dataset, `few` on the others.
 
-    On the other datasets each run is made once, unless `few` are all methods.
+    The others have seeds of their own, unless `few` are all methods.
     """
     sizes = get_profile(profile)
     first, *others = sizes.datasets
     full = [{"dataset": first, "method": method} for method in sizes.methods]
     further = [{"dataset": dataset, "method": method} for dataset in others for method in sizes.few]
-    return with_seeds(profile, full) + with_seeds(profile, further, once=not sizes.is_full)
+    seeds = () if sizes.is_full else sizes.few_seeds
+    return with_seeds(profile, full) + with_seeds(profile, further, seeds)
 
 
 def table_dataset(profile: str) -> str:
@@ -146,7 +146,11 @@ def table_5(profile: str) -> list[Settings]:
     dataset: Settings = {"dataset": table_dataset(profile)}
     variants = [dataset | {"method": "baseline"}]
     if sizes.long_epochs is None:
-        return with_seeds(profile, variants + [dataset | {"method": method} for method in MIXERS])
+        plain = [dataset | {"method": method} for method in MIXERS]
+        consistent = [one | {"loss": "jsd"} for one in plain if sizes.jsd]
+        return with_seeds(profile, variants + plain) + with_seeds(
+            profile, consistent, sizes.seeds[:1]
+        )
     losses_and_sets = [
         dataset | {"loss": loss, "fractals": fractals}
         for loss, fractals in product(("ce", "jsd"), ("colour", "grey"))
@@ -163,17 +167,15 @@ def table_6(profile: str) -> list[Settings]:
     """Magnitude x beta.
 
     The cell of the defaults gets every seed, as its spread is what the others are judged by; the
-    others get them where every method does. Without a smaller training set that cell is LayerMix's
-    own run.
+    others get them where every method does. That cell is LayerMix's own run.
     """
     sizes, settings = get_profile(profile), []
     every_cell = sizes.replicated == sizes.methods
     shared: Settings = {"method": "layermix", "dataset": table_dataset(profile)}
-    if sizes.grid_n_train:
-        shared["n_train"] = sizes.grid_n_train
     for m, b in product(sizes.magnitudes, sizes.betas):
         cell = shared | {"parameters": {"magnitude": m, "beta": b}}
-        settings += with_seeds(profile, [cell], once=not every_cell and (m, b) != (8, 3))
+        seeds = sizes.seeds if every_cell or (m, b) == (8, 3) else sizes.seeds[:1]
+        settings += with_seeds(profile, [cell], seeds)
     return settings
 
 
@@ -183,7 +185,8 @@ def table_7(profile: str) -> list[Settings]:
     for network, epochs in sizes.networks:
         shared = {"dataset": table_dataset(profile), "network": network, "epochs": epochs}
         variants = [shared | {"method": method} for method in sizes.network_methods]
-        settings += with_seeds(profile, variants, once=network in sizes.single)
+        seeds = sizes.seeds[:1] if (network, epochs) in sizes.single else ()
+        settings += with_seeds(profile, variants, seeds)
     return settings
 
 
@@ -192,18 +195,20 @@ def ablations(profile: str) -> list[Settings]:
 
     In a profile without them: their methods, each once and as it is by default.
     """
-    ablated, dataset = get_profile(profile).ablated, {"dataset": table_dataset(profile)}
+    sizes, dataset = get_profile(profile), {"dataset": table_dataset(profile)}
     variants = [one for ablation in ABLATIONS.values() for one in ablation.variants.values()]
     variants = [{"method": "baseline"}, *variants]
-    if not ablated:
+    if not sizes.ablation_seeds:
         methods = dict.fromkeys(variant["method"] for variant in variants)
         variants = [{"method": method} for method in methods]
-    return with_seeds(profile, [dataset | variant for variant in variants], once=not ablated)
+    seeds = sizes.ablation_seeds or sizes.seeds[:1]
+    return with_seeds(profile, [dataset | variant for variant in variants], seeds)
 
 
 def variants_of(ablation: Ablation, profile: str) -> dict[str, list[Settings]]:
     """The runs of each variant of an ablation in a profile: label -> settings, one per seed."""
-    dataset, seeds = table_dataset(profile), get_profile(profile).seeds
+    sizes, dataset = get_profile(profile), table_dataset(profile)
+    seeds = sizes.ablation_seeds or sizes.seeds
     return {
         label: [run_settings(profile, dataset=dataset, **variant, seed=seed) for seed in seeds]
         for label, variant in ablation.variants.items()

@@ -9,6 +9,15 @@ EVERY_METHOD = tuple(
     pixmix pixmix_k3 pixmix_released ipmix layermix layermix_released layermix_iid""".split()
 )
 MIXERS = ("pixmix", "ipmix", "layermix")
+MAIN_METHODS = ("baseline", "augmix", *MIXERS)
+SINGLE_NETWORKS = (
+    ("airbench-16", 16),
+    ("airbench-64", 16),
+    ("airbench-32", 8),
+    ("airbench-32", 32),
+    ("wrn-16-2", 16),
+    ("wrn-10-1", 6),  # what two cores train in two minutes, and why that convinces nobody
+)
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,16 @@ class Profile:
     n_fractals: int  # size of the generated mixing set, where the user brings no fractals
     seeds: tuple[int, ...] = (0, 1, 2)
     replicated: tuple[str, ...] = EVERY_METHOD  # methods with every seed; the others: the first
-    single: tuple[str, ...] = ()  # networks of Table 7 that get the first seed alone
+    single: tuple[tuple[str, int], ...] = ()  # of `networks`: those with the first seed alone
     few: tuple[str, ...] = ()  # methods for the further datasets
+    few_seeds: tuple[int, ...] = (0,)  # of those, where they are not all methods
     network_methods: tuple[str, ...] = ("baseline", *MIXERS)  # of Table 7
-    long_epochs: int | None = None  # of Table 5; None leaves out its JSD, colour and long rows
-    ablated: bool = False  # whether the ablations that need runs of their own are in
+    jsd: bool = False  # whether Table 5 has JSD, each method once, where it is not whole
+    long_epochs: int | None = None  # of Table 5; None leaves out its colour and long rows
+    ablation_seeds: tuple[int, ...] = ()  # of the ablations that need runs of their own
     precision: str = "bf16"  # or "fp32"; bf16 is autocast
     threads: int = 1  # of one run; a setting, never a consequence of how many go side by side
     methods: tuple[str, ...] = EVERY_METHOD
-    grid_n_train: int = 0  # training images of Table 6's runs; 0: all
     subset: int | None = None  # stratified test images for C and C-bar; None: all
     sequences: int | None = None  # for CIFAR-P
     attacked: int | None = None  # for PGD
@@ -77,20 +87,23 @@ PROFILES = {
         ),
         Profile(
             name="cifar-cpu",
-            summary="real CIFAR, WRN-10-1 (Table 7: to WRN-16-2), 6 epochs: hours on 2 cores, "
-            "estimated before they start",
+            summary="real CIFAR, airbench-32, 16 epochs: a day of 2 cores, estimated before it "
+            "starts",
             datasets=("cifar10", "cifar100"),
-            network="wrn-10-1",
-            epochs=6,
-            few=("baseline", *MIXERS),
+            network="airbench-32",
+            epochs=16,
+            replicated=(*MAIN_METHODS, "layermix_released", "layermix_iid"),
+            few=MAIN_METHODS,
+            few_seeds=(0, 1),
             magnitudes=(3, 5, 8),
             betas=(1, 3, 5),
-            networks=(("wrn-10-1", 6), ("wrn-10-1", 24), ("wrn-16-1", 6), ("wrn-16-2", 6)),
-            single=("wrn-16-2",),  # the slowest of them
+            networks=(("airbench-32", 16), *SINGLE_NETWORKS),
+            single=SINGLE_NETWORKS,
             network_methods=("baseline", "layermix"),
+            jsd=True,
+            ablation_seeds=(0,),
             n_fractals=2000,
-            grid_n_train=10_000,
-            subset=1000,
+            subset=2000,
             sequences=300,
             attacked=500,
         ),
@@ -111,7 +124,7 @@ PROFILES = {
                 ("resnext-29", 200),
             ),
             long_epochs=400,
-            ablated=True,
+            ablation_seeds=(0, 1, 2),
             n_fractals=14230,
             threads=2,  # a CPU with fewer cores than threads is many times slower
             compile=True,

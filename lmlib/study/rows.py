@@ -20,7 +20,9 @@ import pandas as pd
 from .. import paths
 from ..files import atomic_write, digest, lock, write_text
 
-IDENTITY = "run dataset network method parameters loss epochs n_train seed".split()
+IDENTITY = (
+    "run dataset network method parameters loss recipe label_smoothing epochs n_train seed"
+).split()
 MEASURED = (
     "benchmark corruption severity measure value low high over n subset source version recipes"
 ).split()
