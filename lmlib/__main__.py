@@ -175,6 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .report import page
 
             page.update_readme()
+        elif options.command == "gpu":
+            from .study import gpu
+
+            gpu.run(options.jobs)
         else:
             study(options.command, options.jobs)
     except KeyboardInterrupt:

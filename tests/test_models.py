@@ -241,16 +241,6 @@ def test_checkpoint_has_the_same_names_compiled_or_not(tmp_path):
     assert same_bytes(model, other)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_checkpoint_of_a_gpu_loads_on_a_cpu():
-    model, other = (
-        build_model("wrn-10-1", n_classes=10, seed=0),
-        build_model("wrn-10-1", n_classes=10, seed=1),
-    )
-    other.load_state_dict(model.cuda().state_dict())
-    assert same_bytes(model.cpu(), other)
-
-
 @pytest.mark.parametrize("name", ["wrn-10-1", "resnet-18", "resnext-29"])
 def test_a_step_learns_and_every_weight_takes_part(name):
     model = build_model(name, n_classes=3)

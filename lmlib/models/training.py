@@ -7,6 +7,7 @@ gradients is the recipe's (`recipes`).
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -78,8 +79,9 @@ class Batches:
     """The training set as augmented batches: their content depends on (seed, epoch, index) alone.
 
     config: a `TrainingConfig`, of which loss, batch_size, seed and training_index are read;
-    dataset: images uint8 (N, 3, H, W) and labels int64 (N,), moved to `device`; method: what
-    augments them after flip and crop. Iterating `epoch(e)` gives each `Batch` of epoch `e`.
+    dataset: images uint8 (N, 3, H, W) and labels int64 (N,); method: what augments them after flip
+    and crop, on the host. Iterating `epoch(e)` gives each `Batch` of epoch `e` on `device`; for a
+    GPU a thread makes the next ones meanwhile.
     """
 
     def __init__(
@@ -89,8 +91,9 @@ class Batches:
         method: Augmentation,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.images = as_tensor(dataset.train.images).to(device)
-        self.labels = as_tensor(dataset.train.labels).to(device)
+        self.images = as_tensor(dataset.train.images)
+        self.labels = as_tensor(dataset.train.labels)
+        self.device = torch.device(device)
         self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
         self.method, self.n_classes = method, dataset.n_classes
         self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
@@ -98,21 +101,25 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, in the order of that epoch."""
-        n = len(self.index)
-        order = self.index[permutation("training order", n, seed=self.seed, epoch=epoch)]
-        n_batches = max(1, IMAGES_PER_CALL[self.images.device.type] // self.batch_size)
-        block = n_batches * self.batch_size
-        for start in range(0, n, block):
-            index = order[start : start + block]
-            inputs, targets, outliers = self.augmented(index, epoch)
-            for first in range(0, len(index), self.batch_size):
+        blocks = self._blocks(epoch)
+        for inputs, targets, outliers in (
+            prefetched(blocks) if self.device.type == "cuda" else blocks
+        ):
+            for first in range(0, len(targets), self.batch_size):
                 piece = slice(first, first + self.batch_size)
                 views = torch.cat([view[piece] for view in inputs])
-                yield Batch(views, targets[piece], None if outliers is None else outliers[piece])
+                parts = views, targets[piece], None if outliers is None else outliers[piece]
+                yield Batch(*(None if part is None else part.to(self.device) for part in parts))
 
-    def augmented(
-        self, index: np.ndarray, epoch: int
-    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]:
+    def _blocks(self, epoch: int) -> Iterator["Augmented"]:
+        """Some batches at a time, on the host."""
+        n = len(self.index)
+        order = self.index[permutation("training order", n, seed=self.seed, epoch=epoch)]
+        n_batches = max(1, IMAGES_PER_CALL[self.device.type] // self.batch_size)
+        for start in range(0, n, n_batches * self.batch_size):
+            yield self.augmented(order[start : start + n_batches * self.batch_size], epoch)
+
+    def augmented(self, index: np.ndarray, epoch: int) -> "Augmented":
         """Views, targets and outliers of the samples `index`."""
         images, targets = self._flipped_and_cropped(index, epoch)
         keys = {"seed": self.seed, "epoch": epoch, "index": index}
@@ -129,16 +136,29 @@ class Batches:
         outliers = None
         if self.loss == "oe":
             size = tuple(images.shape[-2:])
-            outliers = self.method.outliers(size, **keys, device=images.device)
+            outliers = self.method.outliers(size, **keys)
         return views, targets, outliers
 
     def _flipped_and_cropped(
         self, index: np.ndarray, epoch: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The images at `index` after the base augmentation, and their labels."""
-        position = torch.from_numpy(index).to(self.images.device)
+        position = torch.from_numpy(index)
         images = self.base(self.images[position], seed=self.seed, epoch=epoch, index=index)
         return images, self.labels[position]
+
+
+Augmented = tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]
+"""Views (each (n, 3, H, W)), targets and outliers of samples, on the host."""
+
+
+def prefetched(items: Iterator[Augmented]) -> Iterator[Augmented]:
+    """The same items; a thread makes each while the one before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(next, items, None)
+        while (item := pending.result()) is not None:
+            pending = pool.submit(next, items, None)
+            yield item
 
 
 def batch_loss(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..augment import METHODS
 from ..fractals.flames import generate
-from ..models.training import BATCHES_PER_CALL, Trainer
+from ..models.training import IMAGES_PER_CALL, Trainer
 from ..study import runs
 from ..study.plans import run_settings
 from . import bench_corruptions as corruptions
@@ -35,7 +35,7 @@ def bench_steps(*, n_repeats):
     for loss in ("ce", "jsd"):
         config, dataset, method = runs.resolve(**run_settings("quick", loss=loss, n_fractals=64))
         trainer = Trainer(config, dataset, method)
-        batches, n_images = trainer.batches, BATCHES_PER_CALL["cpu"] * config.batch_size
+        batches, n_images = trainer.batches, IMAGES_PER_CALL["cpu"]
         batches.index = batches.index[:n_images]  # an epoch of whole batches
         fixed = list(batches.epoch(0))
         programs[f"{loss}, bare", config.threads] = partial(

@@ -108,6 +108,24 @@ PROFILES = {
             attacked=500,
         ),
         Profile(
+            name="gpu",
+            summary="CIFAR-10, airbench-64, 32 epochs, five methods: 12 minutes of one GPU, with "
+            "its tests and speeds",
+            datasets=("cifar10",),
+            network="airbench-64",
+            epochs=32,
+            methods=MAIN_METHODS,
+            replicated=MAIN_METHODS,
+            magnitudes=(5, 8),
+            betas=(3, 5),
+            networks=(("airbench-64", 32),),
+            n_fractals=2000,
+            threads=8,
+            subset=2000,
+            sequences=300,
+            attacked=500,
+        ),
+        Profile(
             name="paper",
             summary="the paper's setting: CIFAR-10 and CIFAR-100, WRN-40-4, 100 epochs, "
             "full test sets; needs a GPU",
