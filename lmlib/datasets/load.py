@@ -85,9 +85,12 @@ def combined_hash(checksums: Iterable[str]) -> str:
 def from_splits(
     name: str, splits: Iterable[Split], classes: Iterable[str], source: str, **settings: Any
 ) -> Dataset:
-    """A dataset of a training and a test split in any order; settings: fields of `Dataset`."""
-    (train, _, first), (test, _, second) = map(in_content_order, splits)
-    settings = {"published": None, "flip": False, "pad": 4} | settings
+    """A dataset of a training and a test split, the latter in the order of its official files.
+
+    settings: fields of `Dataset`.
+    """
+    (train, _, first), (test, order, second) = map(in_content_order, splits)
+    settings = {"published": order, "flip": False, "pad": 4} | settings
     checksum = combined_hash([first, second])
     return Dataset(name, train, test, tuple(classes), source, hash=checksum, **settings)
 
