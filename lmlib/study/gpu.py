@@ -71,13 +71,12 @@ def training_speed(network: str) -> dict[str, float | str]:
     config = replace(config, recipe=default_recipe(network), learning_rate=1e-3)
     black = np.zeros((100, 3, size * 8 // 7, size * 8 // 7), np.uint8)
     method = augment.build_method("layermix", mixing_set=black)
-    trainer = Trainer(config, dataset, method, "cuda")
+    trainer = Trainer(config, dataset, method, runs.default_device())
     trainer.model.train()
     waited, times = 0.0, []
     with reproducible(config.threads):
         for n, (seconds, batch) in enumerate(timed(endless(trainer))):
-            trainer.step(0, *batch)
-            torch.cuda.synchronize()
+            float(trainer.step(0, *batch))  # waits for the GPU
             times.append(time.perf_counter())
             waited += seconds if n > 5 else 0  # the first steps choose kernels
             if n == 5 + SPEEDS[network]:
