@@ -24,11 +24,12 @@ from lmlib.report.bench_corruptions import REFERENCE, bench
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
 LABELS = np.array([3, 0, 1, 1, 2, 0])
+ORDER = np.arange(6)
 
 
-def dataset(name="cifar10", canonical=True, images=IMAGES):
+def dataset(name="cifar10", published=ORDER, images=IMAGES):
     split = Split(images, LABELS)
-    return Dataset(name, split, split, tuple("abcd"), "test", canonical, True, 4, "0" * 16)
+    return Dataset(name, split, split, tuple("abcd"), "test", published, True, 4, "0" * 16)
 
 
 @pytest.fixture(autouse=True)
@@ -134,8 +135,37 @@ def test_files_with_other_labels_are_not_used(data):
 @pytest.mark.filterwarnings("ignore:CIFAR-10-C. frost")
 def test_files_are_not_used_with_images_in_an_unknown_order(data):
     official_c(data)
-    with pytest.warns(UserWarning, match="not known to be in the published order"):
-        assert open_benchmark("cifar_c", dataset(canonical=False)).provenance["fog"] == "generated"
+    with pytest.warns(UserWarning, match="published order of the images of cifar10 is not"):
+        assert open_benchmark("cifar_c", dataset(published=None)).provenance["fog"] == "generated"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_test_set_in_another_order_meets_its_own_official_images(data, seed):
+    published = np.random.default_rng(seed).permutation(6)  # of each test image, its official row
+    folder, shape = data / "raw" / "CIFAR-10-C", (6, 32, 32, 3)
+    save(folder / "labels.npy", np.tile(LABELS, 5))
+    levels = [np.stack([np.full(shape[1:], 10 * s + i) for i in range(6)]) for s in range(5)]
+    for name in NAMES["cifar_c"]:
+        save(folder / f"{name}.npy", np.concatenate(levels).astype(np.uint8))
+    split = Split(IMAGES[published], LABELS[published])
+    shuffled = Dataset("cifar10", split, split, tuple("abcd"), "test", published, True, 4, "0" * 16)
+    found = open_benchmark("cifar_c", shuffled)
+    for severity in (1, 4):
+        marks = 10 * (severity - 1) + published
+        assert np.array_equal(read(found, "fog", severity)[:, 0, 0, 0], marks)
+        select = np.array([4, 0, 5])
+        assert np.array_equal(read(found, "fog", severity, select)[:, 2, 9, 9], marks[select])
+
+
+def test_sequences_of_a_test_set_in_another_order_are_its_own(data):
+    published = np.array([2, 5, 0, 1, 4, 3])
+    marked = np.broadcast_to(np.arange(6)[:, None, None, None, None], (6, 21, 32, 32, 3))
+    save(data / "raw" / "CIFAR-10-P" / "motion_blur.npy", marked.astype(np.uint8))
+    with pytest.warns(UserWarning, match="left out"):
+        found = open_benchmark("cifar_p", dataset(published=published))
+    images = read(found, "motion_blur", select=np.array([1, 3]))
+    assert images.shape == (2, 21, 3, 32, 32) and set(images[0].flat) == {5}
+    assert set(images[1].flat) == {1}
 
 
 def test_official_sequences_keep_their_number_of_frames(data):

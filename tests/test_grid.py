@@ -10,7 +10,6 @@ import pytest
 import torch
 from tiny import TINY
 
-from lmlib import paths
 from lmlib.datasets.load import load_dataset
 from lmlib.fractals.mixing_sets import MixingSet
 from lmlib.report.published import published
@@ -179,12 +178,12 @@ def test_the_hours_are_estimated_before_the_first_run_starts(executed, monkeypat
         "cifar-cpu",
         replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
     )
-    settings = [plans.run_settings("cifar-cpu", epochs=100, seed=seed) for seed in (0, 1)]
+    settings = [plans.run_settings("cifar-cpu", epochs=900, seed=seed) for seed in (0, 1)]
     for wanted, n in ((settings, 2), ([*settings, settings[0] | {"seed": 2}], 1)):
         caplog.clear()
         grid.ensure(wanted, jobs=1)
-        # 1,297 digits are 11 batches: a run of 100 epochs of 11 steps of 2 s takes 2200 s.
-        hours = f"Estimated training time of cifar-cpu: {n * 2200 / 3600:.1f} hours, 1 at a time"
+        # 1,297 digits are 2 batches of 1,024: a run of 900 epochs of 2 steps of 2 s takes an hour.
+        hours = f"Estimated training time of cifar-cpu: {n:.1f} hours, 1 at a time"
         assert f"{n} runs are missing" in caplog.text and hours in caplog.text
     caplog.clear()
     grid.ensure(settings, jobs=1)
@@ -205,32 +204,42 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
         caplog.clear()
 
 
-def test_committed_runs_are_found_without_the_images_they_were_trained_on(root, monkeypatch):
-    monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
+@pytest.fixture
+def committed(root, monkeypatch):
+    """The settings and names of LayerMix on both CIFARs, whose rows are here and images not."""
     monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
-    monkeypatch.setitem(config.VERSIONS, "augment", 1)  # that of the committed runs
-    settings = [
-        plans.run_settings("cifar-cpu", method="baseline", dataset=name)
-        for name in ("cifar10", "cifar100")
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: OF_TWO)
+    settings = [plans.run_settings("cifar-cpu", dataset=name) for name in ("cifar10", "cifar100")]
+    for name in ("cifar10", "cifar100"):  # some other run on these images
+        results.write_rows("cifar-cpu", f"{name}-other", rows_of(f"{name}-other", "cifar-cpu"))
+    names = [runs.resolve(**one, images=False)[0].name for one in settings]
+    for name in names:
+        results.write_rows("cifar-cpu", name, rows_of(name, "cifar-cpu"))
+    return settings, names
+
+
+def test_committed_runs_are_found_without_the_images_they_were_trained_on(committed):
+    settings, names = committed
+    assert grid.ensure(settings) == names
+    assert [name.partition("-airbench-32-layermix-e16-s0-")[0] for name in names] == [
+        "cifar10",
+        "cifar100",
     ]
-    names = grid.ensure(settings)
-    assert [name.partition("-")[0] for name in names] == ["cifar10", "cifar100"]
-    assert set(results.read_rows("cifar-cpu", names)["method"]) == {"baseline"}
     with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
         runs.resolve(**settings[0])
     with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
         grid.ensure([settings[0] | {"epochs": 7}])  # which nobody has trained
 
 
-def test_committed_runs_of_another_version_of_the_augmentations_do_not_stand_for_those_of_today(
-    root, monkeypatch
+@pytest.mark.parametrize("module", ["augment", "datasets", "training"])
+def test_committed_runs_of_another_version_do_not_stand_for_those_of_today(
+    committed, monkeypatch, module
 ):
-    monkeypatch.setattr(paths, "RESULTS", paths.PUBLISHED.parent / "results")
-    monkeypatch.setattr(runs, "dataset_of", lambda name: pytest.fail("the images were asked for"))
-    setting = plans.run_settings("cifar-cpu", method="layermix", dataset="cifar10")
-    monkeypatch.setitem(config.VERSIONS, "augment", 0)
+    settings, names = committed
+    assert grid.ensure(settings[:1]) == names[:1]
+    monkeypatch.setitem(config.VERSIONS, module, 0)
     with pytest.raises(pytest.fail.Exception, match="the images were asked for"):
-        grid.ensure([setting])
+        grid.ensure(settings[:1])
 
 
 def test_a_step_is_measured_without_a_mixing_set(root, monkeypatch):

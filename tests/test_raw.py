@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("root")
 LABELS = np.array([3, 0, 1, 1, 2, 0])
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
 SPLIT = Split(IMAGES, LABELS)
-DATA = Dataset("cifar10", SPLIT, SPLIT, tuple("abcd"), "test", True, True, 4, "0" * 16)
+DATA = Dataset("cifar10", SPLIT, SPLIT, tuple("abcd"), "test", np.arange(6), True, 4, "0" * 16)
 
 
 def put(name, content=b""):

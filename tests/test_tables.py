@@ -31,6 +31,7 @@ def row(method, seed, value, column=CLEAN, **changes):
     found = dict.fromkeys(COLUMNS, float("nan")) | {
         "run": f"{method}-s{seed}-{changes.get('loss', 'ce')}-{changes.get('epochs', 100)}-{changes.get('parameters', '')}",
         "dataset": "cifar100", "network": "wrn-40-4", "method": method, "parameters": "{}", "loss": "ce", "epochs": 100,
+        "recipe": "paper", "label_smoothing": 0.0,
         "seed": seed, "benchmark": column.benchmark, "measure": column.measure, "value": value, "low": value - 0.02,
         "high": value + 0.03, "n": 500, "subset": "all 10,000 test images", "source": "official",
         "version": evaluation.VERSION, "recipes": corruptions.VERSION, "mixing": "none", "precision": "fp32",

@@ -19,7 +19,8 @@ from lmlib.augment.base import as_float
 from lmlib.datasets.load import Split, load_dataset
 from lmlib.models import training
 from lmlib.models.networks import build_model, plain
-from lmlib.models.training import BATCHES_PER_CALL, Batches, Trainer, learning_rate
+from lmlib.models.recipes import PaperOptimizer
+from lmlib.models.training import IMAGES_PER_CALL, Batches, Trainer
 from lmlib.study import profiles, runs
 
 SMALL = TINY | {"method": "baseline"}
@@ -59,17 +60,23 @@ def whole_epoch(found, epoch=1):
 # --- the schedule and the optimiser ----------------------------------------------------------------------------------
 
 
+def papers_rate(n_steps, step):
+    """The learning rate of a training of `n_steps` that starts from 0.1."""
+    model, settings = torch.nn.Linear(1, 1), {"learning_rate": 0.1, "weight_decay": 0}
+    return PaperOptimizer(model, **settings, epochs=n_steps, steps_per_epoch=1).rate(0.1, step)
+
+
 def test_learning_rate_falls_from_a_tenth_over_its_middle_to_a_millionth():
-    assert learning_rate(0, 100, 0.1) == 0.1
-    assert learning_rate(50, 100, 0.1) == pytest.approx((0.1 + 1e-6) / 2, rel=1e-12)
-    assert learning_rate(100, 100, 0.1) == 1e-6
+    assert papers_rate(100, 0) == 0.1
+    assert papers_rate(100, 50) == pytest.approx((0.1 + 1e-6) / 2, rel=1e-12)
+    assert papers_rate(100, 100) == 1e-6
 
 
 def test_learning_rate_is_torchs_cosine_at_every_step():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=1e-6)
     for step in range(40):
-        assert learning_rate(step, 40, 0.1) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
+        assert papers_rate(40, step) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         schedule.step()
 
@@ -77,20 +84,20 @@ def test_learning_rate_is_torchs_cosine_at_every_step():
 def test_every_step_of_a_training_has_the_rate_of_its_place_in_all_epochs(root):
     trainer = Trainer(*runs.resolve(**SMALL))
     rates = []
-    trainer.optimizer.register_step_pre_hook(
+    trainer.optimizer.sgd.register_step_pre_hook(
         lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
     )
     trainer.run(lambda *_: None)
-    assert rates == [
-        learning_rate(step, 4, 0.1) for step in range(4)
-    ]  # 200 images are 2 batches; 2 epochs
+    # 200 images are 2 batches; 2 epochs
+    assert rates == [papers_rate(4, step) for step in range(4)]
 
 
 def test_the_optimiser_is_the_papers(root):
     config, data, method = runs.resolve(**SMALL)
     trainer = Trainer(config, data, method)
-    (group,) = trainer.optimizer.param_groups
-    assert isinstance(trainer.optimizer, torch.optim.SGD)
+    (group,) = trainer.optimizer.sgd.param_groups
+    assert type(trainer.optimizer) is PaperOptimizer
+    assert isinstance(trainer.optimizer.sgd, torch.optim.SGD)
     assert (group["lr"], group["momentum"], group["nesterov"], group["dampening"]) == (
         0.1,
         0.9,
@@ -124,7 +131,7 @@ def test_a_sample_depends_neither_on_its_batch_nor_on_the_block_it_was_made_in(
         return [*inputs, torch.cat(targets), *([torch.cat(outliers)] if loss == "oe" else [])]
 
     together = views(128)
-    monkeypatch.setitem(BATCHES_PER_CALL, "cpu", 1)
+    monkeypatch.setitem(IMAGES_PER_CALL, "cpu", 1)
     for batch_size in (128, 5):
         for one, other in zip(views(batch_size), together, strict=True):
             assert torch.equal(one, other)
