@@ -28,7 +28,7 @@ class DiracConv2d(nn.Conv2d):
 
 
 class Group(nn.Sequential):
-    """convolution, max-pooling by 2, norm, GELU, convolution, norm, GELU: (B, C, S, S) to S // 2."""
+    """Convolution, max-pooling by 2, norm, GELU, convolution, norm, GELU: side S to S // 2."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         first = DiracConv2d(n_in, n_out), nn.MaxPool2d(2), norm(n_out), nn.GELU()
@@ -47,10 +47,10 @@ def airbench(width: int, n_classes: int) -> nn.Sequential:
     whitening = nn.Conv2d(3, 2 * 3 * PATCH**2, PATCH)
     whitening.weight.requires_grad = False
     groups = [Group(24, width), Group(width, 4 * width), Group(4 * width, 4 * width)]
-    parts = OrderedDict(features=nn.Sequential(whitening, nn.GELU(), *groups))
-    parts |= OrderedDict(pool=nn.MaxPool2d(3), flatten=nn.Flatten())
-    parts["linear"] = nn.Linear(4 * width, n_classes, bias=False)
-    return nn.Sequential(parts | OrderedDict(scale=Scale()))
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    parts |= {"features": nn.Sequential(whitening, nn.GELU(), *groups), "pool": nn.MaxPool2d(3)}
+    linear = nn.Linear(4 * width, n_classes, bias=False)
+    return nn.Sequential(parts | {"flatten": nn.Flatten(), "linear": linear, "scale": Scale()})
 
 
 class Scale(nn.Module):
@@ -93,6 +93,5 @@ def whiten(layer: nn.Conv2d, images: np.ndarray) -> None:
     filters = (vectors / np.sqrt(values + EIGENVALUE_FLOOR * covariance.trace() / len(sums))).T
     filters = np.concatenate([filters, -filters])
     bias = -filters @ (2 / 255 * mean - 1)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(filters.reshape(layer.weight.shape)))
-        layer.bias.copy_(torch.from_numpy(bias))
+    new = {"weight": filters.reshape(layer.weight.shape), "bias": bias}
+    layer.load_state_dict({name: torch.from_numpy(values) for name, values in new.items()})

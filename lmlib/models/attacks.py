@@ -1,12 +1,15 @@
-"""Projected gradient descent in the largest-change norm: how often a small, chosen perturbation changes the answer."""
+"""Projected gradient descent in the largest-change norm.
+
+It tells how often a small, chosen perturbation changes the answer.
+"""
 
 import numpy as np
 import torch
 from torch import nn
 
-from .. import draws as random
 from ..augment.base import as_float, check_values
 from ..checks import check_name, check_range, check_whole
+from ..draws import check_key, generators
 from .prediction import (
     DIVERGED,
     as_batch,
@@ -30,34 +33,35 @@ def pgd(
     seed: int,
     index: np.ndarray | torch.Tensor,
 ) -> torch.Tensor:
-    """Untargeted PGD from a random start: adversarial images, float32 (B, 3, H, W) in [0, 1], where the model is.
+    """Untargeted PGD from a random start: adversarial images on the model's device.
 
-    images: uint8 or float in [0, 1], (B, 3, H, W); labels: integers (B,), classes of the model; index: integers (B,),
-    positions in the whole split, which with `seed` name the start. epsilon, step_size: fractions of the grey range; for
-    a smaller budget scale both. center="clean" stays within epsilon of the image; "noisy" projects around the noised
-    start, so that the change reaches 2 epsilon, as in the released code of PixMix, IPMix and LayerMix. The gradient is
-    taken without autocast, the model in eval mode and in its own float type; its modes and its parameters' gradients
-    are left as they were. Raises ValueError in a sentence for arguments that do not fit and for a network that has
-    diverged. Source: Madry et al. (2018).
+    images: uint8 or float in [0, 1], (B, 3, H, W); labels: integers (B,), classes of the model;
+    index: integers (B,), positions in the whole split, which with `seed` name the start; epsilon,
+    step_size: fractions of the grey range; for a smaller budget scale both. center="clean" stays
+    within epsilon of the image; "noisy" projects around the noised start, so that the change
+    reaches 2 epsilon, as in the released code of PixMix, IPMix and LayerMix.
+
+    The gradient is taken without autocast, the model in eval mode and in its own float type; its
+    modes and its parameters' gradients are left as they were. Returns float32 (B, 3, H, W) in
+    [0, 1]. Raises ValueError for arguments that do not fit and for a network that has diverged.
+    Source: Madry et al. (2018).
     """
-    images, labels, index = _checked(images, labels, index)
+    pictures, classes, positions = _checked(images, labels, index)
     epsilon, step_size, steps = _budget(epsilon, step_size, steps)
     check_name("center", center, ("clean", "noisy"))
     with gradient_mode(model):
         # Copies leave inference mode, in case the caller was in it.
-        clean = as_float(images.to(device_and_dtype(model)[0])).clone(
-            memory_format=torch.channels_last
-        )
-        labels = labels.to(clean.device).clone()
-        adversarial = clean + epsilon * _start(clean, seed=seed, index=index)
+        clean = as_float(pictures.to(device_and_dtype(model)[0]))
+        clean = clean.clone(memory_format=torch.channels_last)
+        classes = classes.to(clean.device).clone()
+        adversarial = clean + epsilon * _start(clean, seed=seed, index=positions)
         middle = clean if center == "clean" else adversarial
         low, high = middle - epsilon, middle + epsilon
-        check_classes("labels", labels, n_classes=logits_of(model, clean[:1]).shape[1])
+        check_classes("labels", classes, n_classes=logits_of(model, clean[:1]).shape[1])
         for _ in range(steps):
             adversarial = adversarial.detach().requires_grad_()
-            loss = nn.functional.cross_entropy(
-                logits_of(model, adversarial), labels, reduction="sum"
-            )
+            logits = logits_of(model, adversarial)
+            loss = nn.functional.cross_entropy(logits, classes, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, adversarial)
             adversarial = adversarial.detach() + step_size * gradient.sign()
             adversarial = adversarial.clamp(low, high).clamp(0, 1)
@@ -67,32 +71,33 @@ def pgd(
 
 
 def _start(images: torch.Tensor, *, seed: int, index: np.ndarray) -> torch.Tensor:
-    """Uniform draws in [-1, 1), one field per image, keyed by (seed, index): float32 like `images`."""
+    """Uniform draws in [-1, 1), one field an image, keyed by (seed, index): float32."""
     fields = np.empty(tuple(images.shape), np.float32)
-    for field, generator in zip(
-        fields, random.generators("pgd start", seed=seed, index=index), strict=True
-    ):
+    draws = generators("pgd start", seed=seed, index=index)
+    for field, generator in zip(fields, draws, strict=True):
         generator.random(out=field, dtype=np.float32)
     return torch.from_numpy(2 * fields - 1).to(images.device)
 
 
-def _checked(images, labels, index):
-    """The images and int64 labels as tensors, the index as an array; what can be said without asking the model is."""
-    images, labels = as_batch(images), checked_tensor("labels", labels)
-    images = check_values(images)
-    if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"labels must be integers ({len(images)},), got {labels.dtype} {tuple(labels.shape)}."
-        )
-    if np.shape(index) != (len(images),):
-        raise ValueError(
-            f"index must be integers ({len(images)},), got shape {tuple(np.shape(index))}."
-        )
-    return images, labels.long(), random.check_key(0, 0, index).index
+def _checked(
+    images: object, labels: object, index: np.ndarray | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """The images and int64 labels as tensors, the index as an array, before a model is asked.
+
+    Raises ValueError for what does not fit.
+    """
+    batch, classes = check_values(as_batch(images)), checked_tensor("labels", labels)
+    expected = f"must be integers ({len(batch)},), got"
+    is_whole = not classes.is_floating_point() and classes.dtype != torch.bool
+    if classes.shape != batch.shape[:1] or not is_whole:
+        raise ValueError(f"labels {expected} {classes.dtype} {tuple(classes.shape)}.")
+    if np.shape(index) != (len(batch),):
+        raise ValueError(f"index {expected} shape {tuple(np.shape(index))}.")
+    return batch, classes.long(), check_key(0, 0, index).index
 
 
-def _budget(epsilon, step_size, steps):
-    """The three as plain numbers."""
+def _budget(epsilon: float, step_size: float, steps: int) -> tuple[float, float, int]:
+    """The three as plain numbers. Raises ValueError."""
     try:
         epsilon = check_range("epsilon", epsilon, 0, 1)
         return (
@@ -102,6 +107,6 @@ def _budget(epsilon, step_size, steps):
         )
     except ValueError as error:
         raise ValueError(
-            "epsilon and step_size must be fractions of the grey range, as 2/255, and steps at least 1; "
-            f"got {epsilon}, {step_size}, {steps}."
+            "epsilon and step_size must be fractions of the grey range, as 2/255, and steps at "
+            f"least 1; got {epsilon}, {step_size}, {steps}."
         ) from error

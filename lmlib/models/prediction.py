@@ -1,7 +1,7 @@
 """One way to ask a network: images that are checked, in eval mode, for logits that are checked.
 
-Training, evaluation, attacks and Grad-CAM all ask here, so that what one of them refuses or converts the
-others do too.
+Training, evaluation, attacks and Grad-CAM all ask here, so that what one of them refuses or
+converts the others do too.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,13 @@ from ..augment.base import as_float, check_layout, check_values, describe
 from ..augment.ops import as_tensor
 from ..checks import check_dense, check_name, check_whole
 
-EVAL_BATCH_SIZE = {
-    "cpu": 125,
-    "cuda": 2000,
-}  # images in one forward pass without gradients: more only take memory
+EVAL_BATCH_SIZE = {"cpu": 125, "cuda": 2000}  # without gradients: more only take memory
 PRECISIONS = "fp32", "bf16"
 DIVERGED = "the model's logits hold NaN: the network diverged, retrain the run."
 
 
 def precision_context(precision: str, device: torch.device) -> torch.autocast:
-    """Autocast to bfloat16 for "bf16", no autocast for "fp32". Raises ValueError for another word."""
+    """Autocast to bfloat16 for "bf16", none for "fp32". Raises ValueError for another word."""
     enabled = check_name("precision", precision, PRECISIONS) == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
@@ -56,8 +53,8 @@ def gradient_mode(model: nn.Module) -> Iterator[nn.Module]:
     with eval_mode(model), torch.inference_mode(False), torch.enable_grad():
         if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
             raise ValueError(
-                "the model's weights were made under torch.inference_mode(), through which no gradient goes: "
-                "make or load it outside"
+                "the model's weights were made under torch.inference_mode(), through which no "
+                "gradient goes: make or load it outside"
             )
         with precision_context("fp32", device_and_dtype(model)[0]):
             yield model
@@ -76,7 +73,7 @@ def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def checked_tensor(name: str, values: object) -> torch.Tensor:
-    """A tensor as it is, and an array of any layout and byte order, or what NumPy takes for one, as a tensor.
+    """A tensor as it is; an array of any layout and byte order, or its like, as a tensor.
 
     Raises ValueError for what holds no numbers.
     """
@@ -94,10 +91,11 @@ def checked_tensor(name: str, values: object) -> torch.Tensor:
         ) from error
 
 
-def as_batch(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+def as_batch(images: object) -> torch.Tensor:
     """Images (N, 3, H, W), uint8 or float, an array or a tensor, as a tensor on their device.
 
-    Raises ValueError for another shape or dtype. Whether floats lie in [0, 1] is asked where they are used.
+    Raises ValueError for another shape or dtype. Whether floats lie in [0, 1] is asked where they
+    are used.
     """
     batch = checked_tensor("images", images)
     check_layout(batch)
@@ -116,13 +114,14 @@ def check_classes(name: str, classes: torch.Tensor, n_classes: int) -> None:
 def logits_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The model's logits, float32 (B, K), of images (B, 3, H, W), float32 in [0, 1], on its device.
 
-    The images reach it in its own float type. Raises ValueError where it returns anything but (B, K).
+    The images reach it in its own float type. Raises ValueError where it returns anything but
+    (B, K).
     """
     logits = model(images.to(device_and_dtype(model)[1], memory_format=torch.channels_last))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         raise ValueError(
-            f"expected a model that returns logits ({len(images)}, K), got {describe(logits)}: "
-            "wrap it in a module that returns them alone"
+            f"expected a model that returns logits ({len(images)}, K), got "
+            f"{describe(logits)}: wrap it in a module that returns them alone"
         )
     return logits.float()
 
@@ -136,18 +135,18 @@ def predict(
 ) -> torch.Tensor:
     """Logits float32 (N, K) on the CPU, in eval mode; of no image (0, K).
 
-    images: uint8 or float in [0, 1], (N, 3, H, W), array or tensor; precision: "fp32" or "bf16"; batch_size:
-    images in one forward pass. The modes of the model's modules are left as they were. Raises ValueError for
-    images of another shape, dtype or range, and for a model that does not return logits.
+    images: uint8 or float in [0, 1], (N, 3, H, W), array or tensor; precision: "fp32" or "bf16";
+    batch_size: images in one forward pass. The modes of the model's modules are left as they were.
+    Raises ValueError for images of another shape, dtype or range, and for a model that does not
+    return logits.
     """
-    images, logits = as_batch(images), []
+    pictures, logits = as_batch(images), []
     with eval_mode(model):
         device, _ = device_and_dtype(model)
-        size = check_whole(
-            "batch_size", EVAL_BATCH_SIZE[device.type] if batch_size is None else batch_size, 1
-        )
+        size = EVAL_BATCH_SIZE[device.type] if batch_size is None else batch_size
+        size = check_whole("batch_size", size, 1)
         with precision_context(precision, device):
-            for start in range(0, max(len(images), 1), size):
-                batch = check_values(images[start : start + size].to(device))
+            for start in range(0, max(len(pictures), 1), size):
+                batch = check_values(pictures[start : start + size].to(device))
                 logits.append(logits_of(model, as_float(batch)).cpu())
     return torch.cat(logits)

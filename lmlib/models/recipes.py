@@ -120,11 +120,11 @@ class AirbenchOptimizer(PaperOptimizer):
         if step >= self.whitening_epochs * self.steps_per_epoch and self.whitening_bias is not None:
             self.whitening_bias.grad = None
         super().step(step)
-        is_last = step + 1 == self.n_steps
-        if is_last or (step + 1) % self.average_every == 0:
+        is_due = (step + 1) % self.average_every == 0
+        if is_due or step + 1 == self.n_steps:  # the last weights are the average
             share = 0.95**self.average_every * ((step + 1) / self.n_steps) ** 3
             for name, weights in self._averaged():
-                self.average[name].lerp_(weights, 0 if is_last else 1 - share)
+                self.average[name].lerp_(weights, 1 - share if is_due else 0)
                 weights.copy_(self.average[name])
 
     def state(self) -> dict[str, torch.Tensor]:

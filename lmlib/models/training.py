@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from tqdm.auto import tqdm
 
 from ..augment import FlipCrop
 from ..augment.base import Augmentation, as_float
+from ..augment.mixup import LabelMixing
 from ..augment.ops import as_tensor
+from ..augment.outlier_exposure import OutlierExposure
 from ..datasets.load import Dataset
 from ..draws import permutation, words
 from .airbench import whiten, whitening_layer
@@ -32,25 +34,6 @@ IMAGES_PER_CALL = {"cpu": 512, "cuda": 2048}
 """Images that are augmented in one call, at least a batch: it saves overhead, and changes nothing
 else."""
 LOG_SECONDS = 60  # between two lines in a log, where no progress bar is seen
-
-
-class TrainingConfig(Protocol):
-    """What a training reads of the configuration of a run (`lmlib.study.config.RunConfig`)."""
-
-    network: str
-    epochs: int
-    seed: int
-    loss: str
-    precision: str
-    compile: bool
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    recipe: str
-    label_smoothing: float
-
-    def training_index(self, dataset: Dataset) -> np.ndarray:
-        """Positions of the training images in the original split: int64 (n,)."""
 
 
 class Batch(NamedTuple):
@@ -78,15 +61,15 @@ def reproducible(threads: int) -> Iterator[None]:
 class Batches:
     """The training set as augmented batches: their content depends on (seed, epoch, index) alone.
 
-    config: a `TrainingConfig`, of which loss, batch_size, seed and training_index are read;
-    dataset: images uint8 (N, 3, H, W) and labels int64 (N,); method: what augments them after flip
-    and crop, on the host. Iterating `epoch(e)` gives each `Batch` of epoch `e` on `device`; for a
-    GPU a thread makes the next ones meanwhile.
+    config: a `lmlib.study.config.RunConfig`, of which loss, batch_size, seed and training_index are
+    read; dataset: images uint8 (N, 3, H, W) and labels int64 (N,); method: what augments them after
+    flip and crop, on the host. Iterating `epoch(e)` gives each `Batch` of epoch `e` on `device`;
+    for a GPU a thread makes the next ones meanwhile.
     """
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: Any,
         dataset: Dataset,
         method: Augmentation,
         device: str | torch.device = "cpu",
@@ -108,8 +91,8 @@ class Batches:
             for first in range(0, len(targets), self.batch_size):
                 piece = slice(first, first + self.batch_size)
                 views = torch.cat([view[piece] for view in inputs])
-                parts = views, targets[piece], None if outliers is None else outliers[piece]
-                yield Batch(*(None if part is None else part.to(self.device) for part in parts))
+                others = None if outliers is None else outliers[piece].to(self.device)
+                yield Batch(views.to(self.device), targets[piece].to(self.device), others)
 
     def _blocks(self, epoch: int) -> Iterator["Augmented"]:
         """Some batches at a time, on the host."""
@@ -123,7 +106,7 @@ class Batches:
         """Views, targets and outliers of the samples `index`."""
         images, targets = self._flipped_and_cropped(index, epoch)
         keys = {"seed": self.seed, "epoch": epoch, "index": index}
-        if self.method.mixes_labels:
+        if isinstance(self.method, LabelMixing):
             partner = self.index[self.method.partner_index(len(self.index), **keys)]
             others, labels = self._flipped_and_cropped(partner, epoch)
             mixed, weight = self.method(as_float(images), as_float(others), **keys)
@@ -134,9 +117,8 @@ class Batches:
         if self.loss == "jsd":
             views = [as_float(images), *views, self.method(as_float(images), **keys, view=1)]
         outliers = None
-        if self.loss == "oe":
-            size = tuple(images.shape[-2:])
-            outliers = self.method.outliers(size, **keys)
+        if self.loss == "oe" and isinstance(self.method, OutlierExposure):
+            outliers = self.method.outliers(tuple(images.shape[-2:]), **keys)
         return views, targets, outliers
 
     def _flipped_and_cropped(
@@ -169,7 +151,7 @@ def batch_loss(
     if loss == "jsd":
         return jsd_loss(model(inputs), targets, smoothing=smoothing)
     if outliers is None:
-        return cross_entropy(model(inputs), targets, smoothing)
+        return cross_entropy(model(inputs), targets, smoothing=smoothing)
     logits = model(torch.cat([inputs, outliers]))
     logits, of_outliers = logits[: len(inputs)], logits[len(inputs) :]
     return outlier_exposure_loss(logits, targets, of_outliers, smoothing=smoothing)
@@ -180,7 +162,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: Any,
         dataset: Dataset,
         method: Augmentation,
         device: str | torch.device = "cpu",
@@ -195,7 +177,7 @@ class Trainer:
         )
         if (layer := whitening_layer(model)) is not None:
             whiten(layer, dataset.train.images[self.batches.index])
-        self.model: Any = model.to(self.device, memory_format=torch.channels_last)
+        self.model: Any = model.to(self.device).to(memory_format=torch.channels_last)
         if config.compile and self.device.type == "cuda":
             self.model = torch.compile(self.model)
         self.optimizer = RECIPES[config.recipe].optimizer(

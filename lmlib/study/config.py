@@ -33,8 +33,8 @@ class RunConfig:
 
     mixing: the identity of the mixing set in its manifest, None where the method needs none;
     recipe: the way of training, of `models.recipes`; label_smoothing: the share of each label that
-    is spread over all classes; n_train: how many stratified training images are used, None for all; n_validation: how many
-    stratified images are held out of the training set.
+    is spread over all classes; n_train: how many stratified training images are used, None for all;
+    n_validation: how many stratified images are held out of the training set.
     """
 
     dataset: str
@@ -79,7 +79,7 @@ class RunConfig:
     def label(self) -> str:
         """What a reader wants to know of a run, as it begins its name."""
         parameters = "".join(
-            f"-{name}={value}"
+            f"-{name}={value!s}"
             for name, value in sorted(self.parameters.items())
             if np.isscalar(value)
         )

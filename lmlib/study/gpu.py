@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,20 +19,24 @@ from .. import augment, paths
 from ..datasets.load import Dataset
 from ..datasets.split import Split
 from ..models.recipes import RECIPES, default_recipe
-from ..models.training import Trainer, reproducible
+from ..models.training import Batch, Trainer, reproducible
 from . import grid, plans, rows, runs
 from .profiles import MAIN_METHODS, get_profile
 
 BUDGET = 12 * 60  # seconds
 SPEEDS = {"wrn-40-4": 60, "airbench-64": 60, "resnet-50": 10}  # network -> timed batches
 N_SEEN = {32: 20_000, 224: 1000}  # images of an epoch by their size
-FIRST_EPOCHS = (
-    "from lmlib.study import plans, runs; runs.train(*runs.resolve(**plans.run_settings('paper')))"
-)
+FIRST_EPOCHS = """
+from lmlib.study import plans, runs
+runs.train(*runs.resolve(**plans.run_settings("paper")))
+"""
 
 
 def run(jobs: int | None = None) -> None:
-    """All parts within `BUDGET` seconds; jobs: runs side by side. Raises ValueError without CUDA."""
+    """All parts within `BUDGET` seconds; jobs: runs side by side.
+
+    Raises ValueError where there is no CUDA.
+    """
     if not torch.cuda.is_available():
         raise ValueError(
             "gpu is for a machine with CUDA, and PyTorch finds none here: `./run_all.sh cifar-cpu` "
@@ -85,7 +90,7 @@ def training_speed(network: str) -> dict[str, float | str]:
     return {"network": network, "images/s": n_images / took, "share waiting": waited / took}
 
 
-def endless(trainer: Trainer) -> Iterator:
+def endless(trainer: Trainer) -> Iterator[Batch]:
     """The batches of one epoch after the other."""
     epoch = 0
     while True:
@@ -93,7 +98,7 @@ def endless(trainer: Trainer) -> Iterator:
         epoch += 1
 
 
-def timed(items: Iterator) -> Iterator[tuple[float, object]]:
+def timed(items: Iterator[Batch]) -> Iterator[tuple[float, Batch]]:
     """Each item with the seconds that it was waited for."""
     while True:
         tick = time.perf_counter()
@@ -122,10 +127,8 @@ def papers_network(seconds: float) -> None:
     if seconds < 60:
         print(f"no time is left for {config.network}")
         return
-    try:
+    with suppress(subprocess.TimeoutExpired):
         subprocess.run([sys.executable, "-c", FIRST_EPOCHS], timeout=seconds, check=True)
-    except subprocess.TimeoutExpired:
-        pass
     checkpoint = config.folder / "checkpoint.safetensors"
     if not checkpoint.exists():
         print(f"{config.network}: no epoch ended within {seconds:.0f} s")
