@@ -64,8 +64,8 @@ def load_dataset(name: str) -> Dataset:
         splits, classes = read_folder(path)
         address, source = f"folder:{path}", f"pictures in {path}"
         pad = splits[0].images.shape[-1] // 8
-        settings = {"pad": pad, "address": address}
-        return from_splits(f"folder-{path.name}", splits, classes, source, **settings)
+        title = f"folder-{path.name}"
+        return from_splits(title, splits, classes, source, pad=pad, address=address)
     check_name("dataset", name, NAMES)
     return _load_digits() if name == "digits" else _load_cifar(name)
 
@@ -83,16 +83,16 @@ def combined_hash(checksums: Iterable[str]) -> str:
 
 
 def from_splits(
-    name: str, splits: Iterable[Split], classes: Iterable[str], source: str, **settings: Any
+    name: str, splits: Iterable[Split], classes: Iterable[str], source: str, **fields: Any
 ) -> Dataset:
     """A dataset of a training and a test split, the latter in the order of its official files.
 
-    settings: fields of `Dataset`.
+    fields: others of `Dataset`.
     """
     (train, _, first), (test, order, second) = map(in_content_order, splits)
-    settings = {"published": order, "flip": False, "pad": 4} | settings
+    defaults: dict[str, Any] = {"published": order, "flip": False, "pad": 4}
     checksum = combined_hash([first, second])
-    return Dataset(name, train, test, tuple(classes), source, hash=checksum, **settings)
+    return Dataset(name, train, test, tuple(classes), source, hash=checksum, **defaults | fields)
 
 
 def _load_digits() -> Dataset:

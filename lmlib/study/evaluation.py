@@ -28,7 +28,7 @@ from .profiles import get_profile
 VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
 BENCHMARKS = "clean", "c", "c_bar", "p", "pgd"
 DECIDED = "measure value corruption severity low high over n".split()  # by the measure itself
-CALIBRATION = {
+CALIBRATION: dict[str, Callable[..., float]] = {
     "rms_calibration_error": metrics.rms_calibration_error,
     "rms_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
     "rms_noise_floor": lambda confidence, correct: metrics.rms_noise_floor(
@@ -238,7 +238,8 @@ def record(
 
     finished: what `runs.finished` says of the run.
     """
-    known = asdict(config) | finished | {"run": config.name, "n_train": config.n_train or ""}
+    known = asdict(config) | dict(finished)
+    known |= {"run": config.name, "n_train": config.n_train or ""}
     known |= {"parameters": json.dumps(config.parameters, sort_keys=True)}
     known |= {"mixing": config.mixing["label"] if config.mixing else "none"}
     known |= {"commit": finished["commit"][:12], "torch": finished["packages"]["torch"]}

@@ -72,7 +72,7 @@ def corruption_outcomes(
     images = open_benchmark(benchmark, dataset, seed=SEED)
     labels = dataset.test.labels[subset.index]
     for name in with_progress(images.names, done, benchmark):
-        levels = []
+        levels: list[dict[str, Any]] = []
         for severity in SEVERITIES:
             chunks = images.chunks(name, severity, subset.index)
             logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
@@ -137,8 +137,10 @@ def attack_outcomes(
         correct = []
         for start in range(0, len(subset.index), size):
             index = subset.index[start : start + size]
-            budget = {"epsilon": epsilon, "step_size": epsilon / 4, "center": center}
-            attacked = pgd(model, images[index], labels[index], **budget, seed=SEED, index=index)
+            budget: dict[str, Any] = {"epsilon": epsilon, "step_size": epsilon / 4}
+            attacked = pgd(
+                model, images[index], labels[index], center=center, seed=SEED, index=index, **budget
+            )
             correct.append(predict(model, attacked).argmax(1).numpy() == labels[index])
         yield {f"{name}/correct": np.concatenate(correct)}
 

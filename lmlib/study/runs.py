@@ -378,4 +378,4 @@ def load_model(name: str, device: str | torch.device = "cpu") -> torch.nn.Module
     sizes = {"n_classes": len(data["classes"]), "image_size": data["image_size"]}
     model = build_model(config.network, **sizes)
     training.load_weights(model, tensors)
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return model.to(device).to(memory_format=torch.channels_last).eval()
