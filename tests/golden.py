@@ -159,7 +159,7 @@ def networks():
 
 
 def trained():
-    """One step and one epoch in fp32 and bf16, of a small network on digits.
+    """One step and one epoch in fp32 and bf16, of two small networks on digits, each by its recipe.
 
     A step's loss is a mean over a batch: 1e-3 allows bf16's rounding (2**-8) to differ in a few of 128 terms, and fp32's
     by far. An epoch of four steps at a rate of 0.1 enlarges that: its mean loss is held to 5 %.
@@ -170,14 +170,22 @@ def trained():
             config, dataset, augmentation = runs.resolve(**settings)
             config = runs.replace(config, precision=precision)
             torch.set_num_threads(1)
-            trainer = training.Trainer(config, dataset, augmentation)
-            losses = [float(trainer.step(0, *next(iter(trainer.batches.epoch(0)))))]
-            label = f"{method} {loss} {precision}"
-            yield f"a step {label}", dict(trainer.state()[0]), (losses[0], 1e-3)
-            trainer = training.Trainer(config, dataset, augmentation)
-            trainer.run(lambda tensors, values: None)
-            mean_loss = trainer.history[0]["loss"]
-            yield f"an epoch {label}", dict(trainer.state()[0]), (mean_loss, 0.05 * mean_loss)
+            yield from step_and_epoch(f"{method} {loss} {precision}", config, dataset, augmentation)
+        settings = TINY | {"network": "airbench-8", "batch_size": 64, "n_train": 512, "epochs": 1}
+        config, dataset, augmentation = runs.resolve(**settings)
+        config = runs.replace(config, precision=precision)
+        yield from step_and_epoch(f"airbench layermix {precision}", config, dataset, augmentation)
+
+
+def step_and_epoch(label, config, dataset, augmentation):
+    """The state after one step and after one epoch of a run, with the loss of each."""
+    trainer = training.Trainer(config, dataset, augmentation)
+    loss = float(trainer.step(0, *next(iter(trainer.batches.epoch(0)))))
+    yield f"a step {label}", dict(trainer.state()[0]), (loss, 1e-3)
+    trainer = training.Trainer(config, dataset, augmentation)
+    trainer.run(lambda tensors, values: None)
+    mean_loss = trainer.history[0]["loss"]
+    yield f"an epoch {label}", dict(trainer.state()[0]), (mean_loss, 0.05 * mean_loss)
 
 
 def measured():

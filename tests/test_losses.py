@@ -84,6 +84,61 @@ def test_one_hot_labels_cost_what_hard_labels_cost():
     torch.testing.assert_close(cross_entropy(logits(5, 4), one_hot), hard, atol=0, rtol=bound)
 
 
+def smoothed(given_logits, labels, smoothing):
+    """The definition, in float64: labels (B,) or (B, K), of which `smoothing` goes to all classes."""
+    n_classes = given_logits.shape[1]
+    targets = labels.double().numpy() if labels.ndim == 2 else np.eye(n_classes)[labels.numpy()]
+    targets = (1 - smoothing) * targets + smoothing / n_classes
+    return -(targets * log_softmax(given_logits.double().numpy(), axis=1)).sum(axis=1).mean()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2, 1.0])
+def test_smoothed_cross_entropy_agrees_with_the_formula(smoothing):
+    given_logits, soft = logits(5, 4), logits(5, 4, seed=1).softmax(dim=1)
+    for labels in (LABELS, soft):
+        expected = smoothed(given_logits, labels, smoothing)
+        # a few products more than without smoothing, and of the mean over all classes
+        magnitudes = np.abs(log_softmax(given_logits.double().numpy(), axis=1)).mean()
+        bound = 2 * log_softmax_bound(given_logits) + rounded(16) * (expected + magnitudes)
+        found = cross_entropy(given_logits, labels, smoothing=smoothing).item()
+        assert found == pytest.approx(expected, abs=bound)
+
+
+def test_a_smoothing_of_one_asks_for_the_uniform_prediction_whatever_the_label():
+    given_logits = logits(5, 4)
+    first = cross_entropy(given_logits, LABELS, smoothing=1.0)
+    other = cross_entropy(given_logits, LABELS.roll(1), smoothing=1.0)
+    assert torch.equal(first, other)
+
+
+@pytest.mark.parametrize("smoothing", [0.2, 0.5])
+def test_smoothing_touches_the_clean_labels_of_jsd_and_the_labels_of_outlier_exposure(smoothing):
+    three, outliers = views(), logits(7, 4, seed=9)
+    clean = smoothed(three[0], LABELS, smoothing)
+    bound = 2 * log_softmax_bound(three[0]) + rounded(16) * (clean + 3)
+    found = jsd_loss(torch.cat(three), LABELS, smoothing=smoothing).item()
+    expected = clean + 12 * numpy_jsd(*three)
+    assert found == pytest.approx(expected, abs=12 * jsd_bound(*three) + 2 * bound)
+    to_uniform = smoothed(outliers, torch.full((7, 4), 0.25), 0)
+    found = outlier_exposure_loss(three[0], LABELS, outliers, smoothing=smoothing).item()
+    bound += log_softmax_bound(outliers) + rounded(2) * (clean + to_uniform)
+    assert found == pytest.approx(clean + 0.5 * to_uniform, abs=bound)
+
+
+def test_without_smoothing_the_bytes_are_those_of_the_plain_loss():
+    given_logits, soft = logits(5, 4), logits(5, 4, seed=1).softmax(dim=1)
+    three, outliers = views(), logits(7, 4, seed=9)
+    for labels in (LABELS, soft):
+        plain = torch.nn.functional.cross_entropy(given_logits, labels)
+        for known in ({}, {"smoothing": 0.0}):
+            assert torch.equal(cross_entropy(given_logits, labels, **known), plain)
+    clean = torch.nn.functional.cross_entropy(three[0], LABELS)
+    jsd = clean + 12 * jsd_consistency(*three)
+    assert torch.equal(jsd_loss(torch.cat(three), LABELS, smoothing=0.0), jsd)
+    exposure = clean + 0.5 * -outliers.log_softmax(dim=1).mean()
+    assert torch.equal(outlier_exposure_loss(three[0], LABELS, outliers, smoothing=0.0), exposure)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_consistency_agrees_with_the_formula(seed):
     assert jsd_consistency(*views(seed)).item() == pytest.approx(

@@ -14,10 +14,12 @@ from PIL import Image
 from tiny import TINY, files_below, move
 
 from lmlib import paths
+from lmlib.datasets.load import from_splits
+from lmlib.datasets.split import Split
 from lmlib.files import read_json, write_json
 from lmlib.models.prediction import predict
 from lmlib.models.training import Trainer
-from lmlib.study import profiles, rows, runs
+from lmlib.study import outcomes, profiles, rows, runs
 from lmlib.study.config import VERSIONS, RunConfig
 
 PLAIN = TINY | {"method": "baseline"}
@@ -58,6 +60,8 @@ def test_equal_settings_are_one_run(root):
         {"batch_size": 64},
         {"learning_rate": 0.05},
         {"weight_decay": 1e-4},
+        {"recipe": "airbench"},
+        {"label_smoothing": 0.1},
         {"n_train": 201},
         {"n_train": None},
         {"n_validation": 10},
@@ -68,6 +72,29 @@ def test_equal_settings_are_one_run(root):
 )
 def test_each_setting_makes_another_run(root, setting):
     assert name_of(**setting) != name_of()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_images_in_another_order_are_the_same_run_on_the_same_images(root, monkeypatch, seed):
+    settings = PLAIN | {"n_train": 40, "n_validation": 30}
+    config, digits, method = runs.resolve(**settings)
+    draws, parts = np.random.default_rng(seed), []
+    for part in (digits.train, digits.test):
+        order = draws.permutation(len(part))
+        parts.append(Split(part.images[order], part.labels[order]))
+    shuffled = from_splits("digits", parts, digits.classes, "shuffled")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: shuffled)
+    again, data, _ = runs.resolve(**settings)
+    assert again == config and again.name == config.name
+    for one, other in zip(
+        Trainer(config, digits, method).batches.epoch(0),
+        Trainer(again, data, method).batches.epoch(0),
+        strict=True,
+    ):
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+    first, second = (outcomes.test_subset(one, 30) for one in (digits, data))
+    assert np.array_equal(first.index, second.index)
+    assert np.array_equal(digits.test.images[first.index], data.test.images[second.index])
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,13 @@ def test_deviations_stand_in_the_row():
     assert found.loc["augmix", "n_train"].tolist() == ["1000", "1000"]
 
 
+def test_a_recipe_of_its_own_and_smoothed_labels_stand_in_the_row():
+    rows = frame(row("baseline", 0, 0.2, recipe="airbench", label_smoothing=0.2))
+    found = cells(rows, [CLEAN], profile="paper").loc["baseline"]
+    assert found["deviations"] == "recipe airbench; label smoothing 0.2"
+    assert (found["recipe"], found["label_smoothing"]) == ("airbench", 0.2)
+
+
 def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():
     rows = frame(
         row("cutout", 0, 0.2), row("cutout", 0, 0.2, MCE, subset="200 stratified test images")

@@ -300,6 +300,31 @@ def test_a_network_with_dropout_killed_within_an_epoch_or_a_save_ends_as_if_noth
     assert_same_end(*states)
 
 
+def test_a_network_with_averaged_weights_killed_within_an_epoch_or_a_save_ends_as_if_nothing_had_happened(
+    root,
+):
+    settings = SMALL | {"network": "airbench-8", "n_train": 64, "batch_size": 16, "epochs": 5}
+    # Four steps an epoch: averages fall into every epoch, and the whitening ends after the third.
+    deaths = [["rename", 1, "before"], ["step", 6], ["rename", 1, "after"], ["step", 3]]
+    ends, *states = killed(root, settings, deaths)
+    assert ends == [9, 9, 9, 9, 0]
+    assert any(name.startswith("average.") for name in states[0][0])
+    assert_same_end(*states)
+
+
+@pytest.mark.parametrize("loss", ["ce", "jsd", "oe"])
+def test_a_step_minimises_the_loss_with_the_smoothing_of_the_run(root, loss):
+    settings = TINY | {"method": "oe" if loss == "oe" else "layermix", "loss": loss, "n_train": 20}
+    losses = []
+    for smoothing in (0.0, 0.2, 0.4):
+        trainer = Trainer(*runs.resolve(**settings, label_smoothing=smoothing))
+        trainer.model.train()
+        losses.append(float(trainer.step(0, *next(trainer.batches.epoch(0)))))
+    # A smoothed label is a mean of two labels, and so is its loss.
+    assert losses[1] == pytest.approx((losses[0] + losses[2]) / 2, abs=rounded(100, losses[0]))
+    assert len(set(losses)) == 3
+
+
 def one_step(settings, change=lambda trainer: None):
     trainer = Trainer(*runs.resolve(**settings))
     change(trainer)
