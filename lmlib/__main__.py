@@ -114,6 +114,11 @@ def study(profile: str, jobs: int | None) -> None:
     for name, took in seconds.items():
         print(f"  {name:16} {'unchanged: not run again' if took is None else f'{took:6.0f} s'}")
     print(f"  {'in all':16} {time.time() - start:6.0f} s")
+    if profile == "quick":
+        print(
+            "\nThis tried the machine, on small digits. What the study found on CIFAR is in README.md; "
+            "`./run_all.sh cifar-cpu` draws its tables and figures."
+        )
 
 
 def clean() -> None:

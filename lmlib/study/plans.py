@@ -193,14 +193,14 @@ def table_7(profile: str) -> list[Settings]:
 def ablations(profile: str) -> list[Settings]:
     """The baseline and every variant of `ABLATIONS`.
 
-    In a profile without them: their methods, each once and as it is by default.
+    In a profile without them: those of its methods, each once and as it is by default.
     """
     sizes, dataset = get_profile(profile), {"dataset": table_dataset(profile)}
     variants = [one for ablation in ABLATIONS.values() for one in ablation.variants.values()]
     variants = [{"method": "baseline"}, *variants]
     if not sizes.ablation_seeds:
         methods = dict.fromkeys(variant["method"] for variant in variants)
-        variants = [{"method": method} for method in methods]
+        variants = [{"method": method} for method in methods if method in sizes.methods]
     seeds = sizes.ablation_seeds or sizes.seeds[:1]
     return with_seeds(profile, [dataset | variant for variant in variants], seeds)
 

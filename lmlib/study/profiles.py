@@ -70,20 +70,22 @@ PROFILES = {
     for profile in (
         Profile(
             name="quick",
-            summary="scikit-learn's 1,797 digits at 32 px, WRN-10-1, 15 epochs, 24 runs: "
-            "embedded data, minutes on a laptop",
+            summary="scikit-learn's 1,797 digits at 32 px, WRN-10-1, 10 epochs, 11 runs: "
+            "embedded data, minutes on a laptop; it tries the machine",
             datasets=("digits",),
             network="wrn-10-1",
-            epochs=15,
+            epochs=10,
+            seeds=(0, 1),
+            methods=(*MAIN_METHODS, "layermix_iid"),
             replicated=("baseline", "layermix"),
             magnitudes=(5, 8),
             betas=(3, 5),
-            networks=(("wrn-10-1", 15),),
-            n_fractals=500,
+            networks=(("wrn-10-1", 10),),
+            n_fractals=300,
             precision="fp32",
-            subset=100,
-            sequences=20,
-            attacked=40,
+            subset=50,
+            sequences=10,
+            attacked=20,
         ),
         Profile(
             name="cifar-cpu",
