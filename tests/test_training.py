@@ -449,14 +449,16 @@ def test_a_few_epochs_on_digits_learn(root):
     assert history[-1]["test_error"] == bf16
 
 
-@pytest.mark.parametrize("loss", ["jsd", "oe"])
-def test_a_training_with_another_loss_goes_through(root, loss):
-    method = {"jsd": "layermix", "oe": "oe"}[loss]
+@pytest.mark.parametrize("method, loss", [*((name, None) for name in METHODS), ("layermix", "jsd")])
+def test_a_training_with_every_method_goes_through(root, method, loss):
     config, data, built = runs.resolve(
-        **TINY | {"method": method, "loss": loss, "n_train": 40, "epochs": 1}
+        **TINY | {"method": method, "loss": loss, "n_train": 16, "batch_size": 8, "epochs": 1}
     )
+    before = Trainer(config, data, built).state()[0]
     runs.train(config, data, built)
     assert np.isfinite(runs.history_of(config.name)[0]["loss"])
+    after = runs.load_checkpoint(config.folder / "checkpoint.safetensors")[0]
+    assert not any(torch.equal(after[name], before[name]) for name in before if "weight" in name)
 
 
 def test_predictions_leave_the_mode_of_the_model_and_do_not_depend_on_the_batch(trained):
