@@ -148,8 +148,9 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "paper": Recipe(PaperOptimizer, 128, 0.1, 5e-4),
-    # 11.5 a thousand steps of summed losses: 11.5 / (1 + 1 / (1 - 0.85)) of a mean.
-    "airbench": Recipe(AirbenchOptimizer, 1024, 1.5, 0.0153 / 11.5, 0.2),
+    # Published: rate 1.5 (11.5 a thousand steps of summed losses) and smoothing 0.2. Half the rate
+    # does as well without smoothing, and leaves networks calibrated: see README.md.
+    "airbench": Recipe(AirbenchOptimizer, 1024, 0.75, 0.0153 / 11.5),
 }
 
 
