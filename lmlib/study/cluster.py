@@ -118,7 +118,7 @@ def executor(
     if scheduler is None:
         threads = ThreadPoolExecutor(jobs)
         try:
-            yield lambda *call, key: threads.submit(partial(*call, report))
+            yield lambda run, *arguments, key: threads.submit(partial(run, *arguments, report))
         finally:
             threads.shutdown(cancel_futures=True)
         return
