@@ -1,4 +1,4 @@
-"""The command line: `python -m lmlib [PROFILE] [--jobs N]`, `test`, `bench`, `clean`, `readme`.
+"""The command line: `python -m lmlib [PROFILE] [--jobs N] [--scheduler ADDRESS]`, `test`, ...
 
 Arguments are checked before heavy imports; a wrong one is one sentence and exit code 2.
 """
@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import NoReturn
@@ -46,8 +48,10 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.description = "Run the LayerMix study, or one of: test, bench, clean, readme."
     parser.epilog = "\n".join(["profiles:", *profiles, "", "others:", *others])
     parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
-    jobs = "runs trained side by side (default: cores / threads of a run)"
+    jobs = "runs trained side by side (default: one a GPU, else cores / threads of a run)"
     parser.add_argument("--jobs", type=int, metavar="N", help=jobs)
+    where = "train on the workers of a Dask scheduler; local: start one here, with its dashboard"
+    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help=where)
     parser.add_argument("--check", action="store_true", help="check the arguments alone")
     options, further = parser.parse_known_args(arguments)
     check_name("profile or command", options.command, [*PROFILES, *COMMANDS])
@@ -55,7 +59,22 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         parser.error(f"unknown argument '{further[0]}'")
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    if options.scheduler:
+        check_scheduler(parser, options)
     return options, further
+
+
+def check_scheduler(parser: Parser, options: argparse.Namespace) -> None:
+    """Raise ValueError where runs cannot be given to a scheduler as the options say."""
+    if options.command not in PROFILES or options.command == "gpu":
+        parser.error(f"--scheduler is for the runs of a profile, not for {options.command}")
+    local = options.scheduler == "local"
+    if not local and not re.fullmatch(r"\w+://[^/]+:\d+", options.scheduler):
+        parser.error(f"--scheduler must be local or tcp://host:port, got '{options.scheduler}'")
+    if options.jobs and not local:
+        parser.error("--jobs is for this machine: a worker's own --resources say how many it takes")
+    if find_spec("distributed") is None:
+        parser.error("--scheduler needs the package distributed: pip install '.[cluster]'")
 
 
 def check_room() -> None:
@@ -71,7 +90,7 @@ def check_room() -> None:
         raise ValueError(f"only {free:.1f} GB are free at {paths.DATA}: a study needs at least 1")
 
 
-def study(profile: str, jobs: int | None) -> None:
+def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     """Run a profile: the runs that it needs, then every notebook that changed."""
     check_room()
     from .corruptions import NAMES
@@ -92,7 +111,7 @@ def study(profile: str, jobs: int | None) -> None:
         if "needs" in about[name]:
             if not results:
                 tick = time.time()
-                grid.ensure(settings, jobs=jobs)
+                grid.ensure(settings, jobs=jobs, scheduler=scheduler)
                 seconds["the runs"] = time.time() - tick
                 results = rows.row_files(profile)
             inputs += results
@@ -172,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "gpu":
             import_module("lmlib.study.gpu").run(options.jobs)
         else:
-            study(options.command, options.jobs)
+            study(options.command, options.jobs, options.scheduler)
     except KeyboardInterrupt:
         remedy = "what was finished stays; the same command goes on from there"
         print(f"\ninterrupted: {remedy}", file=sys.stderr)

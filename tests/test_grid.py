@@ -1,4 +1,3 @@
-import os
 import threading
 import time
 from dataclasses import replace
@@ -13,7 +12,7 @@ from tiny import TINY
 from lmlib.datasets.load import load_dataset
 from lmlib.fractals.mixing_sets import MixingSet
 from lmlib.report.published import published
-from lmlib.study import config, evaluation, grid, notebooks, plans, profiles, runs
+from lmlib.study import cluster, config, evaluation, grid, notebooks, plans, profiles, runs
 from lmlib.study import rows as results
 
 SETTINGS = [
@@ -44,7 +43,7 @@ class Executed:
         self.calls, self.seconds, self.fails, self.running, self.most = [], seconds, fails, 0, 0
         self.lock = threading.Lock()
 
-    def __call__(self, name, output, parameters, log):
+    def __call__(self, name, output, parameters, log, **others):
         with self.lock:
             self.calls.append((name, parameters["method"], parameters["seed"]))
             self.running += 1
@@ -116,13 +115,28 @@ def test_a_failed_run_is_named_with_its_cell_and_log_and_does_not_stop_the_other
         and "in code cell 4: ValueError: broken" in message
         and "train.log" in message
     )
-    assert len(executed.calls) == 4
+    assert len(executed.calls) == 5 and executed.calls.count(("04-train", "baseline", 1)) == 2
     assert [evaluation.is_complete("quick", name_of(setting)) for setting in SETTINGS] == [
         True,
         False,
         True,
         True,
     ]
+
+
+def test_a_run_that_fails_once_is_tried_once_more_and_is_no_failure(executed, monkeypatch):
+    executed.fails = [("baseline", 1)]
+    real = executed.__call__
+
+    def mended(*arguments, **others):
+        try:
+            real(*arguments, **others)
+        finally:
+            executed.fails = []
+
+    monkeypatch.setattr(notebooks, "execute", mended)
+    grid.ensure(SETTINGS[1:2], jobs=1)
+    assert executed.calls == 2 * [("04-train", "baseline", 1)]
 
 
 def test_the_next_call_repeats_only_the_failed_run(executed):
@@ -135,7 +149,7 @@ def test_the_next_call_repeats_only_the_failed_run(executed):
 
 
 def test_a_notebook_that_ends_without_rows_is_a_failed_run(executed, monkeypatch):
-    monkeypatch.setattr(notebooks, "execute", lambda *_: None)
+    monkeypatch.setattr(notebooks, "execute", lambda *_, **others: None)
     with pytest.raises(
         RuntimeError, match="04-train ended without rows for digits-wrn-10-1-baseline"
     ):
@@ -282,16 +296,15 @@ def test_quick_has_at_most_12_runs_on_embedded_data_with_every_method_of_table_5
 
 
 def test_by_default_every_run_gets_its_threads_and_a_gpu_one_run(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(cluster, "n_cores", lambda: 7)
+    monkeypatch.setattr(cluster, "gpus", lambda: [])
     for threads, jobs in ((1, 7), (2, 3), (4, 1), (16, 1)):
         monkeypatch.setitem(
             profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=threads)
         )
         assert grid.default_jobs("quick") == jobs
-    monkeypatch.setattr(runs, "default_device", lambda: torch.device("cuda"))
-    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], threads=1))
-    assert grid.default_jobs("quick") == 1
+    monkeypatch.setattr(cluster, "gpus", lambda: ["0", "3"])
+    assert grid.default_jobs("quick") == 2
 
 
 def test_a_profile_whose_table_6_has_a_single_row_is_refused():

@@ -283,6 +283,12 @@ def test_layers_are_judged_over_images_and_only_on_a_whole_test_set_of_cifar():
     ]
 
 
+def test_layers_that_change_no_answer_of_a_network_differ_by_nothing_in_affinity():
+    measured = layers(10_000, 0.01, 0.03, 0.05).assign(affinity=0.0, affinity_error=0.0)
+    affinity = judge_layers(measured, profile="paper").query("not decides")
+    assert (affinity["p_value"] == 1).all() and set(affinity["judged"]) == {"undecided"}
+
+
 @pytest.mark.parametrize("profile", ["quick", "cifar-cpu", "paper"])
 def test_every_claim_but_the_one_on_images_has_comparisons_in_every_profile(profile):
     found = {one.claim for one in comparisons(profile) if one.decides}

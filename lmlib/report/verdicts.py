@@ -172,13 +172,14 @@ def judge_layers(measured: pd.DataFrame, *, profile: str) -> pd.DataFrame:
         values, error = measured[name], measured[f"{name}_error"]
         layers, mean = values.index.to_series(), values.diff()
         error = np.hypot(error, error.shift())
+        z = (abs(mean) / error).fillna(0)  # 0 / 0 where no layer changes any network's answer
         parts.append(pd.DataFrame({
             "claim": "C11", "family": "claim C11", "decides": name == "diversity",
             "sign": 1 if name == "diversity" else -1, "title": title, "measure": title,
             "ours": layers, "reference": layers.shift(), "n": n,
             "ours_mean": values, "reference_mean": values.shift(),
             "mean": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error,
-            "p_value": 2 * stats.norm.sf(abs(mean) / error), "printed": math.nan,
+            "p_value": 2 * stats.norm.sf(z), "printed": math.nan,
             "dataset": dataset, "scale": f"{dataset}, {n} test images, no training",
         }))  # fmt: skip
     table = adjusted(pd.concat(parts).dropna(subset="mean", ignore_index=True))

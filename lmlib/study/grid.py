@@ -1,49 +1,58 @@
 """Many runs: which are missing, how long they will take, and training them side by side."""
 
 import logging
-import os
+import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import pandas as pd
+from filelock import SoftFileLease
 from tqdm.auto import tqdm
 
 from .. import paths
 from ..datasets.load import absolute
-from ..files import lock
 from ..models.losses import FORWARD_PASSES
 from ..models.training import Trainer, reproducible
-from . import rows, runs
+from . import cluster, rows, runs
 from .evaluation import is_complete
 from .plans import Settings
 from .profiles import get_profile
 
 log = logging.getLogger(__name__)
 
+LEASE_SECONDS = 60.0
+"""A run is taken over when its holder did not renew its lease for so long, or is seen to be dead.
+
+On a shared disk a lock that ends with its holder may be had on some systems only."""
+
 
 def default_jobs(profile: str) -> int:
-    """How many runs of a profile go side by side: one per `threads` cores, one on a GPU."""
-    if runs.default_device().type == "cuda":
-        return 1
-    return max(1, (os.cpu_count() or 1) // get_profile(profile).threads)
+    """How many runs of a profile go side by side: one a GPU, else one per `threads` cores."""
+    return len(cluster.gpus()) or max(1, cluster.n_cores() // get_profile(profile).threads)
 
 
-def ensure(settings: Sequence[Settings], *, jobs: int | None = None) -> list[str]:
+def ensure(
+    settings: Sequence[Settings], *, jobs: int | None = None, scheduler: str | None = None
+) -> list[str]:
     """Train and evaluate what is missing of the runs that `settings` name; returns their names.
 
     settings: as `plans.run_settings` makes them, all of one profile; a run that several tables want
-    is one run. Everything is checked, and how long it takes is estimated, before the first run
-    starts. A failed run is named with its cell and log and does not stop the others; RuntimeError
-    at the end says which failed. Ctrl-C keeps what is finished.
+    is one run; jobs, scheduler: as of `cluster.executor`. Everything is checked, and how long it
+    takes on this machine is estimated, before the first run starts. A run that fails twice is named
+    with its cell and log and does not stop the others; RuntimeError at the end says which failed.
+    Ctrl-C keeps what is finished.
     """
     by_name, profile = named_settings(settings), settings[0]["profile"]
     missing = {name: one for name, one in by_name.items() if not is_complete(profile, name)}
     if missing:
         jobs = jobs or default_jobs(profile)
-        if profile != "quick":  # which is over in minutes
+        if scheduler:
+            for dataset in {one["dataset"] for one in missing.values()}:
+                runs.dataset_of(dataset)  # fetched once, before many workers want it
+        elif profile != "quick":  # which is over in minutes
             announce(list(missing.values()), jobs)
-        train_missing(profile, missing, jobs)
+        train_missing(profile, missing, jobs, scheduler)
     return list(by_name)
 
 
@@ -97,45 +106,80 @@ def seconds_per_step(settings: Settings, budget: float) -> float:
     return (times[-1] - times[first]) / (len(times) - 1 - first)
 
 
-def train_missing(profile: str, missing: Mapping[str, Settings], jobs: int) -> None:
-    """Execute `04-train` for each run (name -> settings), `jobs` at a time, with a progress bar.
+def train_missing(
+    profile: str, missing: Mapping[str, Settings], jobs: int, scheduler: str | None = None
+) -> None:
+    """Execute `04-train` for each run (name -> settings) in an executor, with a progress bar.
 
-    Raises RuntimeError that says which failed, after all others have ended.
+    A failed run is tried once more. Raises RuntimeError that says which failed twice, after all
+    others have ended, or that the scheduler was lost.
     """
-    failed, start, pool = [], time.time(), ThreadPoolExecutor(jobs)
+    failed, start, again = list[str](), time.time(), set[str]()
     bar = tqdm(total=len(missing), desc=f"{profile}: runs", unit="run", mininterval=1)
-    try:
+
+    def report(line: str) -> None:
+        bar.set_postfix_str(line, refresh=not scheduler)
+        if scheduler:
+            bar.write(line)
+
+    datasets = {one["dataset"].partition("folder:")[2] for one in missing.values()} - {""}
+    with bar, cluster.executor(scheduler, jobs, datasets, report) as submit:
         # By name, so that AugMix and OE, which take the most memory, are not side by side.
-        futures = {
-            pool.submit(train_one, profile, name, one): name
+        pending = {
+            submit(train_one, profile, name, one, key=(profile, name, 1)): name
             for name, one in sorted(missing.items())
         }
-        for future in as_completed(futures):
-            if error := future.exception():
-                failed.append(f"{futures[future]}: {error}")
-                bar.write(f"failed: {failed[-1]}")
-            bar.update()
-            bar.set_postfix_str(f"{min(jobs, bar.total - bar.n)} running, {len(failed)} failed")
-    finally:
-        pool.shutdown(cancel_futures=True)
-        bar.close()
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                name = pending.pop(future)
+                if future.cancelled():
+                    finished = f"{bar.n} of {bar.total} runs are finished"
+                    remedy = f"{finished}, and the same command goes on from there"
+                    raise RuntimeError(f"the Dask scheduler at {scheduler} was lost: {remedy}")
+                if (error := future.exception()) and name not in again:
+                    again.add(name)
+                    bar.write(f"failed, and tried once more: {name}: {error}")
+                    key = (profile, name, 2)
+                    pending[submit(train_one, profile, name, missing[name], key=key)] = name
+                    continue
+                if error:
+                    failed.append(f"{name}: {error}")
+                    bar.write(f"failed: {failed[-1]}")
+                bar.update()
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(missing)} runs failed:\n" + "\n".join(failed))
-    log.info("%d runs in %.0f s, %d at a time", len(missing), time.time() - start, jobs)
+    log.info("%d runs in %.0f s", len(missing), time.time() - start)
 
 
-def train_one(profile: str, name: str, settings: Settings) -> None:
+def train_one(
+    profile: str, name: str, settings: Settings, report: Callable[[str], None] = lambda line: None
+) -> None:
     """Execute `04-train` for a run into the run's folder.
 
-    Another grid's work on the same run is waited for, not repeated. Raises RuntimeError where the
-    notebook failed or left no rows.
+    Another grid's work on the same run, on whichever machine, is waited for, not repeated; report:
+    called with the lines of the log that say how far the run is. Raises RuntimeError where the
+    notebook failed or left no rows, or where another machine took the run over.
     """
     from . import notebooks  # seconds of imports, for which notebooks with their rows do not wait
 
-    folder = paths.RUNS / name
-    with lock(paths.RUNS / ".grid" / name):
+    folder, leases, shown = paths.RUNS / name, paths.RUNS / ".grid", [""]
+    leases.mkdir(parents=True, exist_ok=True)
+    lease = SoftFileLease(leases / f"{name}.lease", lease_duration=LEASE_SECONDS, poll_interval=0.5)
+
+    def watch() -> None:
+        if lease.compromise:
+            raise RuntimeError(f"{name} was taken over by another machine, as this one stood still")
+        lines = (folder / "train.log").read_text(errors="replace").splitlines()
+        last = [line for line in lines if line.startswith(f"{name}:")][-1:]
+        if last not in ([], shown):
+            shown[:] = last
+            report(last[0])
+
+    with lease, cluster.resources_of_a_run(get_profile(profile).threads) as environment:
         if not is_complete(profile, name):
-            notebooks.execute("04-train", folder / "train.ipynb", settings, folder / "train.log")
+            report(f"{name}: on {platform.node()}")
+            files = folder / "train.ipynb", settings, folder / "train.log"
+            notebooks.execute("04-train", *files, environment=environment, watch=watch)
     if not rows.rows_file(profile, name).exists():
         raise RuntimeError(f"04-train ended without rows for {name}")
 

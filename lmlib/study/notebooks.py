@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,16 @@ MALLOC_SETTINGS = {
 
 Without it glibc gives freed memory back after every step and faults it in again.
 """
+
+PAPERMILL = """
+import os, threading
+threading.Thread(target=lambda: os.read(0, 1) or os._exit(1), daemon=True).start()
+from papermill.cli import papermill
+papermill()
+"""
+"""Papermill in a process that ends when its standard input does: with the one who started it."""
+
+WATCH_SECONDS = 5.0
 
 TYPES: dict[str, Any] = {
     "int": int,
@@ -99,9 +110,19 @@ def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
-def execute(name: str, output: Path, parameters: Mapping[str, Any], log_file: Path) -> None:
+def execute(
+    name: str,
+    output: Path,
+    parameters: Mapping[str, Any],
+    log_file: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> None:
     """Run a notebook from a fresh kernel; what it prints goes to `log_file`.
 
+    environment: variables for its process, which ends with this one, however this one ends; watch:
+    called now and then meanwhile, and ends the notebook where it raises.
     The executed copy appears at `output` after the last cell, in one rename; a failed copy stands
     beside it as `<stem>.failed.ipynb`. Callers hold a lock on it. Raises ValueError for an unknown
     notebook or parameter, NotebookFailed where a cell fails.
@@ -113,30 +134,31 @@ def execute(name: str, output: Path, parameters: Mapping[str, Any], log_file: Pa
     part = output.with_name(f"{output.stem}.part-{os.getpid()}.ipynb")
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "papermill", str(find_notebook(name)), str(part), "-y", values]
+    command = [sys.executable, "-c", PAPERMILL, str(find_notebook(name)), str(part), "-y", values]
     command += [
-        "--kernel",
-        "python3",
         "--cwd",
         str(paths.ROOT),
-        "--no-progress-bar",
-        "--log-output",
+        *"--kernel python3 --no-progress-bar --log-output".split(),
     ]
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": "ignore::SyntaxWarning"}
+    variables = {**os.environ, **quiet, **MALLOC_SETTINGS, **(environment or {})}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:
-        with log_file.open("w") as file:
-            subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=os.environ | quiet | MALLOC_SETTINGS,
-                check=True,
-            )
+        with (
+            log_file.open("w") as file,
+            subprocess.Popen(command, stdout=file, env=variables, **pipes) as process,
+        ):
+            try:
+                while process.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(WATCH_SECONDS)
+                    watch()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            raise NotebookFailed(f"{name} failed {failure(part, log_file)}; log: {log_file}")
         part.replace(output)
-    except subprocess.CalledProcessError as error:
-        reason = failure(part, log_file)
-        raise NotebookFailed(f"{name} failed {reason}; log: {log_file}") from error
     finally:  # also after Ctrl-C, which ends papermill: the kernel ends with its parent
         if part.exists():
             part.replace(failed)
