@@ -88,9 +88,9 @@ def test_help_names_every_profile_and_command_and_imports_nothing_heavy():
 
 def test_without_a_word_the_profile_is_quick(monkeypatch):
     calls = []
-    monkeypatch.setattr(cli, "study", lambda profile, jobs: calls.append((profile, jobs)))
+    monkeypatch.setattr(cli, "study", lambda *arguments: calls.append(arguments))
     assert cli.main([]) == 0 and cli.main(["paper", "--jobs", "3"]) == 0
-    assert calls == [("quick", None), ("paper", 3)]
+    assert calls == [("quick", None, None), ("paper", 3, None)]
 
 
 def test_words_after_test_go_to_pytest(monkeypatch):
@@ -102,7 +102,7 @@ def test_words_after_test_go_to_pytest(monkeypatch):
 
 @pytest.mark.parametrize("error", [ValueError, RuntimeError, OSError])
 def test_a_failure_is_a_sentence_and_exit_code_1(monkeypatch, capsys, error):
-    def study(profile, jobs):
+    def study(profile, jobs, scheduler):
         raise error("06-comparison failed in code cell 3")
 
     monkeypatch.setattr(cli, "study", study)
