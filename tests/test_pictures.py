@@ -14,6 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from lmlib import paths
 from lmlib.corruptions import frost
+from lmlib.datasets.folder import read_folder
 from lmlib.datasets.load import load_dataset
 from lmlib.fractals.mixing_sets import import_images, prepare
 from lmlib.models.pretrained import photograph
@@ -31,7 +32,8 @@ def as_dataset(folder):
             (folder / part / name).mkdir(parents=True)
             Image.new("RGB", (SIZE, SIZE)).save(folder / part / name / "z.png")
     os.link(folder / "one", folder / "train" / "first" / "a.png")
-    return load_dataset(f"folder:{folder}").train.images[0]
+    (train, _), _ = read_folder(folder)
+    return train.images[0]
 
 
 def as_fractal(folder):
@@ -214,7 +216,8 @@ def put(path, red):
 
 
 def reds(folder):
-    return load_dataset(f"folder:{folder}").train.images[:, 0, 0, 0].tolist()
+    (train, _), _ = read_folder(folder)
+    return train.images[:, 0, 0, 0].tolist()
 
 
 def test_folders_within_a_class_are_read_in_the_order_of_imagefolder(classes):
@@ -225,8 +228,8 @@ def test_folders_within_a_class_are_read_in_the_order_of_imagefolder(classes):
     expected = ImageFolder(classes / "train").samples
     assert len(expected) == 7
     assert reds(classes) == [Image.open(path).getpixel((0, 0))[0] for path, _ in expected]
-    labels = load_dataset(f"folder:{classes}").train.labels
-    assert labels.tolist() == [label for _, label in expected]
+    (train, _), _ = read_folder(classes)
+    assert train.labels.tolist() == [label for _, label in expected]
 
 
 def test_what_is_no_picture_is_skipped_and_named_and_hidden_files_are_not_asked(classes):
