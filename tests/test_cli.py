@@ -158,7 +158,7 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
         write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
 
     monkeypatch.setattr(notebooks, "execute", execute)
-    monkeypatch.setattr(grid, "ensure", lambda settings, jobs: ["run"] * len(settings))
+    monkeypatch.setattr(grid, "ensure", lambda settings, **others: ["run"] * len(settings))
     assert cli.main(["quick"]) == 0
     names = notebooks.names()
     assert calls == [(name, "quick") for name in names] and len(names) == 16
