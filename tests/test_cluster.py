@@ -1,4 +1,6 @@
 import os
+import random
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from lmlib.study import cluster, evaluation, grid, notebooks, rows, runs
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+KILLS = int(os.environ.get("LMLIB_KILLS", 1))
 SETTINGS = [
     {key: value for key, value in TINY.items() if key != "n_fractals"} | change
     for change in (
@@ -30,6 +33,39 @@ def workers(root):
     sizes = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
     with distributed.LocalCluster(**sizes, resources={"run": 1}) as made:
         yield made.scheduler_address
+
+
+def pids(address):
+    with distributed.Client(address, set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
+
+
+def rows_of(names):
+    return {name: rows.rows_file("quick", name).read_bytes() for name in names}
+
+
+def weights_of(names):
+    return rows.read_rows("quick", names).groupby("run")["weights"].first().to_dict()
+
+
+def test_runs_whose_workers_are_killed_end_with_the_rows_of_an_undisturbed_grid(workers, capfd):
+    names = grid.ensure(SETTINGS, jobs=2)
+    undisturbed = rows_of(names), weights_of(names)
+    for seed in range(KILLS):
+        paths.RUNS.rename(paths.RUNS.with_name(f"runs-{seed}"))
+        paths.RESULTS.rename(paths.RESULTS.with_name(f"results-{seed}"))
+        call = {"settings": SETTINGS, "scheduler": workers}
+        study = threading.Thread(target=grid.ensure, kwargs=call)
+        study.start()
+        while not list(paths.RUNS.glob("*/train.log")):
+            time.sleep(0.1)
+        time.sleep(random.Random(seed).uniform(0, 20))
+        victim = random.Random(seed).choice(pids(workers))
+        os.kill(victim, signal.SIGKILL)
+        study.join()
+        assert (rows_of(names), weights_of(names)) == undisturbed
+    text = capfd.readouterr()
+    assert all(f"{name}: on " in text.out + text.err for name in names)  # each was heard of
 
 
 def trained(profile, name, settings, report):
@@ -80,6 +116,30 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(root):
     patient = {"distributed.comm.timeouts.connect": "1s"}
     with dask.config.set(patient), pytest.raises(RuntimeError, match="no Dask scheduler answers"):
         grid.train_missing(*call)
+
+
+def test_a_worker_without_the_data_gets_no_run_and_one_that_comes_later_does(root, monkeypatch):
+    monkeypatch.setattr(grid, "train_one", trained)
+    paths.RUNS.mkdir(parents=True)
+    (root / "elsewhere").mkdir()
+    lines, take = [], {"resources": {"run": 1}, "nthreads": 1}
+    sizes = {"n_workers": 0, "dashboard_address": None}
+    with distributed.LocalCluster(**sizes) as made:
+        foreign = {"LMLIB_ROOT": str(root / "elsewhere")}
+        made.worker_spec["foreign"] = {
+            "cls": distributed.Nanny,
+            "options": take | {"env": foreign},
+        }
+        made.sync(made._correct_state)
+        folders, address = [], made.scheduler_address
+        with cluster.executor(address, 1, folders, lines.append) as submit:
+            future = submit(trained, "quick", "run", {}, key=("run",))
+            time.sleep(2)
+            assert not future.done() and "is refused: its data/runs is" in lines[0]
+            made.worker_spec["fit"] = {"cls": distributed.Nanny, "options": take}
+            made.sync(made._correct_state)
+            future.result(120)
+    assert len(lines) == 2 and lines[1] == "run: done"
 
 
 def test_another_version_and_missing_pictures_are_named(root, monkeypatch):
@@ -143,6 +203,20 @@ def test_a_run_waits_for_its_holder_and_goes_on_when_that_one_is_killed(root, ex
     assert 0 < executed.moments[0] - killed < grid.LEASE_SECONDS / 2
 
 
+def test_a_run_is_taken_over_from_a_holder_that_stands_still(root, executed, monkeypatch):
+    monkeypatch.setattr(grid, "LEASE_SECONDS", 3.0)
+    name = runs.resolve(**SETTINGS[0])[0].name
+    lease = grid.SoftFileLease(
+        paths.RUNS / ".grid" / f"{name}.lease", lease_duration=3.0, heartbeat_interval=2.9
+    )
+    (paths.RUNS / ".grid").mkdir(parents=True)
+    with lease:
+        lease._stop_heartbeat()  # as on a machine that sleeps
+        start = time.monotonic()
+        grid.ensure([SETTINGS[0]], jobs=1)
+        assert executed.moments[0] - start > 2
+
+
 def test_each_run_gets_a_gpu_of_its_own_and_then_shares_the_emptiest(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -193,3 +267,10 @@ def test_a_scheduler_without_its_package_names_the_extra(capsys, monkeypatch):
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     assert cli.main(["quick", "--scheduler", "local", "--check"]) == 2
     assert "pip install '.[cluster]'" in capsys.readouterr().err
+
+
+def test_a_simulated_study_loses_no_run_and_repeats_no_epoch(root):
+    import simulated
+
+    makespan, ideal, epochs = simulated.simulate(24, 6, 2, mean=1.0)
+    assert set(epochs.values()) == {simulated.EPOCHS} and makespan > ideal

@@ -171,6 +171,8 @@ def admit_workers(client: Any, folders: Iterable[str], report: Callable[[str], N
         async def setup(self, worker: Any) -> None:
             import asyncio
 
+            from distributed.core import Status
+
             def reason() -> str | None:
                 try:
                     from lmlib.study.cluster import refusal
@@ -182,6 +184,9 @@ def admit_workers(client: Any, folders: Iterable[str], report: Callable[[str], N
                 worker.log_event(study, f"worker {worker.address} is refused: {why}")
             else:
                 await worker.set_resources(**{study: 1e6})
+                # A change of status makes the scheduler look again at runs that no worker could do.
+                worker.status = Status.paused
+                worker.status = Status.running
 
     client.subscribe_topic(study, lambda event: report(event[1]))
     client.register_plugin(Admission())
