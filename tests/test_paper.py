@@ -1,11 +1,13 @@
 """The profile `paper` from its first run to its verdicts, at tiny size: see `tiny_paper`.
 
 Each network is trained for each of its losses and numbers of classes. The rows of all other runs
-are made of what the like run measured, by hand where a claim rests on them.
+are made of what the like run measured, by hand where a claim rests on them. Four to nine minutes of
+two cores: `LMLIB_PAPER=1 ./run_all.sh test tests/test_paper.py`, before a GPU is paid for.
 """
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,9 @@ from lmlib.study import evaluation, grid, notebooks, plans, runs
 from lmlib.study import rows as results
 from lmlib.study.profiles import PROFILES
 
+pytestmark = pytest.mark.skipif(
+    "LMLIB_PAPER" not in os.environ, reason="minutes long: set LMLIB_PAPER=1 to run it"
+)
 SMALL = {
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
     "02-fractals": {"n_fractals": 12, "n_photographs": 12},
