@@ -130,7 +130,7 @@ class entry:
 def announce() -> None:
     """One line a process, so that somebody who waits knows what for."""
     print(
-        f"lmlib compiles its augmentations for this processor, once, in some seconds: {FOLDER}",
+        f"lmlib compiles its functions for this processor, once, in some seconds: {FOLDER}",
         file=sys.stderr,
     )
 

@@ -1,11 +1,14 @@
 """The command for a quarter of an hour of a GPU, on a machine without one."""
 
+import subprocess
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from tiny import move
 
+from lmlib import paths
 from lmlib.study import gpu, grid, plans, profiles, runs
 
 
@@ -56,3 +59,23 @@ def test_the_profile_is_the_five_methods_with_three_seeds():
     assert (sizes.network, sizes.epochs, len(settings)) == ("airbench-64", 32, 15)
     names = {runs.resolve_without_mixing_set(**one, images=False)[0].name for one in settings}
     assert len(names) == 15
+
+
+def test_the_papers_network_is_estimated_from_the_epochs_that_its_process_ended(
+    root, monkeypatch, capsys
+):
+    settings = plans.run_settings("paper")
+    label = runs.resolve_without_mixing_set(**settings, images=False)[0].label
+
+    def train(command, *, timeout, check):
+        if timeout > 100:
+            epochs = [{"epoch": n, "test_error": 0.5, "seconds": 36.0} for n in range(2)]
+            file = paths.RUNS / f"{label}-01234567" / "checkpoint.safetensors"
+            runs.save_checkpoint(file, {}, {"history": epochs})
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(gpu.subprocess, "run", train)
+    for seconds, words in ((59, "no time"), (100, "no epoch"), (101, "100 epochs take 1.0 hours")):
+        gpu.papers_network(seconds)
+        assert words in capsys.readouterr().out
+    assert len(pd.read_csv(paths.RESULTS / "gpu" / "tables" / "gpu-wrn-40-4.csv")) == 2

@@ -59,8 +59,10 @@ def test_one_pair_leaves_the_interval_open():
     )
 
 
-def test_differences_without_spread_are_certain():
-    assert paired_difference({0: 0.5, 1: 0.5}, {0: 0.25, 1: 0.25}).p_value == 0
+def test_equal_differences_are_no_surer_than_a_single_one():
+    difference = paired_difference({0: 0.5, 1: 0.45}, {0: 0.25, 1: 0.2})  # equal but for a rounding
+    assert (difference.low, difference.high, difference.p_value) == (-np.inf, np.inf, 1)
+    assert (difference.mean, difference.n) == (pytest.approx(0.25), 2)
     assert paired_difference({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5}).p_value == 1
 
 
@@ -244,6 +246,6 @@ def test_seeds_needed_are_the_fewest_whose_t_is_beyond_the_corrected_level(n_com
     assert seeds_needed(-0.01, 0.01, n_comparisons) == expected  # in another unit, of either sign
 
 
-def test_no_spread_needs_two_seeds_and_a_small_difference_more_than_a_thousand():
-    assert seeds_needed(0.01, 0.0, 98) == 2
+def test_without_a_spread_none_can_tell_and_a_small_difference_needs_more_than_a_thousand():
+    assert np.isnan(seeds_needed(0.01, 0.0, 98)) and np.isnan(seeds_needed(0.01, np.nan, 98))
     assert seeds_needed(0.001, 1.0, 1) == np.inf

@@ -34,7 +34,7 @@ def airbench_optimizer(model, epochs=6, steps_per_epoch=2, **changes):
 # --- the constants and the schedule
 
 
-def test_the_published_rates_of_summed_losses_are_those_of_means():
+def test_the_rate_is_half_the_published_one_and_the_decay_the_same_share_of_it():
     # Summed over 1,024 images: 11.5 / (1024 (1 + 1 / (1 - .85))), decay .0153 of it an image.
     recipe = RECIPES["airbench"]
     scale = 1024 * (1 + 1 / (1 - 0.85))

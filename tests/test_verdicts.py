@@ -321,7 +321,10 @@ def test_comparisons_read_for_people_in_points_and_distances_in_their_unit():
         for each, value in ((OURS, 1.5), (THEIRS, 1.75))
     ]
     found = for_display(
-        judge(frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354)), *parts), [LEADS, mt5d])
+        judge(
+            frame(rows(OURS, about(0.304)), rows(THEIRS, about(0.354, TIGHT[::-1])), *parts),
+            [LEADS, mt5d],
+        )
     )
     assert found["ours minus reference"].tolist()[1] == "-0.250 (n=1)" and found[
         "the paper's"

@@ -26,9 +26,8 @@ class LayerMixParams(Params):
     """What was drawn for B samples, for each of three stages and of two blends."""
 
     layer: np.ndarray = per_sample(int)  # (B,): 1, 2 or 3
-    op: np.ndarray = per_sample(
-        int, 3
-    )  # positions in the table; one three times where stages share it
+    # Positions in the table: one three times where the stages share it.
+    op: np.ndarray = per_sample(int, 3)
     level: np.ndarray = per_sample(float, 3)  # in the operation's unit
     blend: np.ndarray = per_sample(int, 2)  # positions in BLENDS
     a: np.ndarray = per_sample(float, 2)  # weight of the image

@@ -12,6 +12,7 @@ from .. import draws
 from ..checks import check_whole
 
 LEVEL = 0.95  # of every interval
+NO_SPREAD = 1e-9  # what roundings leave between equal differences
 
 
 class Summary(NamedTuple):
@@ -44,7 +45,8 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     """`ours` minus `theirs`, paired by seed, by Student's t over the pairs.
 
     Both are {seed: number} or a Series; seeds that only one of them has are left out. One pair has
-    no spread: its interval is unbounded and its p value 1. Raises ValueError if no seed is shared.
+    no spread, and equal ones (of a measure in steps, say) show none: the interval is unbounded and
+    the p value 1. Raises ValueError if no seed is shared.
     """
     ours, theirs = dict(ours), dict(theirs)
     shared = [seed for seed in ours if seed in theirs]
@@ -53,12 +55,12 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
             f"no shared seed to pair: one side has {sorted(ours)}, the other {sorted(theirs)}."
         )
     mean, std, n = summary([ours[seed] - theirs[seed] for seed in shared])
-    if n == 1:
+    if n == 1 or std <= NO_SPREAD:
         return Difference(mean, -np.inf, np.inf, 1.0, std, n)
     student, error = stats.t(n - 1), std / np.sqrt(n)
     half = float(student.ppf((1 + LEVEL) / 2) * error)
-    p_value = 2 * student.sf(abs(mean) / error) if error > 0 else mean == 0
-    return Difference(mean, mean - half, mean + half, float(p_value), std, n)
+    p_value = 2 * float(student.sf(abs(mean) / error))
+    return Difference(mean, mean - half, mean + half, p_value, std, n)
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
@@ -80,10 +82,12 @@ def seeds_needed(difference: float, std: float, n_comparisons: int) -> float:
 
     std: of the paired differences, in the unit of `difference`; n_comparisons: in the family, of
     which this one counts as the first, that is the strictest. The smallest n for which Student's t
-    over n pairs has p < 0.05 / n_comparisons; inf above a thousand.
+    over n pairs has p < 0.05 / n_comparisons; inf above a thousand, nan where no spread was seen.
     """
+    if not std > NO_SPREAD:
+        return np.nan
     n = np.arange(2, 1001)
-    p_values = 2 * stats.t.sf(abs(difference) * np.sqrt(n) / std, n - 1) if std > 0 else 0 * n
+    p_values = 2 * stats.t.sf(abs(difference) * np.sqrt(n) / std, n - 1)
     enough = n[p_values * n_comparisons < 1 - LEVEL]
     return float(enough[0]) if len(enough) else np.inf
 

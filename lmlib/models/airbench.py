@@ -27,6 +27,14 @@ class DiracConv2d(nn.Conv2d):
         super().__init__(n_in, n_out, 3, padding=1, bias=False)
 
 
+class WhiteningConv2d(nn.Conv2d):
+    """24 filters of 2 x 2 pixels that are not trained, with a bias that is: see `whiten`."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2 * 3 * PATCH**2, PATCH)
+        self.weight.requires_grad = False
+
+
 class Group(nn.Sequential):
     """Convolution, max-pooling by 2, norm, GELU, convolution, norm, GELU: side S to S // 2."""
 
@@ -44,11 +52,12 @@ def norm(n_channels: int) -> nn.BatchNorm2d:
 
 def airbench(width: int, n_classes: int) -> nn.Sequential:
     """The network whose first group has `width` filters: images (B, 3, 32, 32) to logits (B, K)."""
-    whitening = nn.Conv2d(3, 2 * 3 * PATCH**2, PATCH)
-    whitening.weight.requires_grad = False
     groups = [Group(24, width), Group(width, 4 * width), Group(4 * width, 4 * width)]
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts |= {"features": nn.Sequential(whitening, nn.GELU(), *groups), "pool": nn.MaxPool2d(3)}
+    parts |= {
+        "features": nn.Sequential(WhiteningConv2d(), nn.GELU(), *groups),
+        "pool": nn.MaxPool2d(3),
+    }
     linear = nn.Linear(4 * width, n_classes, bias=False)
     return nn.Sequential(parts | {"flatten": nn.Flatten(), "linear": linear, "scale": Scale()})
 
@@ -60,14 +69,12 @@ class Scale(nn.Module):
         return logits * LOGIT_SCALE
 
 
-def whitening_layer(network: nn.Module) -> nn.Conv2d | None:
+def whitening_layer(network: nn.Module) -> WhiteningConv2d | None:
     """The whitening convolution of an `airbench` network, None for another network."""
-    first = next((one for one in network.modules() if isinstance(one, nn.Conv2d)), None)
-    is_whitening = first is not None and first.kernel_size == (PATCH, PATCH)
-    return first if is_whitening else None
+    return next((one for one in network.modules() if isinstance(one, WhiteningConv2d)), None)
 
 
-def whiten(layer: nn.Conv2d, images: np.ndarray) -> None:
+def whiten(layer: WhiteningConv2d, images: np.ndarray) -> None:
     """Set the whitening convolution from training images, uint8 (N, 3, H, W), in any order.
 
     Its 24 filters are the 12 eigenvectors of the covariance of 2 x 2 patches, each divided by the

@@ -18,8 +18,6 @@ from tqdm.auto import tqdm
 
 from ..augment import FlipCrop
 from ..augment.base import Augmentation
-from ..augment.mixup import LabelMixing
-from ..augment.outlier_exposure import OutlierExposure
 from ..datasets.load import Dataset
 from ..draws import permutation, random_words
 from ..images import as_float, as_tensor
@@ -78,16 +76,17 @@ class Batches:
         self.labels = as_tensor(dataset.train.labels)
         self.device = torch.device(device)
         self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
-        self.method, self.n_classes = method, dataset.n_classes
+        self.method: Any = method  # of some kinds, which mix labels or have outliers
+        self.n_classes = dataset.n_classes
         self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
         self.n_steps = -(-len(self.index) // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, in the order of that epoch."""
         blocks = self._blocks(epoch)
-        for inputs, targets, outliers in (
-            prefetched(blocks) if self.device.type == "cuda" else blocks
-        ):
+        if self.device.type == "cuda":
+            blocks = prefetched(blocks)
+        for inputs, targets, outliers in blocks:
             for first in range(0, len(targets), self.batch_size):
                 piece = slice(first, first + self.batch_size)
                 views = torch.cat([view[piece] for view in inputs])
@@ -106,7 +105,7 @@ class Batches:
         """Views, targets and outliers of the samples `index`."""
         images, targets = self._flipped_and_cropped(index, epoch)
         keys = {"seed": self.seed, "epoch": epoch, "index": index}
-        if isinstance(self.method, LabelMixing):
+        if self.method.mixes_labels:
             partner = self.index[self.method.partner_index(len(self.index), **keys)]
             others, labels = self._flipped_and_cropped(partner, epoch)
             mixed, weight = self.method(as_float(images), as_float(others), **keys)
@@ -117,7 +116,7 @@ class Batches:
         if self.loss == "jsd":
             views = [as_float(images), *views, self.method(as_float(images), **keys, view=1)]
         outliers = None
-        if self.loss == "oe" and isinstance(self.method, OutlierExposure):
+        if self.loss == "oe":
             outliers = self.method.outliers(tuple(images.shape[-2:]), **keys)
         return views, targets, outliers
 

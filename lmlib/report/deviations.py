@@ -66,13 +66,12 @@ def setting_deviations(
     loss = published if method.published_loss else "the paper does not say"
     n_train = run["n_train"] if run["n_train"] == "all" else f"{int(run['n_train']):,}"
     outliers = "outliers are the colour mixing set, a substitute for the withdrawn set"
+    recipe = f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}"
     deviations = {
         f"{run['dataset']} for CIFAR": not run["dataset"].startswith("cifar"),
         f"{run['network']} for {network}": run["network"] != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
-        f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}": run["recipe"]
-        != "paper"
-        or run["label_smoothing"] > 0,
+        recipe: run["recipe"] != "paper" or run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",
         "substitute mixing set": "substitute" in run["mixing"],
         outliers: run["loss"] == "oe",

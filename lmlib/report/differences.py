@@ -1,5 +1,6 @@
 """Differences paired by seed, with their interval and Holm's correction, as rows and as text."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,12 +78,12 @@ def compare_rows(
 def difference_text(row: Mapping[str, Any]) -> str:
     """A row of `compare_pairs` as "-1.2 [-2.0, -0.4] (n=3) *", in percent or its own unit.
 
-    The mean, its 95 % interval, which one pair does not have, the number of pairs, and * where the
+    The mean, its 95 % interval where its pairs spread, the number of pairs, and * where the
     difference holds.
     """
     scale, digits = unit_of(row["measure"])
     mean, low, high = (f"{row[name] * scale:+.{digits}f}" for name in ("mean", "low", "high"))
-    interval = f" [{low}, {high}]" if row["n"] > 1 else ""
+    interval = f" [{low}, {high}]" if math.isfinite(row["low"]) else ""
     return f"{mean}{interval} (n={row['n']}){' *' if row['holds'] else ''}"
 
 

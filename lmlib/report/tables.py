@@ -206,7 +206,7 @@ def marks(values: Mapping[Any, Mapping[int, float]], measure: str) -> dict[Any, 
                 return marked
             difference = paired_difference(values[key], values[other])
             p_value = difference.p_value * (len(ranked) - 1)
-            if difference.mean >= 0 or difference.std <= 1e-9 or p_value >= 0.05:
+            if difference.mean >= 0 or p_value >= 0.05:
                 return marked
         marked[key] = mark
     return marked

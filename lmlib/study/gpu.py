@@ -72,8 +72,13 @@ def training_speed(network: str) -> dict[str, float | str]:
     dataset, recipe = noise_dataset(size), RECIPES[default_recipe(network)]
     settings = plans.run_settings("gpu", network="airbench-64", dataset="cifar10", epochs=1)
     config, _, _ = runs.resolve_without_mixing_set(**settings, images=False)
-    config = replace(config, network=network, batch_size=recipe.batch_size, n_train=None)
-    config = replace(config, recipe=default_recipe(network), learning_rate=1e-3)
+    config = replace(
+        config,
+        network=network,
+        recipe=default_recipe(network),
+        batch_size=recipe.batch_size,
+        learning_rate=1e-3,
+    )
     black = np.zeros((100, 3, size * 8 // 7, size * 8 // 7), np.uint8)
     method = augment.build_method("layermix", mixing_set=black)
     trainer = Trainer(config, dataset, method, runs.default_device())
@@ -122,18 +127,19 @@ def papers_network(seconds: float) -> None:
 
     What it trained is kept: `./run_all.sh paper` goes on from there.
     """
-    settings = plans.run_settings("paper")
-    config, _, _ = runs.resolve(**settings)
+    config, _, _ = runs.resolve_without_mixing_set(**plans.run_settings("paper"), images=False)
     if seconds < 60:
         print(f"no time is left for {config.network}")
         return
     with suppress(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", FIRST_EPOCHS], timeout=seconds, check=True)
-    checkpoint = config.folder / "checkpoint.safetensors"
-    if not checkpoint.exists():
+        subprocess.run([sys.executable, "-c", FIRST_EPOCHS], timeout=seconds, check=False)
+    # The hash in the name is of the mixing set too, which takes minutes to draw: the child's work.
+    checkpoints = list(paths.RUNS.glob(f"{config.label}-*/checkpoint.safetensors"))
+    if not checkpoints:
         print(f"{config.network}: no epoch ended within {seconds:.0f} s")
         return
-    history = pd.DataFrame(runs.history_of(config.name))
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime)
+    history = pd.DataFrame(runs.history_of(newest.parent.name))
     rows.save_table(history.set_index("epoch"), "gpu-wrn-40-4", profile="gpu")
     mean = history["seconds"].tail(3).mean()
     print(
