@@ -177,6 +177,65 @@ def test_mce_alexnet_refuses_part_of_the_severities():
         metrics.mce_alexnet({"fog": [0.1, 0.2, 0.3]})
 
 
+# ResNet-50's published errors over AlexNet's, in percent, in the order of C_CORRUPTIONS.
+RESNET_50 = (
+    79.8,
+    81.6,
+    82.6,
+    74.7,
+    88.6,
+    78.0,
+    79.9,
+    77.8,
+    74.8,
+    66.1,
+    56.6,
+    71.4,
+    84.8,
+    76.9,
+    76.8,
+)
+
+
+def test_resnet_50_has_a_normalised_mce_of_76_7_and_a_plain_one_of_60_8():
+    pairs = zip(metrics.ALEXNET_ERRORS.items(), RESNET_50, strict=True)
+    errors = {name: ratio / 100 * of_alexnet for (name, of_alexnet), ratio in pairs}
+    assert 100 * metrics.mce_alexnet(errors).value == pytest.approx(76.7, abs=0.05)
+    assert 100 * metrics.mce(errors).value == pytest.approx(60.8, abs=0.05)
+
+
+def test_relative_mce_is_one_for_alexnet_and_half_where_corruptions_add_half_as_much():
+    clean, errors = metrics.ALEXNET_CLEAN_ERROR, metrics.ALEXNET_ERRORS
+    assert metrics.relative_mce(errors, clean).value == pytest.approx(1, abs=1e-14)
+    half = {name: 0.2 + (error - clean) / 2 for name, error in errors.items()}
+    assert metrics.relative_mce(half, 0.2).value == pytest.approx(0.5, abs=1e-14)
+    assert metrics.relative_mce(dict.fromkeys(errors, 0.2), 0.2).value == 0
+    one = metrics.relative_mce({"fog": [0.5, 0.6, 0.7, 0.8, 0.9], "spatter": 0.1}, 0.3)
+    assert one.value == pytest.approx(0.4 / (0.819324 - 0.435)) and one.names == ("fog",)
+    with pytest.raises(ValueError, match=r"five severities; got \[3\]"):
+        metrics.relative_mce({"fog": [0.1, 0.2, 0.3]}, 0.1)
+
+
+def test_the_unconfirmed_mfr_of_resnet_50_is_58_as_published():
+    ratios = dict(zip(PERTURBATIONS_PAPER, (59, 58, 64, 72, 63, 62, 44, 52, 57, 48), strict=True))
+    flips = {name: ratios[name] / 100 * metrics.ALEXNET_FLIPS[name] for name in ratios}
+    mean = metrics.mfr_unconfirmed(flips | {"spatter": 0.9})
+    assert mean.value == pytest.approx(0.579, abs=1e-12) and mean.n == 10
+    assert metrics.mfp(flips, PERTURBATIONS_PAPER).value == pytest.approx(0.079, abs=5e-4)
+    assert metrics.mfr_unconfirmed(metrics.ALEXNET_FLIPS).value == pytest.approx(1)
+
+
+def test_another_c_bar_has_names_of_its_own():
+    names = ("plasma_noise", "perlin_noise")
+    assert metrics.mce_c_bar(
+        {"plasma_noise": 0.2, "perlin_noise": 0.4}, names
+    ).value == pytest.approx(0.3)
+    both = metrics.mce_c_and_c_bar({"fog": 0.6}, {"plasma_noise": 0.2}, names)
+    assert both.value == pytest.approx(0.4) and both.n == 2
+    with pytest.raises(ValueError, match="unknown corruption or perturbation 'lines'"):
+        metrics.mce_c_bar({"lines": 0.2}, names)
+
+
 def test_c_and_c_bar_weigh_fifteen_to_ten():
     c, c_bar = dict.fromkeys((*C_CORRUPTIONS, *C_EXTRA), 0.3), dict.fromkeys(C_BAR_CORRUPTIONS, 0.5)
     mean = metrics.mce_c_and_c_bar(c, c_bar)

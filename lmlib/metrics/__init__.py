@@ -17,8 +17,9 @@ from .calibration import (
     rms_calibration_error,
     rms_noise_floor,
 )
-from .consistency import flips, mfp, mt5d, top5_distances
+from .consistency import ALEXNET_FLIPS, flips, mfp, mfr_unconfirmed, mt5d, top5_distances
 from .errors import (
+    ALEXNET_CLEAN_ERROR,
     ALEXNET_ERRORS,
     PartialMean,
     brier,
@@ -31,4 +32,5 @@ from .errors import (
     mce_without_brightness,
     mean_over,
     nll,
+    relative_mce,
 )

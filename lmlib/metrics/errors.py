@@ -17,7 +17,11 @@ Errors = Mapping[str, ArrayLike]
 ALEXNET_ERRORS = dict(zip(C_CORRUPTIONS, (
     0.886428, 0.894468, 0.922640, 0.819880, 0.826268, 0.785948, 0.798360, 0.866816, 0.826572,
     0.819324, 0.564592, 0.853204, 0.646056, 0.717840, 0.606500), strict=True))  # fmt: skip
-"""AlexNet's error on ImageNet-C, mean of five severities (constants of AugMix's released code)."""
+"""AlexNet's error on ImageNet-C, mean of five severities (constants of AugMix's released code, the
+same in facebookresearch/augmentation-corruption). They are of 1,000 classes and of no others."""
+
+ALEXNET_CLEAN_ERROR = 0.435
+"""AlexNet's error on ImageNet's validation images (facebookresearch/augmentation-corruption)."""
 
 
 def error(logits: Array, labels: Array, k: int = 1) -> float:
@@ -104,25 +108,49 @@ def mce_without_brightness(errors: Errors) -> PartialMean:
 def mce_alexnet(errors: Errors) -> PartialMean:
     """ImageNet-C's mCE: mean over the 15 of the error divided by AlexNet's, so 1 for AlexNet.
 
-    errors: corruption -> its mean over all five severities, or the five. Raises ValueError for
-    another number of severities. Source: Hendrycks and Dietterich (2019).
+    errors: corruption -> its mean over all five severities, or the five, with 1,000 classes. Raises
+    ValueError for another number of severities. Source: Hendrycks and Dietterich (2019).
     """
+    names = _of_five_severities(errors)
+    ratios = {name: np.asarray(errors[name]).mean() / ALEXNET_ERRORS[name] for name in names}
+    return mean_over(ratios, C_CORRUPTIONS, largest=2.0)
+
+
+def relative_mce(errors: Errors, clean_error: float) -> PartialMean:
+    """ImageNet-C's relative mCE: what a corruption adds to the clean error, over AlexNet's same.
+
+    Mean over the 15, 1 for AlexNet, below 0 where corrupted images are the easier ones. errors: as
+    of `mce_alexnet`; clean_error: in [0, 1]. Source: Hendrycks and Dietterich (2019).
+    """
+    names = _of_five_severities(errors)
+    added = [np.asarray(errors[name]).mean() - clean_error for name in names]
+    of_alexnet = [ALEXNET_ERRORS[name] - ALEXNET_CLEAN_ERROR for name in names]
+    return mce(errors)._replace(value=float(np.mean(np.divide(added, of_alexnet))))
+
+
+def _of_five_severities(errors: Errors) -> tuple[str, ...]:
+    """Which of the 15 there are, each as a mean over five severities or as the five."""
     sizes = {np.size(value) for value in errors.values()}
     if not sizes <= {1, 5}:
         raise ValueError(
             f"AlexNet's errors are of five severities; got {sorted(sizes)} severities."
         )
-    names = mce(errors).names  # which checks the errors before they are divided
-    ratios = {name: np.asarray(errors[name]).mean() / ALEXNET_ERRORS[name] for name in names}
-    return mean_over(ratios, C_CORRUPTIONS, largest=2.0)
+    return mce(errors).names
 
 
-def mce_c_bar(errors: Errors) -> PartialMean:
-    """Mean corruption error over the 10 of CIFAR-10-C-bar, unnormalised, in [0, 1]."""
-    return mean_over(errors, C_BAR_CORRUPTIONS)
+def mce_c_bar(errors: Errors, names: Sequence[str] = C_BAR_CORRUPTIONS) -> PartialMean:
+    """Mean corruption error over the 10 of C-bar, unnormalised, in [0, 1].
+
+    names: the ten of CIFAR-10-C-bar, or those of another C-bar.
+    """
+    return mean_over(errors, names)
 
 
-def mce_c_and_c_bar(c: Errors, c_bar: Errors) -> PartialMean:
-    """Mean over the 15 of C and the 10 of C-bar, each counting once; n = 25 when all are there."""
-    names = (*C_CORRUPTIONS, *C_BAR_CORRUPTIONS)
-    return mean_over(dict(c) | dict(c_bar), names, also_known=C_EXTRA)
+def mce_c_and_c_bar(
+    c: Errors, c_bar: Errors, names: Sequence[str] = C_BAR_CORRUPTIONS
+) -> PartialMean:
+    """Mean over the 15 of C and the 10 of C-bar, each counting once; n = 25 when all are there.
+
+    names: as of `mce_c_bar`.
+    """
+    return mean_over(dict(c) | dict(c_bar), (*C_CORRUPTIONS, *names), also_known=C_EXTRA)
