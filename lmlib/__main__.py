@@ -124,7 +124,7 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
         print(f"{name} ...", flush=True)
         seconds[name] = notebooks.refresh(name, {"profile": profile}, inputs, **finish)
         made += notebooks.made_by(name, profile)
-    print(f"\nFigures and tables of {profile}, the paper's in one page, 16-report.html:")
+    print(f"\nFigures and tables of {profile}, the paper's in one page, 19-report.html:")
     print(*(f"  {file.relative_to(paths.ROOT)}" for file in made), "\nTime:", sep="\n")
     for name, took in seconds.items():
         print(f"  {name:16} {'unchanged: not run again' if took is None else f'{took:6.0f} s'}")

@@ -1,6 +1,6 @@
 """The widgets in a real JupyterLab and a headless Chromium: a slider moves, the picture changes.
 
-The notebook is made of the explorer cells of 03 and 11 on a few small images, so that it opens in
+The notebook is made of the explorer cells of 04 and 12 on a few small images, so that it opens in
 seconds.
 """
 
@@ -55,7 +55,7 @@ def explorer_notebook(name, path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=source.metadata), path)
 
 
-@pytest.fixture(params=["03-layermix", "11-table-6"])
+@pytest.fixture(params=["04-layermix", "12-table-6"])
 def lab(request, tmp_path):
     """The address of a JupyterLab server on a free port, with the notebook in its folder."""
     explorer_notebook(request.param, tmp_path / "explorer.ipynb")

@@ -103,11 +103,11 @@ def test_words_after_test_go_to_pytest(monkeypatch):
 @pytest.mark.parametrize("error", [ValueError, RuntimeError, OSError])
 def test_a_failure_is_a_sentence_and_exit_code_1(monkeypatch, capsys, error):
     def study(profile, jobs, scheduler):
-        raise error("06-comparison failed in code cell 3")
+        raise error("07-comparison failed in code cell 3")
 
     monkeypatch.setattr(cli, "study", study)
     assert cli.main(["quick"]) == 1
-    assert capsys.readouterr().err == "\nerror: 06-comparison failed in code cell 3\n"
+    assert capsys.readouterr().err == "\nerror: 07-comparison failed in code cell 3\n"
 
 
 # --- a study --------------------------------------------------------------------------------------
@@ -161,13 +161,13 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
     monkeypatch.setattr(grid, "ensure", lambda settings, **others: ["run"] * len(settings))
     assert cli.main(["quick"]) == 0
     names = notebooks.names()
-    assert calls == [(name, "quick") for name in names] and len(names) == 16
+    assert calls == [(name, "quick") for name in names] and len(names) == 19
     said = capsys.readouterr().out
     for name in names:
         assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
     assert (
-        "  figures/quick/16-report.html\n" in said
-        and (paths.FIGURES / "quick" / "16-report.html").stat().st_size > 500
+        "  figures/quick/19-report.html\n" in said
+        and (paths.FIGURES / "quick" / "19-report.html").stat().st_size > 500
     )
     calls.clear()
     assert cli.main(["quick"]) == 0 and calls == []
@@ -252,7 +252,7 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
         for name in names:
             results.write_rows(profile, name, rows)
     gone = [
-        "data/cache/cifar10.npz", "data/cache/executed/quick/06-comparison.ipynb",
+        "data/cache/cifar10.npz", "data/cache/executed/quick/07-comparison.ipynb",
         "data/results/quick/tables/06.csv",
         "figures/quick/06.png", "data/runs/a/checkpoint.safetensors",
         "data/runs/a/evaluations/c.npz",

@@ -329,7 +329,7 @@ def test_the_subset_is_fixed_and_stratified():
 
 
 def rows_of_a_run(name, **columns):
-    """Rows of a run as `04-train` leaves them for the profile quick, one a benchmark."""
+    """Rows of a run as `05-train` leaves them for the profile quick, one a benchmark."""
     versions = {"version": evaluation.VERSION, "recipes": evaluation.RECIPES_VERSION}
     for benchmark, n in evaluation.subset_sizes(**evaluation.profile_sizes("quick")).items():
         row = dict.fromkeys(results.COLUMNS, 0) | {

@@ -53,7 +53,7 @@ class Executed:
             self.running -= 1
         if (parameters["method"], parameters["seed"]) in self.fails:
             raise notebooks.NotebookFailed(
-                f"04-train failed in code cell 4: ValueError: broken; log: {log}"
+                f"05-train failed in code cell 4: ValueError: broken; log: {log}"
             )
         results.write_rows(
             parameters["profile"],
@@ -78,7 +78,7 @@ def test_what_is_missing_is_trained_once_and_named_in_order(executed, caplog):
     names = grid.ensure(SETTINGS, jobs=1)
     assert names == [name_of(setting) for setting in SETTINGS]
     assert executed.calls == [
-        ("04-train", setting["method"], setting["seed"]) for setting in SETTINGS
+        ("05-train", setting["method"], setting["seed"]) for setting in SETTINGS
     ]
     assert "4 runs in" in caplog.text
 
@@ -87,7 +87,7 @@ def test_what_has_rows_is_not_trained_again(executed):
     grid.ensure(SETTINGS[:3], jobs=1)
     executed.calls.clear()
     assert len(grid.ensure(SETTINGS, jobs=1)) == 4
-    assert executed.calls == [("04-train", "cutout", 1)]
+    assert executed.calls == [("05-train", "cutout", 1)]
     grid.ensure(SETTINGS, jobs=1)
     assert len(executed.calls) == 1
 
@@ -115,7 +115,7 @@ def test_a_failed_run_is_named_with_its_cell_and_log_and_does_not_stop_the_other
         and "in code cell 4: ValueError: broken" in message
         and "train.log" in message
     )
-    assert len(executed.calls) == 5 and executed.calls.count(("04-train", "baseline", 1)) == 2
+    assert len(executed.calls) == 5 and executed.calls.count(("05-train", "baseline", 1)) == 2
     assert [evaluation.is_complete("quick", name_of(setting)) for setting in SETTINGS] == [
         True,
         False,
@@ -136,7 +136,7 @@ def test_a_run_that_fails_once_is_tried_once_more_and_is_no_failure(executed, mo
 
     monkeypatch.setattr(notebooks, "execute", mended)
     grid.ensure(SETTINGS[1:2], jobs=1)
-    assert executed.calls == 2 * [("04-train", "baseline", 1)]
+    assert executed.calls == 2 * [("05-train", "baseline", 1)]
 
 
 def test_the_next_call_repeats_only_the_failed_run(executed):
@@ -145,13 +145,13 @@ def test_the_next_call_repeats_only_the_failed_run(executed):
         grid.ensure(SETTINGS, jobs=2)
     executed.fails, executed.calls = [], []
     grid.ensure(SETTINGS, jobs=2)
-    assert executed.calls == [("04-train", "baseline", 1)]
+    assert executed.calls == [("05-train", "baseline", 1)]
 
 
 def test_a_notebook_that_ends_without_rows_is_a_failed_run(executed, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_, **others: None)
     with pytest.raises(
-        RuntimeError, match="04-train ended without rows for digits-wrn-10-1-baseline"
+        RuntimeError, match="05-train ended without rows for digits-wrn-10-1-baseline"
     ):
         grid.ensure(SETTINGS[:1], jobs=1)
 

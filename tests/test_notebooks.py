@@ -45,15 +45,16 @@ MEASURED_ANEW = (
     "pixmix",
     "layermix",
 )  # methods whose weights the executed notebooks find
-IN_THE_REPORT = ("09", "10", "11", "12")
+IN_THE_REPORT = ("10", "11", "12", "13")
 SMALL = {
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
-    "02-fractals": {"source": "generated", "n_fractals": 12, "n_photographs": 12},
-    "03-layermix": {"n_fractals": 4, "seed": 3},
-    "07-benchmarks": {"n_images": 20, "n_sequences": 6, "n_attacked": 8, "n_timed": 2},
-    "08-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
-    "14-gradcam": {"n_images": 12, "photographs": ["china"]},
-    "15-ablations": {"n_images": 20},
+    "02-blends-and-levels": {"n_images": 8, "n_levels": 2, "n_draws": 20_000},
+    "03-fractals": {"source": "generated", "n_fractals": 12, "n_photographs": 12},
+    "04-layermix": {"n_fractals": 4, "seed": 3},
+    "08-benchmarks": {"n_images": 20, "n_sequences": 6, "n_attacked": 8, "n_timed": 2},
+    "09-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
+    "15-gradcam": {"n_images": 12, "photographs": ["china"]},
+    "18-layers": {"n_images": 20},
 }
 """The parameters of the executed notebooks, over their defaults."""
 every_notebook = pytest.mark.parametrize("name", NOTEBOOKS)
@@ -107,10 +108,10 @@ def test_papermill_understands_every_parameter(name, caplog):
 def test_its_metadata_names_the_plan_of_its_rows(name):
     about = notebooks.metadata(name)
     code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
-    reads_rows = "read_rows" in code or "grid.ensure" in code or name == "04-train"
+    reads_rows = "read_rows" in code or "grid.ensure" in code or name == "05-train"
     assert reads_rows == ("needs" in about)
     plan = f"plans.{about.get('needs')}("
-    assert not reads_rows or name == "04-train" or plan in code
+    assert not reads_rows or name == "05-train" or plan in code
     assert ("shows_the_others" in about) == (name == notebooks.names()[-1])
 
 
@@ -170,8 +171,8 @@ def test_parameters_of_numpy_and_torch_are_those_of_python():
         "parameters": {"beta": np.float32(0.5), "k": (1, 2)},
     }
     expected = {"epochs": 3, "seed": 2, "parameters": {"beta": 0.5, "k": [1, 2]}}
-    assert check_parameters("04-train", given) == expected
-    assert fingerprint("04-train", given) == fingerprint("04-train", expected)
+    assert check_parameters("05-train", given) == expected
+    assert fingerprint("05-train", given) == fingerprint("05-train", expected)
     assert run_settings("quick", **given) == run_settings("quick", **expected)
     json.dumps(run_settings("quick", **given))
 
@@ -179,14 +180,14 @@ def test_parameters_of_numpy_and_torch_are_those_of_python():
 @pytest.mark.parametrize(
     ("name", "parameter", "value", "kind"),
     [
-        ("04-train", "epochs", True, "int"),
-        ("04-train", "seed", 1.5, "int"),
-        ("04-train", "seed", "1", "int"),
-        ("04-train", "parameters", [5], "dict"),
-        ("04-train", "method", 3, "str"),
-        ("08-methods", "seed", np.True_, "int"),
-        ("03-layermix", "magnitude", True, "float"),
-        ("15-ablations", "train_absent", 1, "bool"),
+        ("05-train", "epochs", True, "int"),
+        ("05-train", "seed", 1.5, "int"),
+        ("05-train", "seed", "1", "int"),
+        ("05-train", "parameters", [5], "dict"),
+        ("05-train", "method", 3, "str"),
+        ("09-methods", "seed", np.True_, "int"),
+        ("04-layermix", "magnitude", True, "float"),
+        ("16-ablations", "train_absent", 1, "bool"),
     ],
 )
 def test_a_parameter_of_another_type_is_refused_before_anything_is_executed(
@@ -201,9 +202,9 @@ def test_a_parameter_of_another_type_is_refused_before_anything_is_executed(
 
 def test_an_unknown_notebook_offers_the_nearest(tmp_path):
     with pytest.raises(
-        ValueError, match="unknown notebook '06-comparisn': did you mean '06-comparison'"
+        ValueError, match="unknown notebook '07-comparisn': did you mean '07-comparison'"
     ):
-        execute("06-comparisn", tmp_path / "out.ipynb", {}, tmp_path / "log")
+        execute("07-comparisn", tmp_path / "out.ipynb", {}, tmp_path / "log")
 
 
 # --- executed --------------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def study(tmp_path_factory, request):
     """
     folder, futures = tmp_path_factory.mktemp("study"), {}
     asked = {item.name[5:7] for item in request.session.items if item.path == request.path}
-    asked |= set(IN_THE_REPORT) if "16" in asked else set()
+    asked |= set(IN_THE_REPORT) if "19" in asked else set()
     pool = ThreadPoolExecutor(2)
 
     def start(name, **parameters):
@@ -253,7 +254,8 @@ def study(tmp_path_factory, request):
         patch.chdir(folder)
         own_pictures(paths.RAW / "fractals", 6)
         runs.mixing_set_of.cache_clear()  # of what other tests mix with
-        for name in ("01-covariance", "02-fractals", "03-layermix", "08-methods"):
+        for name in ("01-covariance", "02-blends-and-levels", "03-fractals", "04-layermix",
+                     "09-methods"):  # fmt: skip
             start(name)
         yield SimpleNamespace(start=start, result=result)
         pool.shutdown(cancel_futures=True)
@@ -278,10 +280,10 @@ def shown(path):
 
 @pytest.fixture(scope="module")
 def run_of_04(study):
-    """One run, trained and measured by `04-train` as the grid has it done."""
+    """One run, trained and measured by `05-train` as the grid has it done."""
     setting = plans.run_settings("quick", method="baseline", epochs=1, n_train=200)
     (name,) = grid.ensure([setting], jobs=1)
-    study.start("05-evaluate", run=name)
+    study.start("06-evaluate", run=name)
     return SimpleNamespace(name=name, setting=setting, folder=paths.RUNS / name)
 
 
@@ -314,38 +316,46 @@ def all_runs(study, run_of_04):
         if setting["method"] in MEASURED_ANEW and setting["seed"] == 0 and not config.parameters:
             weights = paths.RESULTS / "quick" / "weights" / f"{name}.safetensors"
             runs.save_checkpoint(weights, tensors, values | {"config": asdict(config)})
-    for name in ("06-comparison", "07-benchmarks", "09-tables-3-4", "10-table-5", "11-table-6", "12-table-7", "13-heatmaps",
-                 "14-gradcam", "15-ablations"):  # fmt: skip
+    for name in ("07-comparison", "08-benchmarks", "10-tables-3-4", "11-table-5", "12-table-6", "13-table-7", "14-heatmaps",
+                 "15-gradcam", "16-ablations", "17-release", "18-layers"):  # fmt: skip
         study.start(name)
     return named
 
 
-def test_01_covariance_writes_its_tables_and_figures(study):
+def test_01_covariance_writes_its_table_and_figures(study):
     made, _ = study.result("01-covariance")
-    assert {"01-covariance.csv", "01-operations.csv"} < set(made) and len(made) >= 5
-    table = pd.read_csv(made["01-operations.csv"])
+    assert set(made) == {"01-covariance.csv", *(f"01-{what}.png" for what in ("mixture", "stages", "two-stages"))}  # fmt: skip
+    parts = pd.read_csv(made["01-covariance.csv"])
+    assert set(parts["pipeline"]) == {"shared", "IID"} and (parts["n"] == 8).all()
+
+
+def test_02_blends_and_levels_writes_its_table_and_figures(study):
+    made, _ = study.result("02-blends-and-levels")
+    figures = ("diversity", "linearity", "missing-term", "once-twice", "weights")
+    assert set(made) == {"02-operations.csv", *(f"02-{what}.png" for what in figures)}
+    table = pd.read_csv(made["02-operations.csv"])
     assert set(table["operation"]) == set(OPS["paper"])
     assert (table["n"] == 8).all() and (table["squared_change"] >= 0).all()
 
 
-def test_02_fractals_shows_the_set_and_how_it_is_made(study):
-    made, _ = study.result("02-fractals")
+def test_03_fractals_shows_the_set_and_how_it_is_made(study):
+    made, _ = study.result("03-fractals")
     assert set(made) == {f"02-{what}.png" for what in (
         "chaos-game", "grey", "mixing-set", "spectra", "statistics", "preparation")}  # fmt: skip
     assert list((paths.CACHE / "fractals").glob("generated-12-*.safetensors"))
 
 
-def test_03_layermix_shows_every_layer_and_the_grid_of_its_two_settings(study):
-    made, text = study.result("03-layermix")
+def test_04_layermix_shows_every_layer_and_the_grid_of_its_two_settings(study):
+    made, text = study.result("04-layermix")
     assert {
-        "03-layermix-layers.png",
-        "03-layermix-samples.png",
-        "03-layermix-magnitude-beta.png",
+        "04-layermix-layers.png",
+        "04-layermix-samples.png",
+        "04-layermix-magnitude-beta.png",
     } < set(made)
     assert re.search(r"median .* n = 21", text)
 
 
-def test_04_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_of_04):
+def test_05_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_of_04):
     rows = results.read_rows("quick", [run_of_04.name])
     assert set(evaluation.BENCHMARKS) <= set(rows["benchmark"]) and rows[
         results.PROVENANCE
@@ -365,40 +375,40 @@ def test_04_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_
         ".lock", "config.json", "checkpoint.safetensors", "done.json", "evaluations", "train.ipynb", "train.log"}  # fmt: skip
 
 
-def test_04_train_is_not_executed_for_a_run_that_has_rows(run_of_04, monkeypatch):
+def test_05_train_is_not_executed_for_a_run_that_has_rows(run_of_04, monkeypatch):
     monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("executed again"))
     assert grid.ensure([run_of_04.setting], jobs=1) == [run_of_04.name]
 
 
-def test_05_evaluate_draws_the_run_without_measuring_it_again(study, run_of_04):
+def test_06_evaluate_draws_the_run_without_measuring_it_again(study, run_of_04):
     kept = {path: path.stat().st_mtime_ns for path in (run_of_04.folder / "evaluations").iterdir()}
-    made, _ = study.result("05-evaluate")
-    assert {"05-evaluate-reliability.png", "05-evaluate-aurra.png"} <= set(made)
+    made, _ = study.result("06-evaluate")
+    assert {"06-evaluate-reliability.png", "06-evaluate-aurra.png"} <= set(made)
     assert {
         path: path.stat().st_mtime_ns for path in (run_of_04.folder / "evaluations").iterdir()
     } == kept
 
 
-def test_06_comparison_makes_its_table_from_the_rows(study, all_runs):
-    made, _ = study.result("06-comparison")
-    assert "06-comparison.png" in made
-    table = pd.read_csv(made["06-comparison.csv"], index_col=["benchmark", "measure"])
+def test_07_comparison_makes_its_table_from_the_rows(study, all_runs):
+    made, _ = study.result("07-comparison")
+    assert "07-comparison.png" in made
+    table = pd.read_csv(made["07-comparison.csv"], index_col=["benchmark", "measure"])
     assert table.loc[("clean", "clean_error"), ["baseline", "layermix"]].tolist() == [
         "55.0 ± 7.1 (n=2)", "15.0 ± 7.1 (n=2)"]  # fmt: skip
     assert (table["profile"] == "quick").all()
 
 
-def test_07_benchmarks_measures_every_trap_with_committed_weights_alone(study, all_runs):
+def test_08_benchmarks_measures_every_trap_with_committed_weights_alone(study, all_runs):
     two = [
         name
         for name in all_runs
         if name.endswith("s0", 0, -9) and re.search("-(baseline|layermix)-e", name)
     ]
     assert len(two) == 2 and not any((paths.RUNS / name).exists() for name in two)
-    made, _ = study.result("07-benchmarks")
-    assert set(made) == {"07-benchmarks.csv", *(f"07-{what}.png" for what in (
+    made, _ = study.result("08-benchmarks")
+    assert set(made) == {"08-benchmarks.csv", *(f"08-{what}.png" for what in (
         "c", "c-bar", "p", "reference", "glass", "calibration", "pgd", "black", "cost"))}  # fmt: skip
-    table = pd.read_csv(made["07-benchmarks.csv"])
+    table = pd.read_csv(made["08-benchmarks.csv"])
     assert set(table["trap"]) == {"truncation", "glass blur", "last bin", "PGD", "black frames"}
     assert (
         set(table["method"].dropna()) == {"baseline", "layermix"}
@@ -415,12 +425,12 @@ def test_07_benchmarks_measures_every_trap_with_committed_weights_alone(study, a
     assert all((paths.RUNS / name / "evaluations" / "c.safetensors").exists() for name in two)
 
 
-def test_08_methods_draws_every_method_and_measures_its_moments(study):
-    made, _ = study.result("08-methods")
-    assert {"08-methods-photograph.png", "08-methods-dataset.png", "08-methods-moments.png"} < set(
+def test_09_methods_draws_every_method_and_measures_its_moments(study):
+    made, _ = study.result("09-methods")
+    assert {"09-methods-photograph.png", "09-methods-dataset.png", "09-methods-moments.png"} < set(
         made
     )
-    table = pd.read_csv(made["08-methods.csv"])
+    table = pd.read_csv(made["09-methods.csv"])
     assert set(table.loc[table["part"] == "method", "name"]) == set(METHODS)
     assert set(table.loc[table["part"] == "layermix operation", "name"]) == set(OPS["paper"])
     assert (table.loc[table["part"] == "method", ["n_samples", "n_images"]] == 60).all(axis=None)
@@ -443,18 +453,18 @@ def says_what_it_is(table, text, name, replicated):
     )
 
 
-def test_09_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_beside(
+def test_10_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_beside(
     study, all_runs
 ):
-    made, text = study.result("09-tables-3-4")
+    made, text = study.result("10-tables-3-4")
     assert set(made) == {
-        "09-clean-and-mce.png",
-        "09-layermix-minus.csv",
-        "09-table-3-digits.csv",
-        "09-table-4-digits.csv",
+        "10-clean-and-mce.png",
+        "10-layermix-minus.csv",
+        "10-table-3-digits.csv",
+        "10-table-4-digits.csv",
     }
     for number in (3, 4):
-        table = pd.read_csv(made[f"09-table-{number}-digits.csv"])
+        table = pd.read_csv(made[f"10-table-{number}-digits.csv"])
         says_what_it_is(table, text, f"Table {number}, digits", table["method"].isin(CLEAN_ERROR))
         assert set(table["method"]) == set(METHOD_ORDER)
         for title in {3: ["C mCE", "P mFP", "PGD strict"], 4: ["clean", "C-bar mCE", "P mT5D"]}[
@@ -470,20 +480,20 @@ def test_09_tables_3_and_4_have_every_method_with_its_n_and_the_printed_values_b
         and clean["mark"].isna().all()
     )
     assert clean.loc["baseline", "printed"] == pytest.approx(0.213)  # Table 4: 21.3 %
-    assert set(pd.read_csv(made["09-layermix-minus.csv"])["reference"]) == {
+    assert set(pd.read_csv(made["10-layermix-minus.csv"])["reference"]) == {
         "baseline"
     }  # no other has two seeds
 
 
-def test_10_table_5_says_which_of_its_rows_this_profile_has_not(study, all_runs):
-    made, text = study.result("10-table-5")
+def test_11_table_5_says_which_of_its_rows_this_profile_has_not(study, all_runs):
+    made, text = study.result("11-table-5")
     assert set(made) == {
-        "10-table-5.csv",
-        "10-table-5-differences.csv",
-        "10-table-5-published.png",
-        "10-table-5-compute.png",
+        "11-table-5.csv",
+        "11-table-5-differences.csv",
+        "11-table-5-published.png",
+        "11-table-5-compute.png",
     }
-    table = pd.read_csv(made["10-table-5.csv"])
+    table = pd.read_csv(made["11-table-5.csv"])
     says_what_it_is(table, text, "Table 5", table["method"].isin(CLEAN_ERROR))
     assert set(table["method"]) == {"baseline", *profiles.MIXERS} and set(table["jsd"]) == {"no"}
     assert (
@@ -491,20 +501,20 @@ def test_10_table_5_says_which_of_its_rows_this_profile_has_not(study, all_runs)
         in text
     )
     assert (
-        pd.read_csv(made["10-table-5-differences.csv"]).empty
+        pd.read_csv(made["11-table-5-differences.csv"]).empty
         and "0 differences in profile quick" in text
     )
 
 
-def test_11_table_6_has_its_cells_and_how_the_variance_splits(study, all_runs):
-    made, text = study.result("11-table-6")
+def test_12_table_6_has_its_cells_and_how_the_variance_splits(study, all_runs):
+    made, text = study.result("12-table-6")
     assert set(made) == {
-        "11-table-6.csv",
-        "11-table-6-variance.csv",
-        "11-table-6.png",
-        "11-table-6-variance.png",
+        "12-table-6.csv",
+        "12-table-6-variance.csv",
+        "12-table-6.png",
+        "12-table-6-variance.png",
     }
-    table = pd.read_csv(made["11-table-6.csv"])
+    table = pd.read_csv(made["12-table-6.csv"])
     says_what_it_is(table, text, "Table 6", (table["magnitude"] == 8) & (table["beta"] == 3))
     assert set(zip(table["magnitude"], table["beta"], strict=True)) == {
         (5, 3),
@@ -512,7 +522,7 @@ def test_11_table_6_has_its_cells_and_how_the_variance_splits(study, all_runs):
         (8, 3),
         (8, 5),
     }
-    shares = pd.read_csv(made["11-table-6-variance.csv"], index_col=[0, 1])["share"].unstack()
+    shares = pd.read_csv(made["12-table-6-variance.csv"], index_col=[0, 1])["share"].unstack()
     assert len(shares) == 5 and set(shares) == {
         "magnitude",
         "beta",
@@ -521,15 +531,15 @@ def test_11_table_6_has_its_cells_and_how_the_variance_splits(study, all_runs):
     assert shares.sum(axis=1).to_numpy() == pytest.approx(1)
 
 
-def test_12_table_7_pairs_layermix_with_the_others_by_seed(study, all_runs):
-    made, text = study.result("12-table-7")
-    assert set(made) == {"12-table-7.csv", "12-table-7-differences.csv", "12-table-7.png"}
-    table = pd.read_csv(made["12-table-7.csv"])
+def test_13_table_7_pairs_layermix_with_the_others_by_seed(study, all_runs):
+    made, text = study.result("13-table-7")
+    assert set(made) == {"13-table-7.csv", "13-table-7-differences.csv", "13-table-7.png"}
+    table = pd.read_csv(made["13-table-7.csv"])
     says_what_it_is(table, text, "Table 7", table["method"].isin(CLEAN_ERROR))
     assert set(table["method"]) == {"baseline", *profiles.MIXERS} and set(table["network"]) == {
         "wrn-10-1"
     }
-    differences = pd.read_csv(made["12-table-7-differences.csv"]).set_index(["reference", "title"])
+    differences = pd.read_csv(made["13-table-7-differences.csv"]).set_index(["reference", "title"])
     clean = differences.xs("clean", level="title")
     assert clean["n"].to_dict() == {"baseline": 2, "pixmix": 1, "ipmix": 1}
     assert clean.loc["baseline", "mean"] == pytest.approx(-0.4) and np.isinf(
@@ -537,11 +547,11 @@ def test_12_table_7_pairs_layermix_with_the_others_by_seed(study, all_runs):
     )
 
 
-def test_13_heatmaps_show_every_corruption_of_every_method(study, all_runs):
-    made, text = study.result("13-heatmaps")
-    assert set(made) == {"13-errors.csv", "13-layermix-minus-baseline.csv", *(
+def test_14_heatmaps_show_every_corruption_of_every_method(study, all_runs):
+    made, text = study.result("14-heatmaps")
+    assert set(made) == {"14-errors.csv", "14-layermix-minus-baseline.csv", *(
         f"13-{what}-digits.png" for what in ("fig-3", "fig-5", "severity"))}  # fmt: skip
-    table = pd.read_csv(made["13-errors.csv"])
+    table = pd.read_csv(made["14-errors.csv"])
     corruptions = table["corruption"].unique()
     assert (
         len(table) == len(METHOD_ORDER) * len(corruptions) * 5 and table["mean"].between(0, 1).all()
@@ -554,14 +564,14 @@ def test_13_heatmaps_show_every_corruption_of_every_method(study, all_runs):
         "profile quick: digits, wrn-10-1, 10 epochs; 50 stratified test images, corruptions generated"
         in text
     )
-    helped = pd.read_csv(made["13-layermix-minus-baseline.csv"])
+    helped = pd.read_csv(made["14-layermix-minus-baseline.csv"])
     assert set(helped["corruption"]) == set(corruptions) and (helped["n"] == 2).all()
 
 
-def test_14_gradcam_maps_the_networks_whose_weights_are_here_and_names_the_others(study, all_runs):
-    made, text = study.result("14-gradcam")
-    assert set(made) == {"14-gradcam.csv", "14-gradcam-methods.png", "14-gradcam-photographs.png"}
-    table = pd.read_csv(made["14-gradcam.csv"]).set_index("method")
+def test_15_gradcam_maps_the_networks_whose_weights_are_here_and_names_the_others(study, all_runs):
+    made, text = study.result("15-gradcam")
+    assert set(made) == {"15-gradcam.csv", "15-gradcam-methods.png", "15-gradcam-photographs.png"}
+    table = pd.read_csv(made["15-gradcam.csv"]).set_index("method")
     assert (
         set(table.index) == set(MEASURED_ANEW)
         and (table["n"] == 12).all()
@@ -576,38 +586,47 @@ def test_14_gradcam_maps_the_networks_whose_weights_are_here_and_names_the_other
     assert text.count("left out: digits-wrn-10-1-") == len(METHOD_ORDER) - len(MEASURED_ANEW)
 
 
-def test_15_ablations_compare_what_is_there_and_name_what_is_absent(study, all_runs):
-    made, text = study.result("15-ablations")
+def test_16_ablations_compare_what_is_there_and_name_what_is_absent(study, all_runs):
+    made, text = study.result("16-ablations")
     compared = {"shared"}  # the others need methods that this profile has not
-    assert set(made) == {*(f"15-ablations-{what}.csv" for what in ("choices", "differences", "diversity", *compared)),
-                         *(f"15-ablations-{what}.png" for what in ("choices", "differences", "diversity"))}  # fmt: skip
+    assert set(made) == {*(f"16-ablations-{what}.csv" for what in ("differences", *compared)),
+                         "16-ablations-differences.png"}  # fmt: skip
     assert "IID, m = 3 ABSENT" in text and "nothing to compare in profile quick" in text
-    differences = pd.read_csv(made["15-ablations-differences.csv"])
+    differences = pd.read_csv(made["16-ablations-differences.csv"])
     assert (
         set(differences["ablation"]) == compared
         and (differences["n"] == 1).all()
         and not differences["holds"].any()
     )
-    choices = pd.read_csv(made["15-ablations-choices.csv"], index_col=0)
+
+
+def test_17_release_measures_every_choice_on_every_run_that_has_what_it_needs(study, all_runs):
+    made, text = study.result("17-release")
+    assert set(made) == {"17-release.csv", "17-release.png"}
+    choices = pd.read_csv(made["17-release.csv"], index_col=0)
     assert choices.loc["PGD: published - strict", "n"] == len(all_runs)
-    assert choices.loc["clean error: best on test - last epoch", "n"] == len(
-        MEASURED_ANEW
-    )  # whose history is here
-    diversity = pd.read_csv(made["15-ablations-diversity.csv"], index_col=0)
+    assert choices.loc["clean error: best on test - last epoch", "n"] == len(MEASURED_ANEW)
+    assert f"{len(MEASURED_ANEW)} of {len(all_runs)} runs have their history here" in text
+
+
+def test_18_layers_measures_every_pipeline_on_the_same_images(study, all_runs):
+    made, text = study.result("18-layers")
+    assert set(made) == {"18-layers.csv", "18-layers.png"}
+    diversity = pd.read_csv(made["18-layers.csv"], index_col=0)
     assert (
         len(diversity) == 12 and (diversity["n"] == 20).all() and (diversity["networks"] == 1).all()
     )
-    assert (diversity["diversity"] > 0).all() and "no verdict" not in text
+    assert (diversity["diversity"] > 0).all() and "no history of: LayerMix" not in text
 
 
-def test_16_report_has_every_claim_without_a_verdict_and_every_table(study, all_runs):
+def test_19_report_has_every_claim_without_a_verdict_and_every_table(study, all_runs):
     for name in NOTEBOOKS:
         if name[:2] in IN_THE_REPORT:
             study.result(name)
-    study.start("16-report")
-    made, text = study.result("16-report")
-    assert set(made) == {"16-claims.csv", "16-comparisons.csv"}
-    claims = pd.read_csv(made["16-claims.csv"]).set_index("claim")
+    study.start("19-report")
+    made, text = study.result("19-report")
+    assert set(made) == {"19-claims.csv", "19-comparisons.csv"}
+    claims = pd.read_csv(made["19-claims.csv"]).set_index("claim")
     assert (
         list(claims.index) == [f"C{n}" for n in range(1, 13)]
         and (claims["profile"] == "quick").all()
@@ -860,7 +879,7 @@ def test_every_file_of_the_package_that_an_import_loads_is_among_those_used():
 
 
 @pytest.mark.parametrize(
-    "name", ["02-fractals", "03-layermix", "08-methods", "11-table-6", "14-gradcam", "15-ablations"]
+    "name", ["03-fractals", "04-layermix", "09-methods", "12-table-6", "15-gradcam", "18-layers"]
 )
 def test_the_fractals_that_a_user_brings_changes_or_takes_away_execute_a_notebook_that_mixes_again(
     root, name

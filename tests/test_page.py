@@ -72,7 +72,7 @@ def page(tmp_path):
     )
     text = new_output(
         "display_data",
-        {"text/markdown": "see [nine](09-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"},
+        {"text/markdown": "see [nine](10-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"},
     )
     table = pd.DataFrame({"error": [0.5]}).style.set_caption("a caption").to_html()
     outputs = [picture, text, new_output("display_data", {"text/html": table})]
@@ -116,7 +116,7 @@ def test_links_to_notebooks_lead_to_the_notebooks_from_where_the_page_is(page, t
         made.links[0] == "https://arxiv.org/abs/2501.04861"
     )  # in prose, followed by the reader alone
     target = (tmp_path / "figures" / "quick" / made.links[1]).resolve()
-    assert target == paths.NOTEBOOKS / "09-tables-3-4.ipynb"
+    assert target == paths.NOTEBOOKS / "10-tables-3-4.ipynb"
 
 
 def test_every_table_and_figure_of_the_paper_is_named_once_and_leads_to_a_notebook():
@@ -148,7 +148,7 @@ def test_the_status_of_a_table_is_its_scale(root, changes, scale, epochs):
         *seeds("layermix_released", (0.2, 0.2, 0.2), **changes),
     )
     cells = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
-    save_table(cells, "09-table-3-cifar100", profile="paper")
+    save_table(cells, "10-table-3-cifar100", profile="paper")
     size = f"cifar100, wrn-40-4, {epochs} epochs, n = 3"
     expected = f"{scale}: {size}; beside 1 of 18 printed rows"
     assert status_of("Table 3", "paper") == expected
@@ -157,7 +157,7 @@ def test_the_status_of_a_table_is_its_scale(root, changes, scale, epochs):
 def test_a_saved_table_reads_for_people_as_the_one_that_was_saved(root):
     rows = frame(*seeds("baseline", (0.2, 0.21, 0.22)), *seeds("cutout", (0.1,)))
     found = tables.cells(rows, [tables.CLEAN], profile="paper", printed=published(4))
-    again = read_cells(save_table(found, "09-table-4-cifar100", profile="paper"))
+    again = read_cells(save_table(found, "10-table-4-cifar100", profile="paper"))
     expected = tables.for_display(found)
     pd.testing.assert_frame_equal(tables.for_display(again), expected, check_dtype=False)
     assert tables.title(again, "Table 4", profile="paper") == tables.title(
@@ -167,7 +167,7 @@ def test_a_saved_table_reads_for_people_as_the_one_that_was_saved(root):
 
 def test_the_figures_of_an_exhibit_are_those_that_were_drawn(root):
     assert figures_of("Table 3", "quick") == []
-    drawn = paths.FIGURES / "quick" / "09-clean-and-mce.png"
+    drawn = paths.FIGURES / "quick" / "10-clean-and-mce.png"
     files.write_text(drawn, "")
     assert figures_of("Table 3", "quick") == [drawn]
 

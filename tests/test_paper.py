@@ -35,12 +35,13 @@ pytestmark = pytest.mark.skipif(
 )
 SMALL = {
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
-    "02-fractals": {"n_fractals": 12, "n_photographs": 12},
-    "03-layermix": {"n_fractals": 4, "seed": 3},
-    "07-benchmarks": {"n_images": 12, "n_sequences": 2, "n_attacked": 2, "n_timed": 2},
-    "08-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
-    "14-gradcam": {"n_images": 4, "photographs": ["china"]},
-    "15-ablations": {"n_images": 12},
+    "02-blends-and-levels": {"n_images": 8, "n_levels": 2, "n_draws": 20_000},
+    "03-fractals": {"n_fractals": 12, "n_photographs": 12},
+    "04-layermix": {"n_fractals": 4, "seed": 3},
+    "08-benchmarks": {"n_images": 12, "n_sequences": 2, "n_attacked": 2, "n_timed": 2},
+    "09-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
+    "15-gradcam": {"n_images": 4, "photographs": ["china"]},
+    "18-layers": {"n_images": 12},
 }
 """The parameters of the executed notebooks, over their defaults."""
 
@@ -125,7 +126,7 @@ def copy_outcomes(source: str, target: str, benchmarks: tuple[str, ...]) -> None
 
 
 def train() -> list[str]:
-    """Train and measure a run of each kind by `04-train`, two side by side; returns their names."""
+    """Train and measure a run of each kind by `05-train`, two side by side; returns their names."""
     first, second = (
         grid.named_settings(plans.run_settings("paper", **changes) for changes in part)
         for part in (TRAINED, COPIED)
@@ -139,7 +140,7 @@ def train() -> list[str]:
             like = ten if setting["dataset"] == "cifar10" else hundred
             copy_outcomes(like, name, evaluation.BENCHMARKS)
     grid.train_missing("paper", second, 2)
-    # Notebook 07 shows the baseline, too, whose weights are LayerMix's here.
+    # Notebook 08 shows the baseline, too, whose weights are LayerMix's here.
     baseline = runs.resolve(**plans.run_settings("paper", method="baseline"))[0]
     copy_outcomes(ten, baseline.name, ("c",))
     tensors, values = runs.load_checkpoint(runs.find_checkpoint(ten))
@@ -152,18 +153,18 @@ def train() -> list[str]:
 def execute(name: str, output: Path, parameters: dict, log_file: Path) -> None:
     """Execute a notebook with its small parameters, then put what was made by hand in its place.
 
-    `04-train` as one of the study's notebooks writes the rows of its run anew, as measured;
+    `05-train` as one of the study's notebooks writes the rows of its run anew, as measured;
     diversity is as if of all test images.
     """
     before = {file: file.read_bytes() for file in results.row_files("paper")}
     lines = results.runs_file("paper")
     before |= {lines: lines.read_bytes()} if before else {}
     real_execute(name, output, parameters | SMALL.get(name, {}), log_file)
-    if name == "04-train" and parameters == {"profile": "paper"}:
+    if name == "05-train" and parameters == {"profile": "paper"}:
         for file, content in before.items():
             file.write_bytes(content)
-    if name == "15-ablations":
-        file = paths.RESULTS / "paper" / "tables" / "15-ablations-diversity.csv"
+    if name == "18-layers":
+        file = paths.RESULTS / "paper" / "tables" / "18-layers.csv"
         measured = pd.read_csv(file, index_col=0)
         errors = ["diversity_error", "affinity_error"]
         measured[errors] *= (measured[["n"]].to_numpy() / 10_000) ** 0.5
@@ -205,8 +206,8 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
             write_every_run(named, train())
             for future in futures:
                 future.result()
-        refresh("04-train")
-        others = [name for name in notebooks.names()[4:-1] if name not in alone]
+        refresh("05-train")
+        others = [name for name in notebooks.names()[5:-1] if name not in alone]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(refresh, others))
         study("paper", 2)
@@ -222,7 +223,7 @@ def table(name: str, **options: object) -> pd.DataFrame:
 
 
 def summary_of(rows: pd.DataFrame, diversity: pd.DataFrame) -> pd.DataFrame:
-    """What notebook 16 says of each claim, for these rows and this table of notebook 15."""
+    """What notebook 19 says of each claim, for these rows and this table of notebook 18."""
     judged = verdicts.judge(rows, claims.comparisons("paper"))
     layers = verdicts.judge_layers(diversity, profile="paper")
     both = pd.concat([judged, layers], ignore_index=True)
@@ -263,27 +264,27 @@ def test_every_exhibit_of_the_paper_is_at_its_scale_or_says_why_not(paper):
 
 
 def test_every_table_has_three_seeds_and_every_ablation_its_comparison(paper):
-    both = [f"09-table-{n}-{name}" for n in (3, 4) for name in cifar.CIFAR]
-    ablations = [f"15-ablations-{name}" for name in plans.ABLATIONS]
-    for name in (*both, "10-table-5", "11-table-6", "12-table-7", *ablations):
+    both = [f"10-table-{n}-{name}" for n in (3, 4) for name in cifar.CIFAR]
+    ablations = [f"16-ablations-{name}" for name in plans.ABLATIONS]
+    for name in (*both, "11-table-5", "12-table-6", "13-table-7", *ablations):
         assert (table(name)["n"] == 3).all()
     for name in both:
         assert set(table(name)["method"]) == set(METHODS)
-    compared = table("15-ablations-differences")
+    compared = table("16-ablations-differences")
     assert set(compared["ablation"]) == set(plans.ABLATIONS) and (compared["n"] == 3).all()
-    figures = {file.stem for file in (paths.FIGURES / "paper").glob("13-*.png")}
+    figures = {file.stem for file in (paths.FIGURES / "paper").glob("14-*.png")}
     kinds = ("fig-3", "fig-5", "severity")
-    assert figures == {f"13-{kind}-{name}" for kind in kinds for name in cifar.CIFAR}
+    assert figures == {f"14-{kind}-{name}" for kind in kinds for name in cifar.CIFAR}
 
 
 def test_the_report_has_a_verdict_on_every_claim(paper):
-    seen = table("16-claims", index_col="claim")["verdict"]
+    seen = table("19-claims", index_col="claim")["verdict"]
     expected = {f"C{n}": "direction" for n in range(1, 13)}
     expected |= dict.fromkeys(["C5", "C8"], "reproduced with a substitute")
     expected |= {"C11": "undecided"}  # of noise the second layer changes no more than the first
     assert seen.to_dict() == expected
-    assert (table("16-comparisons")["n"] > 0).all()
-    html = (paths.FIGURES / "paper" / "16-report.html").read_text()
+    assert (table("19-comparisons")["n"] > 0).all()
+    html = (paths.FIGURES / "paper" / "19-report.html").read_text()
     assert "12 of 12 claims have a verdict in profile paper" in html
 
 
@@ -291,11 +292,11 @@ def test_rows_that_say_the_opposite_contradict_every_claim(paper):
     cells = paper.rows["parameters"].map(json.loads)
     away = [0.02 * (8 - one.get("magnitude", 8) + one.get("beta", 3) - 3) for one in cells]
     rows = paper.rows.assign(value=1 - paper.rows["value"] + away)
-    diversity = table("15-ablations-diversity", index_col=0)
+    diversity = table("18-layers", index_col=0)
     turned = diversity.rename({"layer 1": "layer 3", "layer 3": "layer 1"})
     assert set(summary_of(rows, turned)["verdict"]) == {"contradicted"}
     as_seen = summary_of(paper.rows, diversity)["verdict"]
-    assert as_seen.equals(table("16-claims", index_col="claim")["verdict"])
+    assert as_seen.equals(table("19-claims", index_col="claim")["verdict"])
 
 
 def test_the_command_called_again_trains_and_executes_nothing(paper, capsys):

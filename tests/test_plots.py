@@ -25,8 +25,8 @@ def figure():
 
 
 def test_a_figure_is_saved_in_the_folder_of_its_profile(root, figure):
-    path = plots.save(figure, "03-layermix-samples", profile="quick")
-    assert path == root / "figures" / "quick" / "03-layermix-samples.png"
+    path = plots.save(figure, "04-layermix-samples", profile="quick")
+    assert path == root / "figures" / "quick" / "04-layermix-samples.png"
     assert Image.open(path).format == "PNG" and [file.name for file in path.parent.iterdir()] == [
         path.name
     ]

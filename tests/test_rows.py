@@ -212,8 +212,8 @@ def test_equal_rows_are_equal_bytes(root):
 
 def test_a_table_is_kept_beside_the_rows_of_its_profile(root):
     table = pd.DataFrame({"x": [0.1, np.nan]}, index=pd.Index(["a", "b"], name="method"))
-    path = save_table(table, "06-comparison", profile="quick")
-    assert path == root / "data" / "results" / "quick" / "tables" / "06-comparison.csv"
+    path = save_table(table, "07-comparison", profile="quick")
+    assert path == root / "data" / "results" / "quick" / "tables" / "07-comparison.csv"
     assert path.read_text() == "method,x\na,0.1\nb,\n"
 
 

@@ -95,7 +95,7 @@ def contents(profile: str) -> pd.DataFrame:
 def run_durations(names: Iterable[str]) -> pd.DataFrame:
     """Seconds that runs took on the machine that has them, indexed by run; nan if not known.
 
-    training: the epochs of the run's history; in_all: the executed `04-train`, evaluation
+    training: the epochs of the run's history; in_all: the executed `05-train`, evaluation
     included. The latter is of the last attempt alone: that of an interrupted or newly evaluated
     run is shorter than the whole. A damaged file is named, and its duration not known.
     """

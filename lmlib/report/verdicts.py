@@ -161,7 +161,7 @@ def judge(rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> pd.DataFrame
 def judge_layers(measured: pd.DataFrame, *, profile: str) -> pd.DataFrame:
     """Claim C11 in the columns of `judge`: diversity decides, affinity stands beside.
 
-    measured: the table of `15-ablations`, indexed by "layer 1" to "layer 3", with diversity and
+    measured: the table of `18-layers`, indexed by "layer 1" to "layer 3", with diversity and
     affinity, an `_error` of each over images, and n. The errors of two layers are taken for
     independent, which is wide: both are of the same images.
     """

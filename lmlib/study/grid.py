@@ -109,7 +109,7 @@ def seconds_per_step(settings: Settings, budget: float) -> float:
 def train_missing(
     profile: str, missing: Mapping[str, Settings], jobs: int, scheduler: str | None = None
 ) -> None:
-    """Execute `04-train` for each run (name -> settings) in an executor, with a progress bar.
+    """Execute `05-train` for each run (name -> settings) in an executor, with a progress bar.
 
     A failed run is tried once more. Raises RuntimeError that says which failed twice, after all
     others have ended, or that the scheduler was lost.
@@ -154,7 +154,7 @@ def train_missing(
 def train_one(
     profile: str, name: str, settings: Settings, report: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Execute `04-train` for a run into the run's folder.
+    """Execute `05-train` for a run into the run's folder.
 
     Another grid's work on the same run, on whichever machine, is waited for, not repeated; report:
     called with the lines of the log that say how far the run is. Raises RuntimeError where the
@@ -179,9 +179,9 @@ def train_one(
         if not is_complete(profile, name):
             report(f"{name}: on {platform.node()}")
             files = folder / "train.ipynb", settings, folder / "train.log"
-            notebooks.execute("04-train", *files, environment=environment, watch=watch)
+            notebooks.execute("05-train", *files, environment=environment, watch=watch)
     if not rows.rows_file(profile, name).exists():
-        raise RuntimeError(f"04-train ended without rows for {name}")
+        raise RuntimeError(f"05-train ended without rows for {name}")
 
 
 def variant_rows(variants: Mapping[str, Sequence[Settings]], profile: str) -> pd.DataFrame:

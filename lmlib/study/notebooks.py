@@ -72,7 +72,7 @@ def names() -> list[str]:
 
 
 def find_notebook(name: str) -> Path:
-    """The path of a notebook ("06-comparison"). Raises ValueError with the nearest name."""
+    """The path of a notebook ("07-comparison"). Raises ValueError with the nearest name."""
     known = {path.stem: path for path in sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))}
     return known[check_name("notebook", name, known)]
 

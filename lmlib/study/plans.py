@@ -1,6 +1,6 @@
 """Which runs each notebook needs, as a function of a profile's name.
 
-A run's settings are plain values, as `04-train` takes them; runs that several notebooks want are
+A run's settings are plain values, as `05-train` takes them; runs that several notebooks want are
 one run. `PLANS` holds the plans; a notebook's metadata names the one that it needs. `ABLATIONS` are
 what the paper argues with but does not show: variants of a method, compared in pairs.
 """
@@ -80,7 +80,7 @@ ABLATIONS = {
 
 
 def run_settings(profile: str, **changes: Any) -> Settings:
-    """The settings of one run of a profile, as `04-train` takes them: `changes` over its own."""
+    """The settings of one run of a profile, as `05-train` takes them: `changes` over its own."""
     sizes = get_profile(profile)
     settings = {
         "profile": sizes.name,
@@ -109,12 +109,12 @@ def with_seeds(
 
 
 def one_run(profile: str) -> list[Settings]:
-    """Notebooks 04 and 05: LayerMix on the first dataset with the first seed."""
+    """Notebooks 05 and 06: LayerMix on the first dataset with the first seed."""
     return [run_settings(profile)]
 
 
 def comparison(profile: str) -> list[Settings]:
-    """Notebooks 06 and 07: baseline and LayerMix with every seed, on the first dataset."""
+    """Notebooks 07 and 08: baseline and LayerMix with every seed, on the first dataset."""
     return with_seeds(profile, [{"method": "baseline"}, {"method": "layermix"}])
 
 
