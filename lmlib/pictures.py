@@ -2,8 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,32 +21,51 @@ class NoPictureError(ValueError):
 def read_picture(file: str | Path | BinaryIO) -> Image.Image:
     """The picture in a file, a path or open in binary, as `rgb` makes it; of frames the first.
 
+    Raises ValueError as `opened_picture`.
+    """
+    with opened_picture(file) as picture:
+        return rgb(picture)
+
+
+@contextmanager
+def opened_picture(file: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """The picture in a file, of which only the header has been read, for `with`.
+
     Raises NoPictureError for what is no picture, ValueError for one that is cut short, damaged, of
     more than 8 bits a channel, or of more than 89 million pixels, which are counted before any is
-    read; ValueError, too, for a link that leads nowhere.
+    read; ValueError, too, for a link that leads nowhere. What is met as pixels are read, inside of
+    `with`, is a ValueError, too.
     """
     try:
         source = open_file(Path(file)) if isinstance(file, (str, Path)) else nullcontext(file)
         with source as opened, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(opened, formats=FORMATS) as picture:
-                return rgb(picture)
+                check_depth(picture)
+                yield picture
     except UnidentifiedImageError:
         raise NoPictureError(f"not an image, or none of {', '.join(FORMATS)}") from None
     except Exception as error:  # a foreign file can break a decoder in any way
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """A PIL image upright, as its EXIF orientation says, in the mode RGB.
+def check_depth(image: Image.Image) -> None:
+    """Raise ValueError for grey of more than 8 bits (the modes I and F).
 
-    An alpha channel is dropped, not composed; a palette gives its colours. Colours of 16 bits come
-    from Pillow with their upper 8. Raises ValueError for grey of more than 8 bits (the modes I and
-    F), whose range is not known: Pillow would clip it to white.
+    Its range is not known: Pillow would clip it to white.
     """
     if image.mode[0] in "IF":
         problem = f"more than 8 bits a channel (mode {image.mode}), which would be clipped"
         raise ValueError(f"{problem}: save it with 8")
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A PIL image upright, as its EXIF orientation says, in the mode RGB.
+
+    An alpha channel is dropped, not composed; a palette gives its colours. Colours of 16 bits come
+    from Pillow with their upper 8. Raises ValueError as `check_depth`.
+    """
+    check_depth(image)
     return ImageOps.exif_transpose(image).convert("RGB")
 
 

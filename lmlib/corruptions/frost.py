@@ -7,8 +7,6 @@ a mean over the others says so.
 """
 
 import logging
-import subprocess
-import sys
 import tempfile
 import zipfile
 from io import BytesIO
@@ -18,14 +16,13 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import paths
-from ..files import as_cache, digest, read_arrays, verify, write_arrays
+from ..files import as_cache, digest, fetch_wheel, read_arrays, verify, write_arrays
 from ..pictures import read_picture
 
 WHEEL = "imagecorruptions==1.1.2"
 WHEEL_SHA256 = "d0e4bf529ba6fbb27d8aba1bde7c5db43bf2b969b2c767c11419e939e3e365b8"
 PICTURES = "frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"
 """The reference never uses frost6.jpg."""
-PIP = "-m pip download --quiet --no-deps --only-binary :all: --retries 1 --timeout 20 --dest"
 
 log = logging.getLogger(__name__)
 _textures: dict[Path, tuple[np.ndarray, ...]] = {}  # what this process has read, by its path
@@ -61,14 +58,11 @@ def fetch() -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         log.info("The frost photographs are fetched: %s, 2 MB, by pip", WHEEL)
-        command = [sys.executable, *PIP.split(), folder, WHEEL]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("*.whl"))
-        if not wheels:
-            reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-            problem = f"pip could not download {WHEEL} for the frost photographs ({reason})"
-            raise OSError(f"{problem}; {_advice()}")
-        unpack(wheels[0])
+        try:
+            wheel = fetch_wheel(WHEEL, Path(folder))
+        except OSError as error:
+            raise OSError(f"{error} for the frost photographs; {_advice()}") from error
+        unpack(wheel)
 
 
 def unpack(wheel: Path) -> None:

@@ -19,15 +19,7 @@ def read_folder(path: Path) -> tuple[list[Split], list[str]]:
     Returns the training and the test split, and the names of the classes. Raises ValueError, naming
     the file, for a picture that cannot be read and for a link that leads nowhere.
     """
-    held_out = "val" if (path / "val").is_dir() and not (path / "test").is_dir() else "test"
-    parts = [path / "train", path / held_out]
-    entries = [_visible(part) for part in parts]
-    classes, others = ([one.name for one in part if one.is_dir()] for part in entries)
-    if len(classes) < 2 or classes != others:
-        odd = sorted(set(classes) ^ set(others)) or classes
-        expected = "must hold `train` and `test` (or `val`), and both the same two or more classes"
-        raise ValueError(f"{path} {expected}, a folder each; see {odd[:5]}")
-    strays = [one for part in entries for one in part if not one.is_dir()]
+    parts, classes, strays = class_folders(path)
     skipped = {one.relative_to(path).as_posix(): "in no class folder" for one in strays}
     files = {part / name: _class_files(part / name) for part in parts for name in classes}
     size, splits = None, []
@@ -49,6 +41,23 @@ def read_folder(path: Path) -> tuple[list[Split], list[str]]:
     if skipped:
         warnings.warn(describe_skipped(path, skipped), stacklevel=3)
     return splits, classes
+
+
+def class_folders(path: Path) -> tuple[list[Path], list[str], list[Path]]:
+    """The folders `train` and `test` (or `val`) in a folder, and the classes that both hold.
+
+    The third are the entries beside the class folders. Hidden ones do not count. Raises ValueError
+    where the classes of both differ, or are fewer than two.
+    """
+    held_out = "val" if (path / "val").is_dir() and not (path / "test").is_dir() else "test"
+    parts = [path / "train", path / held_out]
+    entries = [_visible(part) for part in parts]
+    classes, others = ([one.name for one in part if one.is_dir()] for part in entries)
+    if len(classes) < 2 or classes != others:
+        odd = sorted(set(classes) ^ set(others)) or classes
+        expected = "must hold `train` and `test` (or `val`), and both the same two or more classes"
+        raise ValueError(f"{path} {expected}, a folder each; see {odd[:5]}")
+    return parts, classes, [one for part in entries for one in part if not one.is_dir()]
 
 
 def _visible(path: Path) -> list[Path]:
@@ -73,8 +82,9 @@ def _read_square(path: Path, size: int | None) -> np.ndarray:
         picture = read_picture(path)
         width, height = picture.size
         if width != height or size not in (None, width):
-            expected = f"{size} x {size}" if size else "a square"
-            raise ValueError(f"{width} x {height} pixels, expected {expected} as the first picture")
+            expected = f"{size} x {size} as the first picture" if size else "a square"
+            problem = f"{width} x {height} pixels, expected {expected}"
+            raise ValueError(f"{problem}; 'photographs:/path' takes pictures of any size")
     except ValueError as error:
         named = path.suffix.lower() in Image.registered_extensions()
         if isinstance(error, NoPictureError) and not named:

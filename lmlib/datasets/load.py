@@ -1,6 +1,7 @@
 """The images, in memory as uint8: `load_dataset(name)`.
 
-scikit-learn's digits (embedded), CIFAR-10, CIFAR-100, or a folder of class folders.
+scikit-learn's digits (embedded), CIFAR-10, CIFAR-100, or a folder of class folders; and, on the
+disk, ImageNet or a folder of photographs.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ import numpy as np
 
 from .. import files, paths
 from ..checks import check_name
-from . import cifar
+from . import cifar, imagenet
 from .folder import read_folder
+from .photographs import SIZE, read_photographs
 from .split import Split, in_content_order, stratified_subset
 
 VERSION = 2  # raised by hand when the pixels, labels, order or splits of a dataset change
@@ -24,10 +26,10 @@ NAMES = "digits", "cifar10", "cifar100"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset in memory, with the base augmentation that suits it.
+    """A dataset with the base augmentation that suits it.
 
-    Each split is in the order of its content, so that a run is the same run whichever source its
-    images came from.
+    Each split is in the order of its content, or of its names where pictures stay on the disk, so
+    that a run is the same run whichever source its images came from.
     """
 
     name: str
@@ -38,7 +40,7 @@ class Dataset:
     published: np.ndarray | None  # of each test image, its position in the published test set
     flip: bool  # whether a mirrored image is still of its class
     pad: int  # the random crop's padding in pixels
-    hash: str  # of images and labels of both splits, 16 hex digits
+    hash: str  # of both splits, 16 hex digits: of images and labels, or of names and sizes
     address: str = ""  # what `load_dataset` takes to load it again; empty: its name
 
     @property
@@ -52,29 +54,32 @@ class Dataset:
 
 
 def load_dataset(name: str) -> Dataset:
-    """Load a dataset by name: "digits", "cifar10", "cifar100" or "folder:/path/of/pictures".
+    """Load a dataset by name: "digits", "cifar10", "cifar100", "folder:/path/of/pictures",
+    "imagenet-200", "imagenet-1k" or "photographs:/path/of/pictures".
 
-    CIFAR is read from data/raw, and fetched once where it is not there and there is a network.
-    Nothing is known of a user's own pictures, so that they are never flipped, and cropped with a
-    padding of an eighth of their size. Raises ValueError for an unknown name, and for missing,
-    damaged or foreign files (`data/README.md` says what goes where).
+    CIFAR is read from data/raw, and fetched once where it is not there and there is a network. Of
+    a folder's small square pictures nothing is known, so that they are never flipped, and cropped
+    with a padding of an eighth of their size. ImageNet and photographs of any size stay on the
+    disk (`photographs`) and are images of 224 px. Raises ValueError for an unknown name, and for
+    missing, damaged or foreign files (`data/README.md` says what goes where).
     """
-    if str(name).startswith("folder:"):
-        path = Path(absolute(name).removeprefix("folder:"))
-        splits, classes = read_folder(path)
-        address, source = f"folder:{path}", f"pictures in {path}"
-        pad = splits[0].images.shape[-1] // 8
-        title = f"folder-{path.name}"
-        return from_splits(title, splits, classes, source, pad=pad, address=address)
-    check_name("dataset", name, NAMES)
+    kind, _, path = absolute(name).partition(":")
+    if kind == "folder":
+        return _load_folder(Path(path))
+    if kind == "photographs":
+        return load_photographs(Path(path))
+    check_name("dataset", name, [*NAMES, *imagenet.NAMES])
+    if name in imagenet.NAMES:
+        return _load_imagenet(name)
     return _load_digits() if name == "digits" else _load_cifar(name)
 
 
 def absolute(name: str) -> str:
     """A dataset's name that means the same in every folder: `folder:pictures` with its path."""
-    if not str(name).startswith("folder:"):
+    kind, separator, path = str(name).partition(":")
+    if kind not in ("folder", "photographs") or not separator:
         return name
-    return f"folder:{Path(name.removeprefix('folder:')).expanduser().absolute()}"
+    return f"{kind}:{Path(path).expanduser().absolute()}"
 
 
 def combined_hash(checksums: Iterable[str]) -> str:
@@ -93,6 +98,34 @@ def from_splits(
     defaults: dict[str, Any] = {"published": order, "flip": False, "pad": 4}
     checksum = combined_hash([first, second])
     return Dataset(name, train, test, tuple(classes), source, hash=checksum, **defaults | fields)
+
+
+def _load_folder(path: Path) -> Dataset:
+    """Pictures of one square size, in memory."""
+    splits, classes = read_folder(path)
+    address, source = f"folder:{path}", f"pictures in {path}"
+    pad = splits[0].images.shape[-1] // 8
+    title = f"folder-{path.name}"
+    return from_splits(title, splits, classes, source, pad=pad, address=address)
+
+
+def load_photographs(path: Path, size: int = SIZE) -> Dataset:
+    """Pictures of any size that stay on the disk; size: side of an image in pixels."""
+    (train, test), classes, identity = read_photographs(path, size)
+    return Dataset(
+        f"photographs-{path.name}", train, test, tuple(classes), f"pictures in {path}", None,
+        flip=True, pad=0, hash=identity[:16], address=f"photographs:{path}",
+    )  # fmt: skip
+
+
+def _load_imagenet(name: str) -> Dataset:
+    """ImageNet or its 200 classes: names and sizes are read, pictures when they are needed."""
+    (train, test), classes, identities, root = imagenet.read(name)
+    checksum = combined_hash(identities)
+    return Dataset(
+        name, train, test, classes, f"pictures in {root}", test.index, flip=True, pad=0,
+        hash=checksum,
+    )  # fmt: skip
 
 
 def _load_digits() -> Dataset:

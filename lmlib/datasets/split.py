@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,20 @@ from ..draws import permutation
 class Split:
     """One part of a dataset.
 
-    images: uint8 (N, 3, H, W), contiguous; labels: int64 (N,), 0 .. n_classes - 1.
+    images: uint8 (N, 3, H, W), contiguous, or `photographs.Pictures` in its place; labels: int64
+    (N,), 0 .. n_classes - 1.
     """
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def index(self) -> np.ndarray:
+        """What names each image in draws, int64 (N,): its position."""
+        return np.arange(len(self))
 
 
 def in_content_order(split: Split) -> tuple[Split, np.ndarray, str]:

@@ -38,7 +38,7 @@ def forms() -> dict[str, tuple[str, ...]]:
         folder = folder_name(name, benchmark)
         names[f"official {benchmark} of {name}"] = (f"{folder}/", f"{folder}.tar")
     names["images to mix with"] = ("fractals/", *(f"fractals{ending}" for ending in ENDINGS))
-    return names | {"photographs for frost": ("frost/",)}
+    return names | {"photographs for frost": ("frost/",), "ImageNet": ("imagenet/",)}
 
 
 def _recognised() -> Iterator[tuple[str, str, str]]:
@@ -62,6 +62,8 @@ def _recognised() -> Iterator[tuple[str, str, str]]:
         is_empty = source.is_dir() and not files_below(source)
         remedy = "it is empty: put images to mix with there, or take it away"
         yield source.name, "images to mix with", remedy if is_empty else ""
+    if (paths.RAW / "imagenet").is_dir():
+        yield "imagenet", "ImageNet", ""
     if frost.own().is_dir():
         problem = ""
         try:
