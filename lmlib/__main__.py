@@ -93,8 +93,7 @@ def check_room() -> None:
 def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     """Run a profile: the runs that it needs, then every notebook that changed."""
     check_room()
-    from .corruptions import NAMES
-    from .corruptions.official import official_source
+    from .corruptions.official import SUFFIXES, official_source
     from .study import grid, notebooks, plans, raw, rows  # heavy: after the arguments were checked
 
     start, seconds = time.time(), dict[str, float | None]()
@@ -103,7 +102,7 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     about = {name: notebooks.metadata(name) for name in names}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     raw.report()
-    for dataset, benchmark in product(get_profile(profile).datasets, NAMES):
+    for dataset, benchmark in product(get_profile(profile).datasets, SUFFIXES):
         official_source(dataset, benchmark)  # says before any training what cannot be used
     settings = plans.whole_study(profile)
     for name in names:

@@ -15,11 +15,24 @@ C_BAR_CORRUPTIONS = tuple(
 )
 """The 10 of CIFAR-10-C-bar (Mintun et al. 2021)."""
 
+IMAGENET_C_BAR_CORRUPTIONS = tuple(
+    """caustic_refraction inverse_sparkles sparkles perlin_noise blue_noise_sample plasma_noise
+    checkerboard_cutout cocentric_sine_waves single_frequency_greyscale brownish_noise""".split()
+)
+"""The 10 of ImageNet-C-bar, of which five are also CIFAR's."""
+
 PERTURBATIONS = tuple(
     """gaussian_noise shot_noise motion_blur zoom_blur snow brightness translate rotate tilt scale
     speckle_noise gaussian_blur spatter shear""".split()
 )
-"""The 14 sequences of CIFAR-P (Hendrycks and Dietterich 2019)."""
+"""The 14 sequences of CIFAR-P and ImageNet-P (Hendrycks and Dietterich 2019)."""
+
+HARDER_NOISES = tuple(
+    f"{name}_{difficulty}"
+    for name in ("gaussian_noise", "shot_noise", "speckle_noise")
+    for difficulty in (2, 3)
+)
+"""The harder noises of ImageNet-P, by the names of their folders."""
 
 PERTURBATIONS_PAPER = PERTURBATIONS[:10]
 """The ten that count in their paper."""

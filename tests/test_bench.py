@@ -86,7 +86,7 @@ def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
         one = pd.DataFrame(rows, columns=COLUMNS)
         monkeypatch.setattr(bench, f"bench_{name}", lambda one=one, **_: one)
     corruptions = pd.DataFrame({"name": ["fog"], "ms": [0.1]})
-    monkeypatch.setattr(bench, "bench_corruptions", lambda: corruptions)
+    monkeypatch.setattr(bench, "bench_corruptions", lambda *_: corruptions)
     bench.main()
     speeds, costs = capsys.readouterr().out.split("\n\n")
     programs = [line.split()[2] for line in speeds.splitlines()[2:]]

@@ -156,7 +156,7 @@ def test_photographs_for_frost_are_taken_once_all_five_can_be_read():
 # --- before a training, not after it --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("benchmark", NAMES)
+@pytest.mark.parametrize("benchmark", official.SUFFIXES)
 def test_an_empty_folder_of_official_files_is_a_sentence(benchmark):
     name = official.folder_name("cifar10", benchmark)
     put(f"{name}/")

@@ -1,10 +1,13 @@
-"""CIFAR-C, CIFAR-C-bar and CIFAR-P for any set of 32 x 32 images, by their authors' recipes.
+"""The benchmarks C, C-bar and P for any images, by their authors' recipes.
+
+Those of CIFAR are for 32 x 32 pixels, those of ImageNet for 224 x 224.
 
     keys = {"seed": 0, "index": index}
     corrupt(images, "glass_blur", severity=3, **keys)       # one level of one corruption, CIFAR-C
     draws = draw("glass_blur", severity=3, **keys)          # its randomness, as arrays
     corrupt(images, "glass_blur", severity=3, draws=draws)  # pure
     perturb(images, "motion_blur", **keys)                  # a sequence of frames, CIFAR-P
+    corrupt(photographs, "fog", severity=3, benchmark="imagenet_c", **keys)
 
 What is drawn for an image depends on (seed, benchmark, corruption, severity, index) only. Sources:
 hendrycks/robustness (Hendrycks & Dietterich, ICLR 2019) for C and P,
@@ -19,13 +22,22 @@ import torch
 
 from ..checks import check_name, check_whole
 from ..graphs import outside_graphs
-from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
+from ..names import (
+    C_BAR_CORRUPTIONS,
+    C_CORRUPTIONS,
+    C_EXTRA,
+    HARDER_NOISES,
+    IMAGENET_C_BAR_CORRUPTIONS,
+    PERTURBATIONS,
+)
 from .blur import BLUR
 from .c_bar import C_BAR
-from .cifar_p import SEQUENCES
-from .digital import DIGITAL
+from .caustics import CAUSTICS
+from .digital import DIGITAL, jpeg_compression
 from .noise import NOISE
-from .recipe import SIZE, Field, Recipe
+from .patterns import PATTERNS
+from .recipe import SIZES, Field, Recipe, middle
+from .sequences import SEQUENCES
 from .weather import WEATHER
 
 VERSION = 1
@@ -36,13 +48,29 @@ CHUNK = 2**20
 
 SEVERITIES = 1, 2, 3, 4, 5
 
-NAMES = dict(cifar_c=C_CORRUPTIONS + C_EXTRA, cifar_c_bar=C_BAR_CORRUPTIONS, cifar_p=PERTURBATIONS)
+NAMES = {
+    "cifar_c": C_CORRUPTIONS + C_EXTRA,
+    "cifar_c_bar": C_BAR_CORRUPTIONS,
+    "cifar_p": PERTURBATIONS,
+    "imagenet_c": C_CORRUPTIONS + C_EXTRA,
+    "imagenet_c_bar": IMAGENET_C_BAR_CORRUPTIONS,
+    "imagenet_p": PERTURBATIONS + HARDER_NOISES,
+}
 """The names of each benchmark, in the order of its authors."""
 
-LEVELS = {"cifar_c": SEVERITIES, "cifar_c_bar": SEVERITIES, "cifar_p": (None,)}
+SEQUENCE_BENCHMARKS = "cifar_p", "imagenet_p"
+LEVELS = {one: (None,) if one in SEQUENCE_BENCHMARKS else SEVERITIES for one in NAMES}
 """The severities of each benchmark: sequences have none."""
 
-RECIPES = dict(cifar_c=NOISE | BLUR | WEATHER | DIGITAL, cifar_c_bar=C_BAR, cifar_p=SEQUENCES)
+TABLES = {
+    "c": NOISE | BLUR | WEATHER | DIGITAL,
+    "c_bar": C_BAR | PATTERNS | CAUSTICS,
+    "p": SEQUENCES,
+}
+RECIPES = {
+    benchmark: {name: TABLES[benchmark.partition("_")[2]][name] for name in names}
+    for benchmark, names in NAMES.items()
+}
 
 Source = tuple[str, str, int | None]
 """Benchmark, corruption and severity."""
@@ -57,18 +85,26 @@ class Draws(dict[str, np.ndarray]):
 
 
 def recipe(name: str, benchmark: str, severity: int | None = None) -> tuple[Recipe, Any]:
-    """The Recipe of a name, and its parameters at a severity (None for cifar_p).
+    """The Recipe of a name, and its parameters at a severity (None for sequences).
 
     Raises ValueError for unknown names and severities.
     """
     check_name("benchmark", benchmark, RECIPES)
-    check_name("perturbation" if benchmark == "cifar_p" else "corruption", name, NAMES[benchmark])
+    is_sequence = benchmark in SEQUENCE_BENCHMARKS
+    check_name("perturbation" if is_sequence else "corruption", name, NAMES[benchmark])
     entry = RECIPES[benchmark][name]
-    if benchmark != "cifar_p":
-        return entry, entry.parameters[check_whole("severity", severity, 1, 5) - 1]
+    parameters = entry.parameters[family(benchmark)]
+    if not is_sequence:
+        return entry, parameters[check_whole("severity", severity, 1, 5) - 1]
     if severity is not None:
-        raise ValueError(f"sequences of cifar_p have no severity, got {severity!r}: leave it out")
-    return entry, entry.parameters[0]
+        problem = f"sequences of {benchmark} have no severity, got {severity!r}"
+        raise ValueError(f"{problem}: leave it out")
+    return entry, parameters[0]
+
+
+def family(benchmark: str) -> str:
+    """Whose benchmark it is: cifar or imagenet."""
+    return benchmark.partition("_")[0]
 
 
 @outside_graphs
@@ -77,13 +113,15 @@ def draw(
 ) -> Draws:
     """The randomness of one corruption for the images `index`.
 
-    benchmark: cifar_c, cifar_c_bar or cifar_p (no severity); seed: 0 to 2**64 - 1; index: integers
-    (n,), the position in the whole original split. Returns arrays with leading axis n by name;
-    deterministic corruptions have none. Raises ValueError for anything else.
+    benchmark: a name of `NAMES` (for sequences no severity); seed: 0 to 2**64 - 1; index: integers
+    (n,), the position in the whole original split, which for a picture of ImageNet is the number in
+    ILSVRC2012_val_<number> minus 1. Returns arrays with leading axis n by name; deterministic
+    corruptions have none. Raises ValueError for anything else.
     """
     entry, p = recipe(name, benchmark, severity)
     index = _check_key(name, seed, index)
-    key, fields = f"{benchmark}/{name}/{severity}".removesuffix("/None"), entry.fields(p)
+    key = f"{benchmark}/{name}/{severity}".removesuffix("/None")
+    fields = entry.fields(p, SIZES[family(benchmark)])
     arrays = {one: fields[one].draw(f"{key}/{one}", seed=seed, index=index) for one in fields}
     return Draws(arrays, (benchmark, name, severity))
 
@@ -97,24 +135,38 @@ class Chance(TypedDict, total=False):
 
 
 def corrupt(
-    images: Any, name: str, *, severity: int, benchmark: str = "cifar_c", **chance: Unpack[Chance]
+    images: Any,
+    name: str,
+    *,
+    severity: int,
+    benchmark: str = "cifar_c",
+    jpeg85: bool = True,
+    **chance: Unpack[Chance],
 ) -> Any:
-    """One corruption at one severity: uint8 (N, 3, 32, 32), NumPy or torch, in and out.
+    """One corruption at one severity: uint8 (N, 3, side, side), NumPy or torch, in and out.
 
-    benchmark: cifar_c (19 names) or cifar_c_bar (10); chance: either `seed` and `index` (N,), or
-    `draws` from `draw`. Raises ValueError for other images, names, severities, keys and draws;
-    FileNotFoundError for frost without photographs.
+    benchmark: cifar_c (19 names) or cifar_c_bar (10), of 32 pixels a side; imagenet_c or
+    imagenet_c_bar, of 224. jpeg85: whether pictures of ImageNet go through a JPEG file of quality
+    85, as the official ones did: without it the noises are a third stronger. CIFAR's were never
+    JPEGs. chance: either `seed` and `index` (N,), or `draws` from `draw`. Raises ValueError for
+    other images, names, severities, keys and draws; FileNotFoundError for frost without
+    photographs.
     """
-    check_name("benchmark", benchmark, ("cifar_c", "cifar_c_bar"))
-    return make(images, name, severity, benchmark, **chance)
+    check_name("benchmark", benchmark, [one for one in NAMES if one not in SEQUENCE_BENCHMARKS])
+    return make(images, name, severity, benchmark, jpeg85=jpeg85, **chance)
 
 
-def perturb(images: Any, name: str, **chance: Unpack[Chance]) -> Any:
-    """One sequence of CIFAR-P: uint8 (N, 3, 32, 32) to (N, T, 3, 32, 32), T = 16, 21 or 31.
+def perturb(images: Any, name: str, *, benchmark: str = "cifar_p", **chance: Unpack[Chance]) -> Any:
+    """One sequence of frames: uint8 (N, 3, side, side) to (N, T, 3, side, side).
 
-    Keys and errors as in `corrupt`.
+    benchmark: cifar_p, of 32 pixels and T = 16, 21 or 31; imagenet_p, of 224 and T = 31 or 41. As
+    published, geometry acts on the whole picture, resized to a short side of 256 pixels, before its
+    middle is cut out: imagenet_p takes images (N, 3, height, width) of 224 pixels and more, and
+    gives their middle. Frames are as before the video files of the authors, whose compression
+    changes them. Keys and errors as in `corrupt`.
     """
-    return make(images, name, None, "cifar_p", **chance)
+    check_name("benchmark", benchmark, SEQUENCE_BENCHMARKS)
+    return make(images, name, None, benchmark, **chance)
 
 
 @outside_graphs
@@ -127,10 +179,12 @@ def make(
     seed: int | None = None,
     index: Any = None,
     draws: Mapping[str, np.ndarray] | None = None,
+    jpeg85: bool = True,
 ) -> Any:
     """`corrupt` or `perturb`, as the benchmark asks (severity None for sequences)."""
     entry, p = recipe(name, benchmark, severity)
-    fields, arrays = entry.fields(p), _check_images(images)
+    size = SIZES[family(benchmark)]
+    fields, arrays = entry.fields(p, size), _check_images(images, benchmark, size)
     n = len(arrays)
     if draws is not None:
         if seed is not None or index is not None:
@@ -142,24 +196,29 @@ def make(
             raise ValueError(f"index must name each of the {n} images, got shape {index.shape}")
     else:
         draws = {}
-    frames = () if entry.n_frames is None else (entry.n_frames,)
-    result = np.empty((n, *frames, *arrays.shape[1:]), np.uint8)
-    size = max(1, CHUNK // max(1, result[:1].size))
-    for part in (slice(start, start + size) for start in range(0, n, size)):
+    arrays = arrays if entry.whole else middle(arrays)
+    result = np.empty((n, *entry.frames(p), 3, size, size), np.uint8)
+    n_together = max(1, CHUNK // max(1, result[:1].size))
+    for part in (slice(start, start + n_together) for start in range(0, n, n_together)):
         if draws is None:
             drawn = draw(name, severity=severity, benchmark=benchmark, seed=seed, index=index[part])
         else:
             drawn = {key: array[part] for key, array in draws.items()}
-        result[part] = entry.apply(np.array(arrays[part], order="C"), p, **drawn)
+        made = entry.apply(np.array(arrays[part], order="C"), p, **drawn)
+        through_file = jpeg85 and family(benchmark) == "imagenet" and entry.n_frames is None
+        result[part] = jpeg_compression(made, 85) if through_file else made
     return torch.from_numpy(result).to(images.device) if torch.is_tensor(images) else result
 
 
-def _check_images(images: Any) -> np.ndarray:
+def _check_images(images: Any, benchmark: str, size: int) -> np.ndarray:
     array = images.detach().cpu().numpy() if torch.is_tensor(images) else images
     is_array = isinstance(array, np.ndarray)
-    if not is_array or array.dtype != np.uint8 or array.shape[1:] != (3, SIZE, SIZE):
+    fits = is_array and array.dtype == np.uint8 and array.ndim == 4 and array.shape[1] == 3
+    more = benchmark == "imagenet_p"
+    if not fits or not (min(array.shape[2:]) >= size if more else array.shape[2:] == (size, size)):
         content = f"{array.dtype} {array.shape}" if is_array else type(array).__name__
-        expected = "images must be uint8 (N, 3, 32, 32), NumPy or torch"
+        sides = f"{size} and more pixels a side" if more else f"(N, 3, {size}, {size})"
+        expected = f"images must be uint8 {sides} for {benchmark}, NumPy or torch"
         raise ValueError(f"{expected}, got {content}: convert them first")
     return array
 

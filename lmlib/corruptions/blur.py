@@ -1,7 +1,8 @@
-"""Blurs of CIFAR-C: gaussian, glass, defocus, motion, zoom.
+"""Blurs of C: gaussian, glass, defocus, motion, zoom.
 
-Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0). Motion blur is ImageMagick 6's
-`MotionBlurImage` at 16 bits a channel, followed by its PNG writer, which truncates to 8 bits.
+Constants: hendrycks/robustness, `make_cifar_c.py` and `make_imagenet_c.py` (Apache-2.0). Motion
+blur is ImageMagick 6's `MotionBlurImage` at 16 bits a channel, followed by its PNG writer, which
+truncates to 8 bits.
 """
 
 from functools import lru_cache
@@ -11,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..compiled import entry
-from .recipe import Recipe, by_name, integer, to_bytes, to_float, uniform
+from .recipe import Field, Recipe, by_name, integer, to_bytes, to_float, uniform
 
 BYTE_TO_16_BIT = 257
 
@@ -31,14 +32,15 @@ def gaussian_blur(images: np.ndarray, sigma: float) -> np.ndarray:
     return to_bytes(smooth(to_float(images), sigma))
 
 
-def glass_blur(images: np.ndarray, p: tuple[float, int], offset: np.ndarray) -> np.ndarray:
+def glass_blur(images: np.ndarray, p: tuple[float, int, int], offset: np.ndarray) -> np.ndarray:
     """Blur, truncate to bytes, copy each pixel from a neighbour drawn at random, blur.
 
     offset: (n, iterations, rows, columns, 2), the offsets (dx, dy) of the pixels in the middle of
-    the image. The reference means to swap pixels, but both sides of its assignment are views of one
-    array: the partner keeps its value.
+    the image, from the first on, which is the last that the scan reaches. The reference means to
+    swap pixels, but both sides of its assignment are views of one array: the partner keeps its
+    value.
     """
-    sigma, _ = p
+    sigma, _, _ = p
     x = to_bytes(smooth(to_float(images), sigma))
     copy_neighbours(x, offset)
     return to_bytes(smooth(to_float(x), sigma))
@@ -187,12 +189,12 @@ def fill_zoomed(
             out[i, y, x] = line[left] * weights[x, 0] + line[left + 1] * weights[x, 1]
 
 
-def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:
-    """Mean of the image and its zooms by np.arange(1, end, 0.01), whose first is the image again.
+def zoom_blur(images: np.ndarray, p: tuple[float, float]) -> np.ndarray:
+    """Mean of the image and its zooms by np.arange(1, end, step), whose first is the image again.
 
     Summed in float32, as in the reference.
     """
-    x, factors = to_float(images, np.float32), np.arange(1, end, 0.01)
+    x, factors = to_float(images, np.float32), np.arange(1, *p)
     source = x.astype(np.float64)
     total = np.zeros(x.shape, np.float32)
     for factor in factors:
@@ -200,14 +202,35 @@ def zoom_blur(images: np.ndarray, end: float) -> np.ndarray:
     return to_bytes((x + total) / np.float32(len(factors) + 1))
 
 
+def glass_offsets(p: tuple[float, int, int], size: int) -> Field:
+    """Offsets -reach .. reach - 1 along x and y, of all pixels that are `reach` from the border."""
+    _, reach, n_steps = p
+    side = size - 2 * reach
+    return integer(-reach, reach, n_steps, side, side, 2, dtype=np.int8)
+
+
 BLUR = by_name(
-    Recipe(gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1)),
+    Recipe(gaussian_blur, cifar=(0.4, 0.6, 0.7, 0.8, 1), imagenet=(1, 2, 3, 4, 6)),
     Recipe(
-        glass_blur,
-        ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)),
-        offset=lambda p: integer(-1, 1, p[1], 30, 30, 2, dtype=np.int8),
+        glass_blur,  # sigma, reach in pixels, times
+        cifar=((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
+        imagenet=((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+        offset=glass_offsets,
     ),
-    Recipe(defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))),
-    Recipe(motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)), angle=uniform(-45, 45)),
-    Recipe(zoom_blur, (1.06, 1.11, 1.16, 1.21, 1.26)),
+    Recipe(
+        defocus_blur,
+        cifar=((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)),
+        imagenet=((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
+    ),
+    Recipe(
+        motion_blur,
+        cifar=((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
+        imagenet=((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
+        angle=uniform(-45, 45),
+    ),
+    Recipe(
+        zoom_blur,  # end and step of the factors
+        cifar=((1.06, 0.01), (1.11, 0.01), (1.16, 0.01), (1.21, 0.01), (1.26, 0.01)),
+        imagenet=((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
+    ),
 )

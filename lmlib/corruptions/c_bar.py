@@ -1,22 +1,37 @@
 """The ten of CIFAR-10-C-bar, after facebookresearch/augmentation-corruption (MIT).
 
+Five of them are also ImageNet's, whose other five stand in `patterns` and `caustics`.
+
 A parameter is its severity number times a maximum over ten, `level`. Where the reference keeps a
 seed that it expands with a legacy generator, the draws here are the expanded arrays. Coordinates
 are (row, column); results are clipped and truncated.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from scipy.special import cosdg, sindg
 
 from ..compiled import compiled, entry
-from .recipe import SIZE, Recipe, bilinear, by_name, integer, normal, order, to_float, uniform
+from .recipe import (
+    SIZES,
+    Field,
+    Recipe,
+    bilinear,
+    by_name,
+    integer,
+    normal,
+    order,
+    to_float,
+    uniform,
+)
 
 TURN = 2 * np.pi
 RAYS = 199  # at most
-CELLS = 40  # checkerboard: 4 x 32 px in cells of at least 3.2 px
+CELLS = 40  # checkerboard: four images wide, in cells of a tenth of one at least
+SIZE = SIZES["cifar"]
 
 
 def level(severity: float, maximum: float) -> float:
@@ -50,13 +65,16 @@ def frequencies(size: int) -> np.ndarray:
 
 
 def blue_noise_sample(images: np.ndarray, severity: float, phases: np.ndarray) -> np.ndarray:
-    """Pixels where blue noise is low become black; phases: (n, 32, 16)."""
+    """Pixels where blue noise is low become black; phases: (n, side, side / 2)."""
     noise = spectrum_noise(phases, frequencies(images.shape[-1]))
     return images * (noise > level(severity, 3) - 2.5)[:, None]
 
 
 def brownish_noise(images: np.ndarray, severity: float, phases: np.ndarray) -> np.ndarray:
-    """Add noise of power 1 / (f squared + 1), each channel its own; phases: (n, 3, 32, 16)."""
+    """Add noise of power 1 / (f squared + 1), each channel its own.
+
+    phases: (n, 3, side, side / 2).
+    """
     noise = spectrum_noise(phases, 1 / (frequencies(images.shape[-1]) ** 2 + 1))
     return truncate(images + level(severity, 64) * noise)
 
@@ -365,44 +383,62 @@ def fill_zooms(
         out[i, channel, y, x] = np.uint8(min(total + 0.5, 255.0))
 
 
+def half(p: Any, size: int) -> Field:
+    """The phases of half a spectrum."""
+    return uniform(0, TURN, size, size // 2)
+
+
 C_BAR = by_name(
-    Recipe(blue_noise_sample, (0.7, 1.4, 2.1, 3.5, 4.2), phases=uniform(0, TURN, SIZE, SIZE // 2)),
-    Recipe(brownish_noise, (2.5, 4, 5.5, 6.5, 7), phases=uniform(0, TURN, 3, SIZE, SIZE // 2)),
+    Recipe(
+        blue_noise_sample,
+        cifar=(0.7, 1.4, 2.1, 3.5, 4.2),
+        imagenet=(0.8, 1.6, 2.4, 4, 5.6),
+        phases=half,
+    ),
+    Recipe(
+        brownish_noise,
+        cifar=(2.5, 4, 5.5, 6.5, 7),
+        imagenet=(1, 2, 3, 4, 5),
+        phases=lambda p, size: uniform(0, TURN, 3, size, size // 2),
+    ),
     Recipe(
         checkerboard_cutout,
-        (1, 2, 3, 4, 5),
+        cifar=(1, 2, 3, 4, 5),
+        imagenet=(2, 3, 4, 5, 6),
         angle=uniform(0, TURN),
-        cell=uniform(0.1 * SIZE, 0.25 * SIZE),
+        cell=lambda p, size: uniform(0.1 * size, 0.25 * size),
         grid=uniform(0, 1, CELLS, CELLS),
     ),
     Recipe(
         inverse_sparkles,
-        (1, 1.5, 2.5, 4.5, 5),
-        centre=uniform(8, 24, 2),
+        cifar=(1, 1.5, 2.5, 4.5, 5),
+        imagenet=(1, 2, 4, 9, 10),
+        centre=lambda p, size: uniform(size / 4, size * 3 / 4, 2),
         rays=integer(50, 200),
         lengths=normal(RAYS),
     ),
     Recipe(
         sparkles,
-        (0.7, 3.5, 5.6, 6.3, 7),
-        centre=uniform(0, SIZE, 5, 2),
+        cifar=(0.7, 3.5, 5.6, 6.3, 7),
+        imagenet=(1, 2, 3, 5, 6),
+        centre=lambda p, size: uniform(0, size, 5, 2),
         rays=integer(50, 200, 5),
         lengths=normal(5, RAYS),
     ),
-    Recipe(pinch_and_twirl, (5.5, 6, 6.5, 8.5, 10), clockwise=integer(0, 2, 3, 3)),
+    Recipe(pinch_and_twirl, cifar=(5.5, 6, 6.5, 8.5, 10), clockwise=integer(0, 2, 3, 3)),
     Recipe(
         ripple,
-        (5.5, 6, 6.5, 7.5, 8),
+        cifar=(5.5, 6, 6.5, 7.5, 8),
         wavelength=uniform(0.1 * SIZE, 0.3 * SIZE, 2),
         phase=uniform(0, TURN, 2),
     ),
-    Recipe(circular_motion_blur, (2.8, 3.6, 4.4, 5.2, 6)),
+    Recipe(circular_motion_blur, cifar=(2.8, 3.6, 4.4, 5.2, 6)),
     Recipe(
         lines,
-        (0.5, 1, 1.5, 2, 2.5),
+        cifar=(0.5, 1, 1.5, 2, 2.5),
         angle=uniform(0, TURN),
         variation=uniform(0.1, 1),
-        line=lambda p: uniform(0, 1, int(level(p, 1) * SIZE), 3),
+        line=lambda p, size: uniform(0, 1, int(level(p, 1) * SIZE), 3),
     ),
-    Recipe(transverse_chromatic_abberation, (1, 2, 5, 9, 10), order=order(3)),
+    Recipe(transverse_chromatic_abberation, cifar=(1, 2, 5, 9, 10), order=order(3)),
 )

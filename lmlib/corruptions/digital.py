@@ -1,6 +1,6 @@
-"""Digital corruptions of CIFAR-C: colour, contrast, pixelate, JPEG, elastic transform.
+"""Digital corruptions of C: colour, contrast, pixelate, JPEG, elastic transform.
 
-Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+Constants: hendrycks/robustness, `make_cifar_c.py` and `make_imagenet_c.py` (Apache-2.0).
 """
 
 import math
@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..compiled import entry
 from .blur import smooth
-from .recipe import SIZE, Recipe, bilinear, by_name, to_bytes, to_float, uniform
+from .recipe import Field, Recipe, bilinear, by_name, to_bytes, to_float, uniform
 
 # Which of (value, low, falling, rising) red, green and blue are in each sixth of the hues; the
 # seventh is where a hue just below 0 became 1.
@@ -102,9 +102,10 @@ def jpeg_compression(images: np.ndarray, quality: int) -> np.ndarray:
 
 
 def by_picture(images: np.ndarray, change: Callable[[Image.Image], Any]) -> np.ndarray:
-    """Each of uint8 (n, 3, 32, 32) as a Pillow image through `change`.
+    """Each of uint8 (n, 3, height, width) as a Pillow image through `change`.
 
-    `change` gives an image or an array (..., 32, 32, 3). Returns uint8 (n, ..., 3, 32, 32).
+    `change` gives an image or an array (..., height, width, 3). Returns uint8 (n, ..., 3, height,
+    width).
     """
     pictures = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     changed = [np.asarray(change(Image.fromarray(picture))) for picture in pictures]
@@ -120,9 +121,9 @@ def elastic_transform(
 ) -> np.ndarray:
     """A random affine warp, then a smooth random displacement, each bilinear with mirrored borders.
 
-    jitter: (n, 3, 2), pixels by which the three points (26, 26), (26, 6), (6, 6) move; dx, dy:
-    (n, 32, 32) in [-1, 1). OpenCV before 5 rounded the coordinates of the warp to 1/32 pixel; we
-    keep the exact ones.
+    jitter: (n, 3, 2), pixels by which three points move, which for 32 pixels are (26, 26), (26, 6),
+    (6, 6), for 224 (186, 186), (186, 38), (38, 38); dx, dy: (n, side, side) in [-1, 1). OpenCV
+    before 5 rounded the coordinates of the warp to 1/32 pixel; we keep the exact ones.
     """
     alpha, sigma, _ = p
     height, width = images.shape[2:]
@@ -146,17 +147,41 @@ def elastic_transform(
     return to_bytes(np.ascontiguousarray(x))
 
 
+def shifts(p: Any, size: int) -> Field:
+    """A uniform value in [-1, 1) for each pixel."""
+    return uniform(-1, 1, size, size)
+
+
 DIGITAL = by_name(
-    Recipe(brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
-    Recipe(saturate, ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))),
-    Recipe(contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
-    Recipe(pixelate, (30, 28, 27, 24, 20)),
-    Recipe(jpeg_compression, (80, 65, 58, 50, 40)),
+    Recipe(brightness, cifar=(0.05, 0.1, 0.15, 0.2, 0.3), imagenet=(0.1, 0.2, 0.3, 0.4, 0.5)),
     Recipe(
-        elastic_transform,  # alpha, sigma and jitter in pixels: 32 x (0, 0, .08) and so on
-        ((0, 0, 2.56), (1.6, 6.4, 2.24), (2.56, 1.92, 1.92), (3.2, 1.28, 1.6), (3.2, 0.96, 0.96)),
-        jitter=lambda p: uniform(-p[2], p[2], 3, 2),
-        dx=uniform(-1, 1, SIZE, SIZE),
-        dy=uniform(-1, 1, SIZE, SIZE),
+        saturate,
+        cifar=((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)),
+        imagenet=((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),
+    ),
+    Recipe(contrast, cifar=(0.75, 0.5, 0.4, 0.3, 0.15), imagenet=(0.4, 0.3, 0.2, 0.1, 0.05)),
+    Recipe(pixelate, cifar=(30, 28, 27, 24, 20), imagenet=(134, 112, 89, 67, 56)),
+    Recipe(jpeg_compression, cifar=(80, 65, 58, 50, 40), imagenet=(25, 18, 15, 10, 7)),
+    Recipe(
+        # Alpha, sigma and jitter in pixels: 32 x (0, 0, .08) and so on; at 224 the reference has
+        # 244 x (2, .7, .1) and so on.
+        elastic_transform,
+        cifar=(
+            (0, 0, 2.56),
+            (1.6, 6.4, 2.24),
+            (2.56, 1.92, 1.92),
+            (3.2, 1.28, 1.6),
+            (3.2, 0.96, 0.96),
+        ),
+        imagenet=(
+            (244 * 2, 244 * 0.7, 244 * 0.1),
+            (244 * 2, 244 * 0.08, 244 * 0.2),
+            (244 * 0.05, 244 * 0.01, 244 * 0.02),
+            (244 * 0.07, 244 * 0.01, 244 * 0.02),
+            (244 * 0.12, 244 * 0.01, 244 * 0.02),
+        ),
+        jitter=lambda p, size: uniform(-p[2], p[2], 3, 2),
+        dx=shifts,
+        dy=shifts,
     ),
 )

@@ -22,7 +22,7 @@ from .. import paths
 from ..files import cached_arrays, digest
 from . import NAMES, VERSION, frost, make, recipe
 from .official import array_shape, folder_name, official_folder, read_array
-from .recipe import SIZE
+from .recipe import SIZES
 
 CHUNK = {"cifar_c": 512, "cifar_c_bar": 512, "cifar_p": 64}
 """Images in a chunk: 1.5 MB of them, 6 MB of frames."""
@@ -101,7 +101,7 @@ def open_benchmark(benchmark: str, dataset: Any, *, seed: int = 0) -> Benchmark:
     and an official folder without a file that can be used.
     """
     folder_title, images = folder_name(dataset.name, benchmark), dataset.test.images
-    if images.shape[1:] != (3, SIZE, SIZE):
+    if images.shape[1:] != (3, SIZES["cifar"], SIZES["cifar"]):
         expected = "benchmarks are for images (N, 3, 32, 32)"
         raise ValueError(f"{dataset.name}: {expected}, got {images.shape}")
     folder = official_folder(dataset, benchmark)

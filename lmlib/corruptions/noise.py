@@ -1,27 +1,26 @@
-"""Noise of CIFAR-C: gaussian, shot, impulse, speckle.
+"""Noise of C: gaussian, shot, impulse, speckle.
 
-Constants and order: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0). Images may have further
-axes that the draws extend, as the frames of CIFAR-P do.
+Constants and order: hendrycks/robustness, `make_cifar_c.py` and `make_imagenet_c.py` (Apache-2.0).
+Images may have further axes that the draws extend, as the frames of CIFAR-P do.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import pdtr
 
 from ..compiled import entry
-from .recipe import SIZE, Recipe, by_name, normal, to_bytes, to_float, uniform
-
-IMAGE = 3, SIZE, SIZE
+from .recipe import Field, Recipe, by_name, normal, to_bytes, to_float, uniform
 
 
 def gaussian_noise(images: np.ndarray, sigma: float, normal: np.ndarray) -> np.ndarray:
-    """x + sigma N in the precision of N, each channel its own; normal: (n, 3, 32, 32)."""
+    """x + sigma N in the precision of N, each channel its own; normal: (n, 3, side, side)."""
     return to_bytes(to_float(images, normal.dtype.type) + sigma * normal)
 
 
 def speckle_noise(images: np.ndarray, sigma: float, normal: np.ndarray) -> np.ndarray:
-    """x + x sigma N; normal: (n, 3, 32, 32)."""
+    """x + x sigma N; normal: (n, 3, side, side)."""
     x = to_float(images)
     return to_bytes(x + x * (sigma * normal))
 
@@ -31,7 +30,7 @@ def impulse_noise(
 ) -> np.ndarray:
     """A value with hit <= amount becomes 1 where salt <= 1/2, else 0.
 
-    hit, salt: uniform (n, 3, 32, 32), so that specks are coloured.
+    hit, salt: uniform (n, 3, side, side), so that specks are coloured.
     """
     return np.where(hit <= amount, np.where(salt <= 0.5, np.uint8(255), np.uint8(0)), images)
 
@@ -39,7 +38,7 @@ def impulse_noise(
 def shot_noise(images: np.ndarray, photons: float, uniform: np.ndarray) -> np.ndarray:
     """Poisson(photons x) / photons.
 
-    The count is the quantile of `uniform` (n, 3, 32, 32): the smallest k with P(K <= k) >= it.
+    The count is the quantile of `uniform` (n, 3, side, side): the smallest k with P(K <= k) >= it.
     """
     levels = np.array(np.broadcast_to(images, uniform.shape))
     out = np.empty(uniform.shape, np.uint8)
@@ -84,14 +83,40 @@ def fill_quantiles(
         out[m] = values[k]
 
 
+def normals(p: Any, size: int) -> Field:
+    """A standard normal value for each channel of each pixel."""
+    return normal(3, size, size)
+
+
+def uniforms(p: Any, size: int) -> Field:
+    """A uniform value in [0, 1) for each channel of each pixel."""
+    return uniform(0, 1, 3, size, size)
+
+
 NOISE = by_name(
-    Recipe(gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), normal=normal(*IMAGE)),
-    Recipe(shot_noise, (500, 250, 100, 75, 50), uniform=uniform(0, 1, *IMAGE)),
+    Recipe(
+        gaussian_noise,
+        cifar=(0.04, 0.06, 0.08, 0.09, 0.10),
+        imagenet=(0.08, 0.12, 0.18, 0.26, 0.38),
+        normal=normals,
+    ),
+    Recipe(
+        shot_noise,
+        cifar=(500, 250, 100, 75, 50),
+        imagenet=(60, 25, 12, 5, 3),
+        uniform=uniforms,
+    ),
     Recipe(
         impulse_noise,
-        (0.01, 0.02, 0.03, 0.05, 0.07),
-        hit=uniform(0, 1, *IMAGE),
-        salt=uniform(0, 1, *IMAGE),
+        cifar=(0.01, 0.02, 0.03, 0.05, 0.07),
+        imagenet=(0.03, 0.06, 0.09, 0.17, 0.27),
+        hit=uniforms,
+        salt=uniforms,
     ),
-    Recipe(speckle_noise, (0.06, 0.1, 0.12, 0.16, 0.2), normal=normal(*IMAGE)),
+    Recipe(
+        speckle_noise,
+        cifar=(0.06, 0.1, 0.12, 0.16, 0.2),
+        imagenet=(0.15, 0.2, 0.35, 0.45, 0.6),
+        normal=normals,
+    ),
 )

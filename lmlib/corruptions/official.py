@@ -23,7 +23,7 @@ from .. import paths
 from ..checks import check_name
 from ..files import lock, verify
 from . import LEVELS, NAMES, recipe
-from .recipe import SIZE
+from .recipe import SIZES
 
 SUFFIXES = {"cifar_c": "C", "cifar_c_bar": "C-Bar", "cifar_p": "P"}
 OFFICIAL_SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
@@ -39,15 +39,16 @@ def folder_name(dataset_name: str, benchmark: str) -> str:
 
     Raises ValueError for an unknown benchmark.
     """
-    check_name("benchmark", benchmark, NAMES)
+    check_name("benchmark", benchmark, SUFFIXES)
     return f"{OFFICIAL_SETS.get(dataset_name, dataset_name)}-{SUFFIXES[benchmark]}"
 
 
 def array_shape(name: str, benchmark: str, n: int) -> tuple[int, ...]:
     """Shape of the file of `name` for n test images."""
-    n_frames = recipe(name, benchmark, LEVELS[benchmark][0])[0].n_frames
-    rows = (n, n_frames) if n_frames else (len(LEVELS[benchmark]) * n,)
-    return *rows, SIZE, SIZE, 3
+    entry, p = recipe(name, benchmark, LEVELS[benchmark][0])
+    frames = entry.frames(p)
+    rows = (n, *frames) if frames else (len(LEVELS[benchmark]) * n,)
+    return *rows, SIZES["cifar"], SIZES["cifar"], 3
 
 
 def read_array(path: Path, shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:

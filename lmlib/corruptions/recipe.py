@@ -14,7 +14,8 @@ import numpy as np
 from ..compiled import entry
 from ..draws import generators, integers, uniforms
 
-SIZE = 32  # pixels; the constants of the CIFAR benchmarks are for this size only
+SIZES = {"cifar": 32, "imagenet": 224}
+"""Pixels a side: the constants of a benchmark are for its size only."""
 SMALL_FIELD = 64
 """Values an image up to which Philox draws for a batch at once; above, one generator an image is
 faster."""
@@ -75,32 +76,66 @@ def order(n: int) -> Field:
 
 
 class Recipe:
-    """One corruption or sequence.
+    """One corruption or sequence, of CIFAR's benchmark, of ImageNet's, or of both.
 
     apply(images, p, **draws) -> uint8: pure; images uint8 (n, 3, height, width), p an entry of
-    `parameters`. parameters: one entry for each severity (a single one for a sequence). draws: a
-    Field, or a function p -> Field, by the name that `apply` takes; deterministic recipes draw
-    nothing. n_frames: frames of a sequence, None for a corruption.
+    `parameters`. cifar, imagenet: the parameters of either, one entry for each severity (a single
+    one for a sequence). draws: a Field, or a function (p, size) -> Field, by the name that `apply`
+    takes; deterministic recipes draw nothing. n_frames: frames of a sequence, or a function of p;
+    None for a corruption. whole: whether a sequence of ImageNet-P acts on whole pictures, of which
+    its frames show the middle.
     """
 
     def __init__(
         self,
         apply: Callable[..., np.ndarray],
-        parameters: Sequence[Any],
-        n_frames: int | None = None,
-        **draws: Field | Callable[[Any], Field],
+        cifar: Sequence[Any] | None = None,
+        imagenet: Sequence[Any] | None = None,
+        *,
+        n_frames: int | Callable[[Any], int] | None = None,
+        whole: bool = False,
+        **draws: Field | Callable[[Any, int], Field],
     ) -> None:
-        self.apply, self.parameters, self.draws = apply, parameters, draws
-        self.n_frames = n_frames
+        both = {"cifar": cifar, "imagenet": imagenet}
+        self.apply, self.draws, self.n_frames, self.whole = apply, draws, n_frames, whole
+        self.parameters = {family: one for family, one in both.items() if one is not None}
 
-    def fields(self, p: Any) -> dict[str, Field]:
-        """What is drawn at the parameters `p`: {name: Field}."""
-        return {name: drawn(p) if callable(drawn) else drawn for name, drawn in self.draws.items()}
+    def fields(self, p: Any, size: int) -> dict[str, Field]:
+        """What is drawn for images of `size` pixels at the parameters `p`: {name: Field}."""
+        return {
+            name: drawn(p, size) if callable(drawn) else drawn for name, drawn in self.draws.items()
+        }
+
+    def frames(self, p: Any) -> tuple[int, ...]:
+        """The number of frames at the parameters `p`, as a part of a shape; () for a corruption."""
+        if self.n_frames is None:
+            return ()
+        return (self.n_frames(p) if callable(self.n_frames) else self.n_frames,)
 
 
 def by_name(*recipes: Recipe) -> dict[str, Recipe]:
     """A table of recipes by the names of their functions."""
     return {recipe.apply.__name__: recipe for recipe in recipes}
+
+
+def corner(images: np.ndarray) -> tuple[int, int]:
+    """The row and column where the middle of images (..., height, width) begins.
+
+    It is that of torchvision's `CenterCrop`: of two offsets that are as near the even one.
+    """
+    top, left = (max(0, round((side - SIZES["imagenet"]) / 2)) for side in images.shape[-2:])
+    return top, left
+
+
+def middle(images: np.ndarray) -> np.ndarray:
+    """The middle 224 x 224 pixels of images (..., height, width), where they are larger."""
+    (top, left), size = corner(images), SIZES["imagenet"]
+    return images[..., top : top + size, left : left + size]
+
+
+def plane(p: Any, size: int) -> Field:
+    """A standard normal value for each pixel."""
+    return normal(size, size)
 
 
 def to_float(images: np.ndarray, dtype: Any = np.float64) -> np.ndarray:

@@ -1,16 +1,17 @@
-"""Weather of CIFAR-C: snow, frost, fog, spatter.
+"""Weather of C: snow, frost, fog, spatter.
 
-Constants: hendrycks/robustness, `make_cifar_c.py` (Apache-2.0).
+Constants: hendrycks/robustness, `make_cifar_c.py` and `make_imagenet_c.py` (Apache-2.0).
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 
 from .blur import motion_frames, smooth, zoomed
 from .frost import textures
-from .recipe import SIZE, Recipe, by_name, integer, normal, to_bytes, to_float, uniform
+from .recipe import Field, Recipe, by_name, integer, plane, to_bytes, to_float, uniform
 
 WATER = np.array([175, 238, 238], np.float32) / np.float32(255)  # pale turquoise
 MUD = np.array([63, 42, 20], np.float32) / np.float32(255)
@@ -32,8 +33,8 @@ def snow_frames(
     """Moving flakes over a whitened image, and the same flakes turned by 180 degrees.
 
     normal: (n, height, width); angle: (n, t), in degrees, one for each frame; dtype: of the
-    whitened image, which in the reference is float32 in CIFAR-C and float64 in CIFAR-P. Returns
-    (n, t, 3, height, width).
+    whitened image, which in the reference is float32 in C and float64 in P. Returns (n, t, 3,
+    height, width).
     """
     mean, std, zoom, threshold, radius, sigma, mix = p
     layer = zoomed(mean + std * normal, zoom)
@@ -44,7 +45,7 @@ def snow_frames(
 
 
 def snow(images: np.ndarray, p: tuple, normal: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Snow of CIFAR-C; normal: (n, 32, 32); angle: (n,), in degrees."""
+    """Moving flakes over a whitened image; normal: (n, side, side); angle: (n,), in degrees."""
     return snow_frames(images, p, normal, angle[:, None], np.float32)[:, 0]
 
 
@@ -54,11 +55,12 @@ def frost(
     """image_weight x + frost_weight (a crop of a frost photograph), on the scale 0 to 255.
 
     texture: (n,), 0 to 4; corner: (n, 2) in [0, 1), the crop's row and column as a share of the
-    offsets that fit. Raises FileNotFoundError where the photographs are absent: nothing else would
+    offsets that fit. For 32 pixels the photographs are reduced by five, for 224 they are not.
+    Raises FileNotFoundError where the photographs are absent: nothing else would
     be comparable.
     """
-    pictures, (image_weight, frost_weight) = textures(), p
     crops, (height, width) = np.empty(images.shape), images.shape[2:]
+    pictures, (image_weight, frost_weight) = textures(height), p
     for crop, which, share in zip(crops, texture, corner, strict=True):
         picture = pictures[which]
         top, left = (share * (np.array(picture.shape[1:]) - (height, width))).astype(int)
@@ -97,7 +99,7 @@ def plasma(uniform: np.ndarray, decay: float) -> np.ndarray:
 def fog(images: np.ndarray, p: tuple[float, float], uniform: np.ndarray) -> np.ndarray:
     """Add a plasma fractal, the same for the three channels, and scale the sum back.
 
-    uniform: (n, 1023).
+    uniform: (n, 1023) for 32 pixels, (n, 65535) for 224, which see a part of 256.
     """
     amount, decay = p
     x, (height, width) = to_float(images), images.shape[2:]
@@ -109,14 +111,14 @@ def fog(images: np.ndarray, p: tuple[float, float], uniform: np.ndarray) -> np.n
 def drops(
     normal: np.ndarray, mean: float, std: float, sigma: float, threshold: float
 ) -> np.ndarray:
-    """Where a smoothed normal field (n, 32, 32) is high; 0 elsewhere."""
+    """Where a smoothed normal field (n, side, side) is high; 0 elsewhere."""
     layer = smooth(mean + std * normal, sigma)
     layer[layer < threshold] = 0
     return layer
 
 
 def shine(layer: np.ndarray) -> np.ndarray:
-    """Where drops of water shine: bytes (32, 32) to float32 (32, 32) in [0, 1].
+    """Where drops of water shine: bytes (side, side) to float32 of this shape in [0, 1].
 
     Without a drop or an edge it is NaN everywhere.
     """
@@ -131,8 +133,8 @@ def shine(layer: np.ndarray) -> np.ndarray:
 def add_water(x: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
     """x + strength x shine of the drops x colour, in float32, to bytes.
 
-    x: (n, 3, 32, 32); layer: (n, 32, 32). Without a drop or an edge the whole image is black: the
-    reference divides by a maximum of zero there.
+    x: (n, 3, side, side); layer: (n, side, side). Without a drop or an edge the whole image is
+    black: the reference divides by a maximum of zero there.
     """
     masks = np.stack([shine(one) for one in (layer * 255).astype(np.uint8)]) * np.float32(strength)
     wet = np.clip(x + masks[:, None] * WATER[:, None, None], 0, 1)
@@ -142,7 +144,7 @@ def add_water(x: np.ndarray, layer: np.ndarray, strength: float) -> np.ndarray:
 def spatter(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
     """Drops of water (severity 1 to 3) or mud (4, 5) where a smoothed normal field is high.
 
-    normal: (n, 32, 32).
+    normal: (n, side, side).
     """
     mean, std, sigma, threshold, strength, is_mud = p
     layer, x = drops(normal, mean, std, sigma, threshold), to_float(images, np.float32)
@@ -153,39 +155,60 @@ def spatter(images: np.ndarray, p: tuple, normal: np.ndarray) -> np.ndarray:
     return to_bytes(x * (1 - mud) + MUD[:, None, None] * mud)
 
 
+def heights(p: Any, size: int) -> Field:
+    """A uniform value in [0, 1) for each point but one of the smallest torus that holds `size`."""
+    return uniform(0, 1, 4 ** (size - 1).bit_length() - 1)
+
+
 WEATHER = by_name(
     Recipe(
         snow,
-        (
+        cifar=(
             (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
             (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
             (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
             (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
             (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
         ),
-        normal=normal(SIZE, SIZE),
+        imagenet=(
+            (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
+            (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
+            (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
+            (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
+            (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+        ),
+        normal=plane,
         angle=uniform(-135, -45),
     ),
     Recipe(
         frost,
-        ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
+        cifar=((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
+        imagenet=((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
         texture=integer(0, 5),  # the sixth photograph is never used
         corner=uniform(0, 1, 2),
     ),
     Recipe(
         fog,
-        ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)),
-        uniform=uniform(0, 1, SIZE**2 - 1),
+        cifar=((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)),
+        imagenet=((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)),
+        uniform=heights,
     ),
     Recipe(
         spatter,
-        (
+        cifar=(
             (0.62, 0.1, 0.7, 0.7, 0.5, 0),
             (0.65, 0.1, 0.8, 0.7, 0.5, 0),
             (0.65, 0.3, 1, 0.69, 0.5, 0),
             (0.65, 0.1, 0.7, 0.69, 0.6, 1),
             (0.65, 0.1, 0.5, 0.68, 0.6, 1),
         ),
-        normal=normal(SIZE, SIZE),
+        imagenet=(
+            (0.65, 0.3, 4, 0.69, 0.6, 0),
+            (0.65, 0.3, 3, 0.68, 0.6, 0),
+            (0.65, 0.3, 2, 0.68, 0.5, 0),
+            (0.65, 0.3, 1, 0.65, 1.5, 1),
+            (0.67, 0.4, 1, 0.65, 1.5, 1),
+        ),
+        normal=plane,
     ),
 )

@@ -32,7 +32,7 @@ from .. import paths
 from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
 from ..corruptions import LEVELS, NAMES, make
-from ..corruptions.recipe import SIZE
+from ..corruptions.recipe import SIZES
 from ..models.training import IMAGES_PER_CALL, Trainer
 from ..study import runs
 from ..study.plans import run_settings
@@ -253,20 +253,22 @@ def train(trainer: Trainer, batches: Iterable | None, epoch: int) -> None:
         trainer.step(step, *batch)
 
 
-def bench_corruptions(n: int = 200) -> pd.DataFrame:
-    """Milliseconds that every generator takes for an image, or for a sequence of CIFAR-P.
+def bench_corruptions(n: int = 200, family: str = "cifar") -> pd.DataFrame:
+    """Milliseconds that every generator takes for an image, or for a sequence of frames.
 
-    n: smooth pictures that are timed, and an eighth as many sequences. Columns: benchmark, name, ms
-    (mean over severities, draws included), and those of `REFERENCE`. Frost is left out and named
-    where its photographs are absent.
+    n: smooth pictures that are timed, and an eighth as many sequences; family: cifar, of 32 pixels
+    a side, or imagenet, of 224. Columns: benchmark, name, ms (mean over severities, draws included,
+    and for ImageNet the JPEG file), and those of `REFERENCE`. Frost is left out and named where its
+    photographs are absent.
     """
-    noise = np.random.default_rng(0).uniform(size=(n, 3, SIZE, SIZE))
+    noise = np.random.default_rng(0).uniform(size=(n, 3, SIZES[family], SIZES[family]))
     smooth = ndimage.gaussian_filter(noise, (0, 0, 3, 3))
     images = (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
     rows = []
-    generators = [(benchmark, name) for benchmark, names in NAMES.items() for name in names]
+    benchmarks = [benchmark for benchmark in NAMES if benchmark.startswith(family)]
+    generators = [(benchmark, name) for benchmark in benchmarks for name in NAMES[benchmark]]
     for benchmark, name in tqdm(generators, desc="corruptions"):
-        some = images[: max(1, n // 8)] if benchmark == "cifar_p" else images
+        some = images[: max(1, n // 8)] if LEVELS[benchmark] == (None,) else images
         try:
             rows.append((benchmark, name, milliseconds(some, name, benchmark)))
         except FileNotFoundError as error:
@@ -294,7 +296,7 @@ def draw_corruptions(table: pd.DataFrame) -> Figure:
         axis.hlines(part["name"], least, most, color=plots.COLOURS[1], linewidth=4)
         axis.plot(least, part["name"], "|", color=plots.COLOURS[1], markersize=9)
         axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
-        unit = "ms a sequence" if benchmark == "cifar_p" else "ms an image"
+        unit = "ms a sequence" if LEVELS[benchmark] == (None,) else "ms an image"
         axis.set(xscale="log", title=benchmark, xlabel=unit)
         axis.invert_yaxis()
     figure.suptitle("dots: ours; lines: the reference programs, measured elsewhere", fontsize=10)
@@ -309,4 +311,5 @@ def main(n_repeats: int = 7) -> None:
     tables += [bench_loader(n_repeats=n_repeats), bench_steps(n_repeats=n_repeats)]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
     print(speeds.to_string(index=False), end="\n\n", flush=True)
-    print(bench_corruptions().round(3).to_string(index=False))
+    costs = pd.concat([bench_corruptions(), bench_corruptions(8, "imagenet")])
+    print(costs.round(3).to_string(index=False))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from .. import paths
-from ..corruptions import NAMES, frost
-from ..corruptions.official import folder_name, official_source
+from ..corruptions import frost
+from ..corruptions.official import SUFFIXES, folder_name, official_source
 from ..datasets import cifar
 from ..datasets.load import NAMES as DATASETS
 from ..fractals.archives import ENDINGS
@@ -34,7 +34,7 @@ def forms() -> dict[str, tuple[str, ...]]:
         arrays = [f"{name}_{split}.npz" for split in cifar.SHAPES]
         names[f"images of {name}"] = (f"{known.folder}/", known.archive, *arrays)
     names["images of cifar10"] += (cifar.NPM_FILE,)
-    for name, benchmark in product(DATASETS, NAMES):
+    for name, benchmark in product(DATASETS, SUFFIXES):
         folder = folder_name(name, benchmark)
         names[f"official {benchmark} of {name}"] = (f"{folder}/", f"{folder}.tar")
     names["images to mix with"] = ("fractals/", *(f"fractals{ending}" for ending in ENDINGS))
@@ -50,7 +50,7 @@ def _recognised() -> Iterator[tuple[str, str, str]]:
         for entry in {file.relative_to(paths.RAW).parts[0] for file in files}:
             yield entry, f"images of {name}", problem
     own = [re.match(r"(folder-.+)-(C|C-Bar|P)$", path.name) for path in paths.RAW.glob("*")]
-    for name, benchmark in product((*DATASETS, *(match[1] for match in own if match)), NAMES):
+    for name, benchmark in product((*DATASETS, *(match[1] for match in own if match)), SUFFIXES):
         problem = ""
         try:
             path = official_source(name, benchmark)
