@@ -80,6 +80,15 @@ def test_the_figure_of_corruptions_has_a_panel_a_benchmark_with_ours_and_the_ref
     assert figure.axes[0].lines[-1].get_xdata().tolist() == [0.1, 0.2]
 
 
+def test_generators_of_either_size_are_timed_by_themselves(monkeypatch):
+    names = {"cifar_c": ("contrast",), "imagenet_c": ("contrast",), "imagenet_p": ("translate",)}
+    monkeypatch.setattr(bench, "NAMES", names)
+    for family in ("cifar", "imagenet"):
+        table = bench.bench_corruptions(n=1, family=family)
+        timed = [benchmark for benchmark in names if benchmark.startswith(family)]
+        assert table["benchmark"].tolist() == timed and (table["ms"] > 0).all()
+
+
 def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
     for name in ("augmentation", "loader", "steps"):
         rows = [(32, 1, name, 1, 2.0, 3.0, 1.0)]
