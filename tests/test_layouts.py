@@ -46,7 +46,7 @@ pytestmark = pytest.mark.filterwarnings("error:The given NumPy array is not writ
 def textures(monkeypatch):
     """Invented frost photographs."""
     monkeypatch.setattr(
-        weather, "textures", lambda: [noise((40, 50), 1, seed=k)[0].numpy() for k in range(5)]
+        weather, "textures", lambda size: [noise((40, 50), 1, seed=k)[0].numpy() for k in range(5)]
     )
 
 
