@@ -98,7 +98,7 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
 
     start, seconds = time.time(), dict[str, float | None]()
     made, results = list[Path](), list[Path]()
-    names = notebooks.names()
+    names = notebooks.of_profile(profile)
     about = {name: notebooks.metadata(name) for name in names}
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     raw.report()
@@ -123,7 +123,7 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
         print(f"{name} ...", flush=True)
         seconds[name] = notebooks.refresh(name, {"profile": profile}, inputs, **finish)
         made += notebooks.made_by(name, profile)
-    print(f"\nFigures and tables of {profile}, the paper's in one page, 19-report.html:")
+    print(f"\nFigures and tables of {profile}, the paper's in one page, 20-report.html:")
     print(*(f"  {file.relative_to(paths.ROOT)}" for file in made), "\nTime:", sep="\n")
     for name, took in seconds.items():
         print(f"  {name:16} {'unchanged: not run again' if took is None else f'{took:6.0f} s'}")

@@ -117,7 +117,7 @@ def open_benchmark(benchmark: str, dataset: Any, *, seed: int = 0) -> Benchmark:
         if not arrays:
             problem = f"{folder} holds no file that can be used ({next(iter(missing.values()))})"
             raise ValueError(f"{problem}: mend it, or take the folder away")
-    elif benchmark == "cifar_c" and (reason := _why_no_frost()):
+    elif benchmark == "cifar_c" and (reason := why_no_frost()):
         missing["frost"] = reason
     origin = "generated" if folder is None else "official"
     provenance = {name: origin for name in NAMES[benchmark] if name not in missing}
@@ -127,11 +127,11 @@ def open_benchmark(benchmark: str, dataset: Any, *, seed: int = 0) -> Benchmark:
     return Benchmark(benchmark, dataset, seed, arrays, provenance, missing)
 
 
-def _why_no_frost() -> str | None:
-    """Why there are no frost photographs, fetched if need be; None if there are."""
+def why_no_frost(size: int = SIZES["cifar"]) -> str | None:
+    """Why frost has no photographs for `size` pixels, fetched if need be; None if it has them."""
     try:
         try:
-            frost.textures()
+            frost.textures(size)
         except (FileNotFoundError, ValueError):  # none, or the copy is damaged
             if frost.own().is_dir():
                 raise

@@ -11,11 +11,13 @@ import pandas as pd
 from ..augment import METHODS, build_method
 from ..models.losses import FORWARD_PASSES
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
+from ..study.evaluation import PICTURES
+from ..study.imagenet import AS_THEY_ARE
 
 SETTINGS = (
     "dataset network method parameters loss recipe label_smoothing epochs n_train mixing precision"
 ).split()
-BENCHMARK_TITLES = {"clean": "clean", "c": "C", "c_bar": "C-bar", "p": "P", "pgd": "PGD"}
+BENCHMARK_TITLES = dict(clean="clean", c="C", c_bar="C-bar", p="P", r="R", pgd="PGD")
 """The benchmarks as people read them; what is made of two of them needs no title of its own."""
 N_CORRUPTIONS = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
 
@@ -56,10 +58,13 @@ def setting_deviations(
 ) -> list[str]:
     """How a run was trained otherwise than the paper's.
 
-    Where the paper has no such row, it is held against WRN-40-4 and 100 epochs.
+    Where the paper has no such row, it is held against WRN-40-4 and 100 epochs or, of photographs,
+    ResNet-50 and 90.
     """
     method, n_passes = METHODS[run["method"]], FORWARD_PASSES[run["loss"]]
-    network, epochs = printed.get("network", "wrn-40-4"), printed.get("epochs", 100)
+    photographs = str(run["dataset"]).startswith(PICTURES)
+    data, *size = ("ImageNet", "resnet-50", 90) if photographs else ("CIFAR", "wrn-40-4", 100)
+    network, epochs = printed.get("network", size[0]), printed.get("epochs", size[1])
     other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
     other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
     published = f"published {method.published_loss}"
@@ -68,10 +73,10 @@ def setting_deviations(
     outliers = "outliers are the colour mixing set, a substitute for the withdrawn set"
     recipe = f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}"
     deviations = {
-        f"{run['dataset']} for CIFAR": not run["dataset"].startswith("cifar"),
+        f"{run['dataset']} for {data}": not run["dataset"].startswith(("cifar", "imagenet")),
         f"{run['network']} for {network}": run["network"] != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
-        recipe: run["recipe"] != "paper" or run["label_smoothing"] > 0,
+        recipe: run["recipe"] not in ("paper", "imagenet") or run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",
         "substitute mixing set": "substitute" in run["mixing"],
         outliers: run["loss"] == "oe",
@@ -95,4 +100,6 @@ def image_deviations(group: pd.DataFrame, columns: Iterable[Any]) -> list[str]:
     for name, n in means[means < means.index.map(N_CORRUPTIONS)].items():
         deviations.append(f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_CORRUPTIONS[name]} corruptions")
     generated = images.loc[images["source"].str.contains("generated"), "title"]
+    shown = images.loc[images["source"].str.contains(AS_THEY_ARE), "title"]
+    deviations += [f"{', '.join(shown)} {AS_THEY_ARE}, not resized"] if len(shown) else []
     return deviations + ([f"{', '.join(generated)} generated"] if len(generated) else [])

@@ -59,9 +59,42 @@ BESIDE = (
 )
 """What a table also carries: see data/published/README.md."""
 
+R = Column("R", "r", "error")
+TABLE_8 = (
+    CLEAN,
+    Column("clean top-5", "clean", "top5_error"),
+    MCE,
+    C_BAR_MCE,
+    R,
+    Column("R top-5", "r", "top5_error"),
+    MFP,
+    MT5D,
+    Column("clean RMS, no last bin", "clean", "rms_without_last_bin"),
+    Column("C RMS, by cell", "c", "rms_by_cell_without_last_bin"),
+    Column("C-bar RMS, by cell", "c_bar", "rms_by_cell_without_last_bin"),
+    Column("R RMS, no last bin", "r", "rms_without_last_bin"),
+)
+"""Of Table 9, too, which has no P. Calibration is as the released programs measure it."""
+BESIDE_TABLE_8 = (
+    Column("C mCE, AlexNet = 100", "c", "mce_alexnet"),
+    Column("C relative mCE", "c", "relative_mce"),
+    Column("P mFP, paper's ten", "p", "mfp_paper_ten"),
+    Column("P mFR, unconfirmed", "p", "mfr_unconfirmed"),
+    Column("clean, within R's 200", "clean", "error_of_200"),
+    Column("clean RMS", "clean", "rms_calibration_error"),
+    Column("C RMS", "c", "rms_calibration_error"),
+    Column("C mCE of 14", "c", "mce_without_brightness"),
+)
+
 NOT_RANKED = ("rms_noise_floor", "aurra")  # of all others, lower is better
-PRINTED_AS = {"pgd_error_published": "pgd_error", "rms_without_last_bin": "rms_calibration_error"}
+PRINTED_AS = {
+    "pgd_error_published": "pgd_error",
+    "rms_without_last_bin": "rms_calibration_error",
+    "rms_by_cell_without_last_bin": "rms_calibration_error",
+}
 """Measures of the released program, and the name under which the paper prints their values."""
+OF_THE_PAPER = "paper", "imagenet-200", "imagenet-1k"
+"""Profiles of the paper's own size, whose cells have a difference to the printed ones."""
 READING_OF = {"layermix_released": "layermix", "pixmix_k3": "pixmix", "pixmix_released": "pixmix"}
 """Methods, and the method whose printed values each is another reading of."""
 
@@ -109,7 +142,7 @@ def cells(
     rows: as `read_rows` gives them; by: the columns of `described` that make a row of the table;
     printed: cells of `published`, at most one for each row and column of the table. Columns:
     title, benchmark, measure; mean, std, n over seeds; image_low and image_high, the 95 %
-    bootstrap interval over test images, where n = 1; printed, and in profile `paper` the
+    bootstrap interval over test images, where n = 1; printed, and in `OF_THE_PAPER` the
     difference to it; mark, as in `marks`; those of `row_deviations`. Raises ValueError where one
     row of the table would mix runs of different settings, and where there are no rows.
     """
@@ -159,7 +192,7 @@ def cell(
     values |= {f"image_{end}": one[end] if values["n"] == 1 else np.nan for end in ("low", "high")}
     values["printed"] = printed.get("value", np.nan)
     values["printed_dataset"] = printed.get("dataset", "")
-    if profile == "paper":
+    if profile in OF_THE_PAPER:
         comparable = values["printed_dataset"] == one["dataset"]
         values["difference"] = values["mean"] - values["printed"] if comparable else np.nan
     values |= {"over": one["over"], "n_images": one["n"]}

@@ -25,9 +25,11 @@ from .units import NOT_FRACTIONS, unit_of
 
 N_SEEDS = 3  # fewer give no verdict
 HALF_A_POINT = 0.005
-PAPER = PROFILES["paper"]
+PAPER, IMAGENET = PROFILES["paper"], PROFILES["imagenet-1k"]
 SCALES = {*PAPER.networks, (PAPER.network, PAPER.long_epochs), (PAPER.network, 3 * PAPER.epochs)}
-"""(network, epochs) of the paper's CIFAR tables; the last is JSD's equal in compute, claim C7."""
+SCALES |= set(IMAGENET.networks)
+"""(network, epochs) of the paper's tables; `3 *` is JSD's equal in compute, claim C7."""
+PAPER_DATA = *PAPER.datasets, "imagenet-200", "imagenet-1k"
 VERDICTS_WEAKEST_FIRST = {
     "contradicted": "contradicted",
     "not run": "no verdict: some comparisons not run: `./run_all.sh paper`",
@@ -108,7 +110,7 @@ def is_paper_scale(rows: pd.DataFrame) -> bool:
     n_corruptions = rows["benchmark"].map(N_CORRUPTIONS)
     every_corruption = n_corruptions.isna() | (pd.to_numeric(rows["over"]) == n_corruptions)
     return bool(
-        rows["dataset"].isin(["cifar10", "cifar100"]).all()
+        rows["dataset"].isin(PAPER_DATA).all()
         and set(zip(rows["network"], rows["epochs"], strict=True)) <= SCALES
         and (rows["n_train"] == "all").all()
         and rows["subset"].str.fullmatch(r"all [\d,]+ test images").all()

@@ -14,19 +14,29 @@ from .. import metrics, paths
 from ..checks import check_name
 from ..corruptions import SEVERITIES
 from ..corruptions import VERSION as RECIPES_VERSION
-from ..corruptions.files import open_benchmark
 from ..corruptions.official import folder_name
 from ..datasets.load import Dataset
+from ..datasets.photographs import Pictures
 from ..metrics import PartialMean
 from ..metrics.intervals import bootstrap_interval
-from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, PERTURBATIONS_PAPER, PERTURBATIONS_SCRIPT
-from . import outcomes, rows
+from ..names import (
+    C_BAR_CORRUPTIONS,
+    C_CORRUPTIONS,
+    IMAGENET_C_BAR_CORRUPTIONS,
+    PERTURBATIONS_PAPER,
+    PERTURBATIONS_SCRIPT,
+)
+from . import imagenet, outcomes, rows
 from .config import RunConfig
 from .outcomes import SEED, Outcomes, by_name
 from .profiles import get_profile
 
 VERSION = 2  # raised by hand when the rows change: a number in them, or which there are
 BENCHMARKS = "clean", "c", "c_bar", "p", "pgd"
+PICTURES = "imagenet-", "photographs-"
+"""How the names of sets begin that are measured on ImageNet's benchmarks."""
+OWN_PREDICTION = "-by-own-prediction"
+"""How the name of a set ends that is labelled by what the network says of clean images."""
 DECIDED = "measure value corruption severity low high over n".split()  # by the measure itself
 CALIBRATION: dict[str, Callable[..., float]] = {
     "rms_calibration_error": metrics.rms_calibration_error,
@@ -46,6 +56,12 @@ C_MEANS = {
     "mce_extra": metrics.mce_extra,
 }
 C_BAR_MEANS = {"mce": metrics.mce_c_bar}
+IMAGENET_C_BAR_MEANS = {"mce": partial(metrics.mce_c_bar, names=IMAGENET_C_BAR_CORRUPTIONS)}
+BY_CELL: dict[str, Callable[..., float]] = {
+    "rms_by_cell": metrics.rms_calibration_error,
+    "rms_by_cell_without_last_bin": partial(metrics.rms_calibration_error, last_bin=False),
+}
+"""Of ImageNet-C and C-bar: the mean of one value a corruption and severity, as published."""
 
 Row = dict[str, Any]
 
@@ -73,6 +89,23 @@ def clean_rows(measured: Outcomes) -> list[Row]:
     values |= {"nll": metrics.nll(logits, labels), "brier": metrics.brier(logits, labels)}
     clean_error = mean_row("clean_error", metrics.error(logits, labels), 1.0 - correct)
     return [clean_error, *(row(name, value, n=len(labels)) for name, value in values.items())]
+
+
+def imagenet_clean_rows(measured: Outcomes) -> list[Row]:
+    """Those of `clean_rows` with 1,000 classes, and the error within ImageNet-R's 200."""
+    found, logits, labels = clean_rows(measured), measured["logits"], measured["labels"]
+    inside = np.isin(labels, imagenet.OF_R)
+    if inside.any():
+        of_200 = np.searchsorted(imagenet.OF_R, labels[inside])
+        within = logits[inside][:, imagenet.OF_R]
+        found.append(row("error_of_200", metrics.error(within, of_200), n=len(of_200)))
+    return found
+
+
+def rendition_rows(measured: Outcomes) -> list[Row]:
+    """Rows of ImageNet-R: those of `clean_rows`, whose first is called `error` here."""
+    first, *others = clean_rows(measured)
+    return [first | {"measure": "error"}, *others]
 
 
 def corruption_rows(
@@ -108,6 +141,31 @@ def corruption_rows(
     ]
 
 
+def imagenet_rows(
+    means: Mapping[str, Callable[..., PartialMean]],
+    names: Sequence[str],
+    measured: Outcomes,
+    whole: bool = False,
+) -> list[Row]:
+    """Rows of ImageNet-C or C-bar: those of `corruption_rows`, and RMS errors by cell.
+
+    whole: whether it is C with all 1,000 classes, for which there are AlexNet's errors.
+    """
+    found = corruption_rows(means, names, measured)
+    correct, confidence = by_name(measured, "correct"), by_name(measured, "confidence")
+    names = [name for name in names if name in correct]
+    for measure, function in BY_CELL.items():
+        cells = [
+            pair for name in names for pair in zip(confidence[name], correct[name], strict=True)
+        ]
+        value = float(np.mean([function(*cell) for cell in cells]))
+        found.append(row(measure, value, over=len(names), n=len(cells[0][0])))
+    if whole:
+        mean = metrics.mce_alexnet({name: 1 - right.mean(1) for name, right in correct.items()})
+        found.append(row("mce_alexnet", mean.value, over=mean.n, n=len(cells[0][0])))
+    return found
+
+
 def perturbation_rows(measured: Outcomes) -> list[Row]:
     """Rows of P: flip probability and top-5 distance, each alone and over two choices of ten.
 
@@ -129,13 +187,22 @@ def perturbation_rows(measured: Outcomes) -> list[Row]:
     return found
 
 
+def imagenet_sequence_rows(measured: Outcomes) -> list[Row]:
+    """Those of `perturbation_rows`, and the mFR with its unconfirmed constants."""
+    flips = by_name(measured, "flips")
+    mean = metrics.mfr_unconfirmed({name: values.mean() for name, values in flips.items()})
+    n = len(next(iter(flips.values())))
+    return [*perturbation_rows(measured), row("mfr_unconfirmed", mean.value, over=mean.n, n=n)]
+
+
 def attack_rows(measured: Outcomes) -> list[Row]:
     """Rows of PGD: the error under each budget."""
     attacks = by_name(measured, "correct").items()
     return [mean_row(name, 1 - correct.mean(), 1.0 - correct) for name, correct in attacks]
 
 
-MEASURES: dict[str, tuple[Callable[..., Iterator[Outcomes]], Callable[..., list[Row]]]] = {
+Measures = dict[str, tuple[Callable[..., Iterator[Outcomes]], Callable[..., list[Row]]]]
+MEASURES: Measures = {
     "clean": (outcomes.clean_outcomes, clean_rows),
     "c": (
         partial(outcomes.corruption_outcomes, "cifar_c"),
@@ -145,10 +212,37 @@ MEASURES: dict[str, tuple[Callable[..., Iterator[Outcomes]], Callable[..., list[
         partial(outcomes.corruption_outcomes, "cifar_c_bar"),
         partial(corruption_rows, C_BAR_MEANS, C_BAR_CORRUPTIONS),
     ),
-    "p": (outcomes.perturbation_outcomes, perturbation_rows),
+    "p": (partial(outcomes.perturbation_outcomes, "cifar_p"), perturbation_rows),
     "pgd": (outcomes.attack_outcomes, attack_rows),
 }
 """Benchmark -> what measures a model on it, and what makes rows of the outcomes."""
+
+
+def measures_of(dataset: Dataset, resized: bool) -> Measures:
+    """`MEASURES`, or those of ImageNet's benchmarks for a set of pictures.
+
+    resized: as of `imagenet.open_imagenet`. AlexNet's errors are of 1,000 classes and of no others.
+    """
+    if not is_of_pictures(dataset):
+        return MEASURES
+    whole = is_of_1000(dataset)
+    corrupted = partial(outcomes.corruption_outcomes, resized=resized)
+    return {
+        "clean": (outcomes.clean_outcomes, imagenet_clean_rows if whole else clean_rows),
+        "c": (
+            partial(corrupted, "imagenet_c"),
+            partial(imagenet_rows, C_MEANS, C_CORRUPTIONS, whole=whole),
+        ),
+        "c_bar": (
+            partial(corrupted, "imagenet_c_bar"),
+            partial(imagenet_rows, IMAGENET_C_BAR_MEANS, IMAGENET_C_BAR_CORRUPTIONS),
+        ),
+        "p": (
+            partial(outcomes.perturbation_outcomes, "imagenet_p"),
+            imagenet_sequence_rows if whole else perturbation_rows,
+        ),
+        "r": (outcomes.rendition_outcomes, rendition_rows),
+    }
 
 
 def evaluate(
@@ -156,26 +250,30 @@ def evaluate(
     dataset: Dataset,
     *,
     folder: Path,
-    benchmarks: Sequence[str] = BENCHMARKS,
+    benchmarks: Sequence[str] | None = None,
     subset: int | None = None,
     sequences: int | None = None,
     attacked: int | None = None,
+    resized: bool = False,
 ) -> list[Row]:
     """Measure a model on benchmarks: rows with `rows.MEASURED`, all that Table 4 needs of a run.
 
     folder: where outcomes are kept, one file a benchmark, written after each corruption; what is
-    there is not measured again. subset, sequences, attacked: how many stratified test images for
-    C and C-bar, P, PGD (None: all; clean is always measured on all). Raises ValueError where the
+    there is not measured again. benchmarks: None for those of `benchmarks_of`. subset, sequences,
+    attacked: how many stratified test images for C and C-bar, P, PGD (None: all; clean and R are
+    always measured on all). resized: as of `imagenet.open_imagenet`. Raises ValueError where the
     logits hold NaN (the network diverged), and for an unknown benchmark.
     """
     sizes, made, errors = subset_sizes(subset, sequences, attacked), [], {}
-    for benchmark in [check_name("benchmark", name, BENCHMARKS) for name in benchmarks]:
-        images = outcomes.test_subset(dataset, sizes[benchmark])
-        measure, make_rows = MEASURES[benchmark]
+    names, measures = benchmarks or benchmarks_of(dataset.name), measures_of(dataset, resized)
+    for benchmark in [check_name("benchmark", name, measures) for name in names]:
+        images = outcomes.test_subset(dataset, sizes.get(benchmark))
+        measure, make_rows = measures[benchmark]
+        kept = f"{benchmark}-resized" if resized and benchmark in ("c", "c_bar") else benchmark
         measured = outcomes.measure_or_read(
             partial(measure, model, dataset, images),
-            folder / f"{benchmark}.safetensors",
-            benchmark,
+            folder / f"{kept}.safetensors",
+            kept,
             images.name,
             dataset,
         )
@@ -190,12 +288,27 @@ def evaluate(
         made += [common | one for one in make_rows(measured)]
         correct = by_name(measured, "correct")
         errors[benchmark] = {name: 1 - right.mean(-1) for name, right in correct.items()}
+    return made + rows_of_two(made, errors, is_of_1000(dataset))
+
+
+def rows_of_two(
+    made: Sequence[Row], errors: Mapping[str, Mapping[str, Any]], of_1000: bool
+) -> list[Row]:
+    """What is made of two benchmarks: the mean over C and C-bar, and ImageNet's relative mCE.
+
+    made: the rows of each; errors: benchmark -> corruption -> errors by severity; of_1000: whether
+    AlexNet's errors apply. The relative mCE needs clean and corrupted images to be the same.
+    """
+    found: list[Row] = []
+    first = {one["benchmark"]: one for one in reversed(made)}
     if {"c", "c_bar"} <= set(errors):
-        both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"])
-        common = next(one for one in made if one["benchmark"] == "c_bar")
-        columns = row("mce", both.value, over=both.n, n=common["n"])
-        made.append(common | {"benchmark": "c_and_c_bar"} | columns)
-    return made
+        both = metrics.mce_c_and_c_bar(errors["c"], errors["c_bar"], tuple(errors["c_bar"]))
+        common = first["c_bar"] | {"benchmark": "c_and_c_bar"}
+        found.append(common | row("mce", both.value, over=both.n, n=common["n"]))
+    if of_1000 and {"clean", "c"} <= set(errors) and first["c"]["n"] == first["clean"]["n"]:
+        mean = metrics.relative_mce(errors["c"], first["clean"]["value"])
+        found.append(first["c"] | row("relative_mce", mean.value, over=mean.n, n=first["c"]["n"]))
+    return found
 
 
 def check_benchmarks(dataset: Dataset) -> None:
@@ -203,6 +316,12 @@ def check_benchmarks(dataset: Dataset) -> None:
 
     For use before a training, which takes hours: what `evaluate` would say after it.
     """
+    if is_of_pictures(dataset):
+        for benchmark in ("imagenet_c", "imagenet_c_bar", "imagenet_p"):
+            outcomes.opened(benchmark, dataset)
+        if "r" in benchmarks_of(dataset.name):
+            imagenet.renditions()
+        return
     tens = PERTURBATIONS_SCRIPT, PERTURBATIONS_PAPER
     means: dict[str, list[Callable[..., PartialMean]]] = {
         "cifar_c": [*C_MEANS.values()],
@@ -210,13 +329,35 @@ def check_benchmarks(dataset: Dataset) -> None:
         "cifar_p": [partial(metrics.mfp, names=ten) for ten in tens],
     }
     for benchmark, functions in means.items():
-        names = open_benchmark(benchmark, dataset, seed=SEED).names
+        names = outcomes.opened(benchmark, dataset).names
         for mean_of in functions:
             try:
                 mean_of(dict.fromkeys(names, 0.0))
             except ValueError as error:
                 folder = paths.RAW / folder_name(dataset.name, benchmark)
                 raise ValueError(f"{folder}: {error} Add them, or take the folder away") from error
+
+
+def is_of_pictures(dataset: Dataset) -> bool:
+    """Whether the test images of a set are photographs on the disk, for ImageNet's benchmarks."""
+    return isinstance(dataset.test.images, Pictures)
+
+
+def is_of_1000(dataset: Dataset) -> bool:
+    """Whether a set is labelled with ImageNet's 1,000 classes, which AlexNet's errors are of."""
+    labelled = not dataset.name.endswith(OWN_PREDICTION)
+    return is_of_pictures(dataset) and dataset.n_classes == 1000 and labelled
+
+
+def benchmarks_of(dataset: str) -> tuple[str, ...]:
+    """The benchmarks that runs on a dataset are measured on, by its name.
+
+    ImageNet-R is among them where it lies in data/raw: nobody can generate it.
+    """
+    if not dataset.startswith(PICTURES):
+        return BENCHMARKS
+    renditions = dataset.startswith("imagenet") and imagenet.renditions_folder().is_dir()
+    return ("clean", "c", "c_bar", "p", *(["r"] if renditions else []))
 
 
 def subset_sizes(
@@ -226,10 +367,11 @@ def subset_sizes(
     return dict(zip(BENCHMARKS, (None, subset, subset, sequences, attacked), strict=True))
 
 
-def profile_sizes(profile: str) -> dict[str, int | None]:
+def profile_sizes(profile: str) -> dict[str, Any]:
     """The arguments of `evaluate` that a profile decides."""
     sizes = get_profile(profile)
-    return {"subset": sizes.subset, "sequences": sizes.sequences, "attacked": sizes.attacked}
+    chosen = {"subset": sizes.subset, "sequences": sizes.sequences, "attacked": sizes.attacked}
+    return chosen | ({"resized": True} if sizes.resized else {})
 
 
 def record(
@@ -259,8 +401,11 @@ def is_complete(profile: str, run: str) -> bool:
         if rows.rows_file(profile, run).exists():
             print(error)
         return False
-    sizes = subset_sizes(**profile_sizes(profile))
+    wanted = get_profile(profile)
+    sizes = subset_sizes(wanted.subset, wanted.sequences, wanted.attacked)
     counts = found.groupby("benchmark")["n"].max().to_dict()
-    expected = {name: min(sizes[name] or np.inf, counts.get("clean", 0)) for name in BENCHMARKS}
+    n_clean, expected = counts.get("clean", 0), {"r": counts.get("r", 0)}  # R has its own number
+    expected |= {name: min(size or np.inf, n_clean) for name, size in sizes.items()}
+    names = benchmarks_of(str(found["dataset"].iloc[0]))
     current = (found["version"] == VERSION) & (found["recipes"] == RECIPES_VERSION)
-    return bool(current.all()) and expected.items() <= counts.items()
+    return bool(current.all()) and all(counts.get(name) == expected[name] for name in names)

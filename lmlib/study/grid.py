@@ -43,6 +43,8 @@ def ensure(
     with its cell and log and does not stop the others; RuntimeError at the end says which failed.
     Ctrl-C keeps what is finished.
     """
+    if not settings:
+        return []
     by_name, profile = named_settings(settings), settings[0]["profile"]
     missing = {name: one for name, one in by_name.items() if not is_complete(profile, name)}
     if missing:

@@ -23,6 +23,7 @@ from ..files import DamagedFile, as_cache, lock, read_json, write_json
 from ..fractals import mixing_sets
 from . import runs
 from .plans import PLANS
+from .profiles import get_profile
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,12 @@ def metadata(name: str) -> dict[str, Any]:
     if "needs" in about:
         check_name("plan", about["needs"], PLANS)
     return dict(about)
+
+
+def of_profile(profile: str) -> list[str]:
+    """The notebooks that a profile executes: all, or those that need one of its `plans`."""
+    plans = get_profile(profile).plans
+    return [name for name in names() if not plans or metadata(name).get("needs") in plans]
 
 
 def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

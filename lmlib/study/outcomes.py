@@ -17,13 +17,16 @@ from tqdm.auto import tqdm
 from .. import metrics
 from ..corruptions import SEVERITIES
 from ..corruptions import VERSION as RECIPES_VERSION
-from ..corruptions.files import open_benchmark
+from ..corruptions.files import Benchmark, open_benchmark
 from ..datasets.load import Dataset
+from ..datasets.photographs import Pictures
 from ..datasets.split import stratified_subset
 from ..files import DamagedFile, as_cache, read_arrays, write_arrays
 from ..models.attacks import pgd
 from ..models.prediction import EVAL_BATCH_SIZE, device_and_dtype, predict
 from ..names import PERTURBATIONS_PAPER
+from . import imagenet
+from .imagenet import PictureBenchmark, open_imagenet
 
 VERSION = 2  # raised by hand when outcomes change, together with that of the rows
 SEED = 0  # of the benchmarks' draws: every network meets the same images
@@ -54,8 +57,18 @@ def clean_outcomes(
 ) -> Iterator[Outcomes]:
     """Logits float32 (n, K) and labels of the untouched images."""
     if not done:
-        logits = predict(model, dataset.test.images[subset.index]).numpy()
+        images, index = dataset.test.images, subset.index
+        on_disk = isinstance(images, Pictures)
+        chunks = images.batches(index, imagenet.CHUNK) if on_disk else [images[index]]
+        logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
         yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
+
+
+def opened(benchmark: str, dataset: Dataset, resized: bool = False) -> Benchmark | PictureBenchmark:
+    """A benchmark of CIFAR, "cifar_c" say, or one of ImageNet, "imagenet_c" say, for a dataset."""
+    if benchmark.startswith("imagenet"):
+        return open_imagenet(benchmark, dataset, seed=SEED, resized=resized)
+    return open_benchmark(benchmark, dataset, seed=SEED)
 
 
 def corruption_outcomes(
@@ -64,12 +77,14 @@ def corruption_outcomes(
     dataset: Dataset,
     subset: Subset,
     done: Collection[str],
+    resized: bool = False,
 ) -> Iterator[Outcomes]:
-    """Outcomes of "cifar_c" or "cifar_c_bar", corruption by corruption, at the five severities.
+    """Outcomes of C or C-bar, corruption by corruption, at the five severities.
 
-    confidence float32 and correct bool, (5, n) each; nll and brier (5,).
+    benchmark, resized: as of `opened`. confidence float32 and correct bool, (5, n) each; nll and
+    brier (5,).
     """
-    images = open_benchmark(benchmark, dataset, seed=SEED)
+    images = opened(benchmark, dataset, resized)
     labels = dataset.test.labels[subset.index]
     for name in with_progress(images.names, done, benchmark):
         levels: list[dict[str, Any]] = []
@@ -93,16 +108,20 @@ def corruption_outcomes(
 
 
 def perturbation_outcomes(
-    model: torch.nn.Module, dataset: Dataset, subset: Subset, done: Collection[str]
+    benchmark: str,
+    model: torch.nn.Module,
+    dataset: Dataset,
+    subset: Subset,
+    done: Collection[str],
 ) -> Iterator[Outcomes]:
-    """Outcomes of CIFAR-P, perturbation by perturbation.
+    """Outcomes of P, perturbation by perturbation. benchmark: "cifar_p" or "imagenet_p".
 
     flips and distances, float64 (n,) each: the flip probability and the top-5 distance of each
     sequence.
     """
-    sequences = open_benchmark("cifar_p", dataset, seed=SEED)
+    sequences = opened(benchmark, dataset)
     names = [name for name in (*PERTURBATIONS_PAPER, "spatter") if name in sequences.names]
-    for name in with_progress(names, done, "cifar_p"):
+    for name in with_progress(names, done, benchmark):
         flips, distances, noise = [], [], "noise" in name
         for chunk in sequences.chunks(name, select=subset.index):
             logits = predict(model, chunk.reshape(-1, *chunk.shape[2:])).numpy()
@@ -114,6 +133,22 @@ def perturbation_outcomes(
             f"{name}/distances": np.concatenate(distances),
             f"{name}/source": sequences.provenance[name],
         }
+
+
+def rendition_outcomes(
+    model: torch.nn.Module, dataset: Dataset, subset: Subset, done: Collection[str]
+) -> Iterator[Outcomes]:
+    """Logits float32 (n, 200) and labels of the pictures of ImageNet-R.
+
+    All of them, whatever the subset of the test images. A network of 1,000 classes is asked for its
+    logits of the 200 alone.
+    """
+    if not done:
+        renditions = imagenet.renditions()
+        asked = imagenet.OfClasses(model, imagenet.OF_R) if dataset.n_classes > 200 else model
+        chunks = renditions.images.batches(np.arange(len(renditions)), imagenet.CHUNK)
+        logits = torch.cat([predict(asked, chunk) for chunk in chunks]).numpy()
+        yield {"logits": logits, "labels": renditions.labels, "r/source": "official"}
 
 
 ATTACKS = {

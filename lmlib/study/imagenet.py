@@ -1,0 +1,173 @@
+"""ImageNet's benchmarks at 224 px: pictures decoded, corrupted or read as a network asks for them.
+
+    bench = open_imagenet("imagenet_c", dataset)
+    for images in bench.chunks("fog", 3, index): ...   # uint8 (b, 3, 224, 224)
+    bench.provenance["fog"]                            # where they come from, in words
+
+Nothing is kept, as a corrupted test set has a hundred gigabytes. What is made is made by as many
+worker processes as PyTorch may use threads.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.transforms.functional import resize
+
+from .. import paths
+from ..corruptions import NAMES, corrupt, perturb
+from ..corruptions.files import why_no_frost
+from ..corruptions.recipe import SIZES, middle
+from ..datasets.imagenet import check_classes, classes_of, labels_in_1k
+from ..datasets.load import Dataset
+from ..datasets.photographs import PictureSplit, list_classes, split_of
+from ..names import HARDER_NOISES
+
+SIZE = SIZES["imagenet"]
+AS_THEY_ARE, RESIZED = "at 224 px", "central 196 px enlarged"
+"""How the pictures of C and C-bar are shown, as rows say it."""
+CHUNK = 50  # pictures that a network is shown at once; of sequences one, of 31 or 41 frames
+OF_R = labels_in_1k(classes_of("imagenet-200"))
+"""Which of ImageNet's 1,000 classes ImageNet-R has: int64 (200,), ascending."""
+Reader = Callable[[int], np.ndarray]
+"""From a position in the test set to a picture, uint8 (3, 224, 224), or frames (T, 3, 224, 224)."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureBenchmark:
+    """The test pictures of a dataset under one benchmark. Make it with `open_imagenet`."""
+
+    benchmark: str
+    dataset: Dataset  # whose test images are `lmlib.datasets.photographs.Pictures`
+    seed: int  # of what is generated
+    resized: bool  # whether C and C-bar show the central 196 pixels, enlarged to 224
+    provenance: dict[str, str]  # by name that can be used: where it comes from
+    missing: dict[str, str]  # by name that is left out: why, in a sentence
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be used, in the authors' order."""
+        return tuple(self.provenance)
+
+    def chunks(
+        self, name: str, severity: int | None = None, select: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """The pictures under `name`, in order: uint8 (b, 3, 224, 224), or (b, T, 3, 224, 224).
+
+        severity: 1 to 5, None for sequences; select: positions in the test set, all by default.
+        """
+        index = np.arange(len(self.dataset.test)) if select is None else select
+        if severity is None:
+            return read_together(partial(self.sequence, name), index, 1)
+        return read_together(partial(self.picture, name, severity), index, CHUNK)
+
+    def picture(self, name: str, severity: int, position: int) -> np.ndarray:
+        """One test picture under a corruption: uint8 (3, 224, 224)."""
+        clean, index = self.dataset.test.images[position], self.dataset.test.index[[position]]
+        made = corrupt(
+            clean[None],
+            name,
+            severity=severity,
+            benchmark=self.benchmark,
+            seed=self.seed,
+            index=index,
+        )
+        return enlarged(made[0]) if self.resized else made[0]
+
+    def sequence(self, name: str, position: int) -> np.ndarray:
+        """The frames of one test picture: uint8 (T, 3, 224, 224)."""
+        whole = self.dataset.test.images.decoded(position, whole_view)[None]
+        index = self.dataset.test.index[[position]]
+        return perturb(whole, name, benchmark=self.benchmark, seed=self.seed, index=index)[0]
+
+
+def open_imagenet(
+    benchmark: str, dataset: Dataset, *, seed: int = 0, resized: bool = False
+) -> PictureBenchmark:
+    """What there is of "imagenet_c", "imagenet_c_bar" or "imagenet_p" for the test pictures.
+
+    resized: whether C and C-bar are shown as the released programs of PixMix, IPMix and LayerMix
+    show them: resized to 256 and cropped to 224, which is their centre enlarged by 8 / 7. The
+    harder noises of P are left out, as no mean counts them; so is, with a warning, frost where
+    there are no photographs for it.
+    """
+    names = [name for name in NAMES[benchmark] if name not in HARDER_NOISES]
+    missing = {}
+    if "frost" in names and (reason := why_no_frost(SIZE)):
+        missing["frost"] = reason
+        problem = f"frost is left out, a mean is over the others only: {reason}"
+        warnings.warn(f"{dataset.name}, {benchmark}: {problem}", stacklevel=2)
+    shown = f"JPEG 85, {RESIZED if resized else AS_THEY_ARE}"
+    shown = "raw frames" if benchmark == "imagenet_p" else shown
+    provenance = {name: f"generated, {shown}" for name in names if name not in missing}
+    return PictureBenchmark(benchmark, dataset, seed, resized, provenance, missing)
+
+
+def whole_view(picture: Image.Image) -> Image.Image:
+    """A picture with its short side resized to 256 px, of which a test image is the middle."""
+    return resize(picture.convert("RGB"), SIZE * 8 // 7)
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """A picture, uint8 (3, 224, 224), resized to 256 px and cropped to its middle 224."""
+    picture = Image.fromarray(image.transpose(1, 2, 0))
+    picture = picture.resize((256, 256), Image.Resampling.BILINEAR)
+    return middle(np.asarray(picture).transpose(2, 0, 1))
+
+
+class OfClasses(nn.Module):
+    """A network's logits of some of its classes alone: (B, len(classes)), in their order."""
+
+    def __init__(self, model: nn.Module, classes: np.ndarray) -> None:
+        super().__init__()
+        self.model, self.classes = model, torch.from_numpy(classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.model(images)[:, self.classes]
+
+
+def renditions_folder() -> Path:
+    """Where ImageNet-R lies if it is here, a folder of pictures for each of its 200 classes."""
+    return paths.RAW / "imagenet-r"
+
+
+def renditions() -> PictureSplit:
+    """The pictures of ImageNet-R (Hendrycks et al. 2021), labels 0 to 199.
+
+    Raises ValueError where a class has no folder or no pictures.
+    """
+    root, classes = renditions_folder(), classes_of("imagenet-200")
+    check_classes(root, classes)
+    return split_of(root, list_classes(root, classes)[0])[0]
+
+
+class _Items(torch.utils.data.Dataset):
+    """What a reader gives for each of some positions, as PyTorch's DataLoader wants it."""
+
+    def __init__(self, read: Reader, index: np.ndarray) -> None:
+        self.read, self.index = read, index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.read(int(self.index[i]))
+
+
+def read_together(read: Reader, index: np.ndarray, n_together: int) -> Iterator[np.ndarray]:
+    """What `read` gives for the positions `index`, in order, `n_together` at a time as one array.
+
+    By as many processes as PyTorch may use threads, where these are several and it is worth it.
+    """
+    n_workers = torch.get_num_threads() if len(index) > 2 * n_together else 0
+    n_workers = n_workers if n_workers > 1 else 0
+    yield from DataLoader(
+        _Items(read, index), n_together, num_workers=n_workers, collate_fn=np.stack
+    )
