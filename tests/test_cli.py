@@ -161,13 +161,13 @@ def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it
     monkeypatch.setattr(grid, "ensure", lambda settings, **others: ["run"] * len(settings))
     assert cli.main(["quick"]) == 0
     names = notebooks.names()
-    assert calls == [(name, "quick") for name in names] and len(names) == 19
+    assert calls == [(name, "quick") for name in names] and len(names) == 20
     said = capsys.readouterr().out
     for name in names:
         assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
     assert (
-        "  figures/quick/19-report.html\n" in said
-        and (paths.FIGURES / "quick" / "19-report.html").stat().st_size > 500
+        "  figures/quick/20-report.html\n" in said
+        and (paths.FIGURES / "quick" / "20-report.html").stat().st_size > 500
     )
     calls.clear()
     assert cli.main(["quick"]) == 0 and calls == []

@@ -119,9 +119,9 @@ def test_its_metadata_names_the_plan_of_its_rows(name):
     ("about", "words"), [({"need": "table_5"}, "'need'"), ({"needs": "table_8"}, "'table_8'")]
 )
 def test_an_unknown_key_or_plan_in_the_metadata_is_named(own_notebooks, about, words):
-    own_notebooks("20-says", about=about)
+    own_notebooks("21-says", about=about)
     with pytest.raises(ValueError, match=f"{words}: did you mean"):
-        notebooks.metadata("20-says")
+        notebooks.metadata("21-says")
 
 
 @every_notebook
@@ -228,7 +228,7 @@ def study(tmp_path_factory, request):
     """
     folder, futures = tmp_path_factory.mktemp("study"), {}
     asked = {item.name[5:7] for item in request.session.items if item.path == request.path}
-    asked |= set(IN_THE_REPORT) if "19" in asked else set()
+    asked |= set(IN_THE_REPORT) if "20" in asked else set()
     pool = ThreadPoolExecutor(2)
 
     def start(name, **parameters):
@@ -255,7 +255,7 @@ def study(tmp_path_factory, request):
         own_pictures(paths.RAW / "fractals", 6)
         runs.mixing_set_of.cache_clear()  # of what other tests mix with
         for name in ("01-covariance", "02-blends-and-levels", "03-fractals", "04-layermix",
-                     "09-methods"):  # fmt: skip
+                     "09-methods", "19-imagenet"):  # fmt: skip
             start(name)
         yield SimpleNamespace(start=start, result=result)
         pool.shutdown(cancel_futures=True)
@@ -619,14 +619,25 @@ def test_18_layers_measures_every_pipeline_on_the_same_images(study, all_runs):
     assert (diversity["diversity"] > 0).all() and "no history of: LayerMix" not in text
 
 
-def test_19_report_has_every_claim_without_a_verdict_and_every_table(study, all_runs):
+def test_19_imagenet_has_the_printed_tables_and_a_network_judged_on_photographs(study):
+    made, text = study.result("19-imagenet")
+    assert set(made) == {f"19-photographs{end}" for end in (".csv", "-errors.png", "-shown.png")}
+    assert "no ImageNet rows here" in text and "16 photographs, 2 of them corrupted" in text
+    for words in ("Table 8, as printed", "43.34", "76.7%", "60.8%", "by-own-prediction"):
+        assert words in text
+    table = pd.read_csv(made["19-photographs.csv"]).set_index("title")
+    assert (table["network"] == "efficientnet-lite0").all() and table.loc["clean", "mean"] == 0
+    assert table.loc[["C mCE", "C-bar mCE", "P mFP"], "n_images"].tolist() == [2, 2, 2]
+
+
+def test_20_report_has_every_claim_without_a_verdict_and_every_table(study, all_runs):
     for name in NOTEBOOKS:
         if name[:2] in IN_THE_REPORT:
             study.result(name)
-    study.start("19-report")
-    made, text = study.result("19-report")
-    assert set(made) == {"19-claims.csv", "19-comparisons.csv"}
-    claims = pd.read_csv(made["19-claims.csv"]).set_index("claim")
+    study.start("20-report")
+    made, text = study.result("20-report")
+    assert set(made) == {"20-claims.csv", "20-comparisons.csv"}
+    claims = pd.read_csv(made["20-claims.csv"]).set_index("claim")
     assert (
         list(claims.index) == [f"C{n}" for n in range(1, 13)]
         and (claims["profile"] == "quick").all()
@@ -684,16 +695,16 @@ def test_a_cell_that_fails_is_named_with_notebook_error_and_log_and_the_output_s
 ):
     own_notebooks("20-fails", "# a comment\nprint('before')", "1 / (n - 1)", "print('never')")
     with pytest.raises(NotebookFailed) as caught:
-        execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 1}, root / "20.log")
+        execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 1}, root / "21.log")
     message = str(caught.value)
     assert (
         "20-fails failed in code cell " in message
         and "(1 / (n - 1)): ZeroDivisionError: division by zero" in message
     )
-    assert str(root / "20.log") in message and "before" in (root / "20.log").read_text()
+    assert str(root / "21.log") in message and "before" in (root / "20.log").read_text()
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.failed.ipynb"]
     (root / "out" / "20-fails.part-7.ipynb").write_text("of a process that was killed")
-    execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 2}, root / "20.log")
+    execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 2}, root / "21.log")
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.ipynb"]
 
 
@@ -701,17 +712,17 @@ def test_a_notebook_that_fails_keeps_the_last_good_copy(own_notebooks, root):
     (root / "20-fails.ipynb").write_text("the last good copy")
     own_notebooks("20-fails", "raise ValueError('no')")
     with pytest.raises(NotebookFailed, match="ValueError: no"):
-        execute("20-fails", root / "20-fails.ipynb", {}, root / "20.log")
+        execute("20-fails", root / "20-fails.ipynb", {}, root / "21.log")
     assert (root / "20-fails.ipynb").read_text() == "the last good copy"
 
 
 def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
     own_notebooks(
-        "20-says",
+        "21-says",
         "import os\nprint('found', *(os.environ[name] for name in os.environ if 'MALLOC_' in name))",
     )
-    execute("20-says", root / "20-says.ipynb", {}, root / "20.log")
-    assert all(value in (root / "20.log").read_text() for value in MALLOC_SETTINGS.values())
+    execute("21-says", root / "21-says.ipynb", {}, root / "21.log")
+    assert all(value in (root / "21.log").read_text() for value in MALLOC_SETTINGS.values())
     assert (
         " ".join(f"{name}={value}" for name, value in MALLOC_SETTINGS.items())
         in (Path(__file__).parent.parent / "run_all.sh").read_text()
@@ -721,7 +732,7 @@ def test_a_kernel_keeps_its_freed_memory_and_the_bench_too(own_notebooks, root):
 def test_a_kernel_that_is_killed_is_a_failed_notebook(own_notebooks, root):
     own_notebooks("20-dies", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(NotebookFailed, match="20-dies failed"):
-        execute("20-dies", root / "20-dies.ipynb", {}, root / "20.log")
+        execute("20-dies", root / "20-dies.ipynb", {}, root / "21.log")
     assert not (root / "20-dies.ipynb").exists()
 
 

@@ -278,13 +278,13 @@ def test_every_table_has_three_seeds_and_every_ablation_its_comparison(paper):
 
 
 def test_the_report_has_a_verdict_on_every_claim(paper):
-    seen = table("19-claims", index_col="claim")["verdict"]
+    seen = table("20-claims", index_col="claim")["verdict"]
     expected = {f"C{n}": "direction" for n in range(1, 13)}
     expected |= dict.fromkeys(["C5", "C8"], "reproduced with a substitute")
     expected |= {"C11": "undecided"}  # of noise the second layer changes no more than the first
     assert seen.to_dict() == expected
-    assert (table("19-comparisons")["n"] > 0).all()
-    html = (paths.FIGURES / "paper" / "19-report.html").read_text()
+    assert (table("20-comparisons")["n"] > 0).all()
+    html = (paths.FIGURES / "paper" / "20-report.html").read_text()
     assert "12 of 12 claims have a verdict in profile paper" in html
 
 
@@ -296,7 +296,7 @@ def test_rows_that_say_the_opposite_contradict_every_claim(paper):
     turned = diversity.rename({"layer 1": "layer 3", "layer 3": "layer 1"})
     assert set(summary_of(rows, turned)["verdict"]) == {"contradicted"}
     as_seen = summary_of(paper.rows, diversity)["verdict"]
-    assert as_seen.equals(table("19-claims", index_col="claim")["verdict"])
+    assert as_seen.equals(table("20-claims", index_col="claim")["verdict"])
 
 
 def test_the_command_called_again_trains_and_executes_nothing(paper, capsys):

@@ -28,7 +28,8 @@ LOG = logging.getLogger(__name__)
 EXHIBITS = pd.read_csv(paths.PUBLISHED / "exhibits.csv", keep_default_na=False).set_index("name")
 """The tables and figures of the paper: what each shows; notebook, where it is made here; figures,
 the pattern of what that draws in figures/<profile>; measured, the pattern of the tables in
-data/results/<profile>/tables that hold its numbers; status, for those without any."""
+data/results/<profile>/tables that hold its numbers; status, for those without any; profile, which
+makes it where not all do."""
 README_BEGIN = "<!-- results: made by `./run_all.sh readme` from data/results, never by hand -->"
 MADE = "Made by `./run_all.sh readme` from data/results, never by hand."
 README_END = "<!-- end of results -->"
@@ -64,7 +65,8 @@ def status_of(exhibit: str, profile: str) -> str:
         return status
     parts = [table.reset_index() for table in tables_of(exhibit, profile)]
     if not parts:
-        return f"not made in profile {profile}: `./run_all.sh {profile}`"
+        maker = EXHIBITS.loc[exhibit, "profile"] or profile
+        return f"not made in profile {profile}: `./run_all.sh {maker}`"
     cells = pd.concat(parts)
     scale = "at the paper's scale" if is_paper_scale(cells) else "at a smaller scale"
     text = f"{scale}: {tables.size_text(cells)}, {tables.n_text(cells['n'])}"
@@ -222,7 +224,8 @@ def update_readme() -> None:
 
     All of them go to figures/<profile>/README.md, the main ones between the marks of README.md.
     """
-    names = [name for name in PROFILES if name != "quick" and row_files(name)]
+    own = "quick", "photographs"  # of one machine, and of a user's pictures
+    names = [name for name in PROFILES if name not in own and row_files(name)]
     for name in names:
         parts = [results_section(group, name) for group in groups_of(name)]
         text = "\n\n".join([f"# Results of the profile {name}", MADE, *parts])
