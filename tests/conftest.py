@@ -70,3 +70,17 @@ def own_run(root, trained):
     """The trained run, copied into the test's own folders."""
     shutil.copytree(trained.root / "data" / "runs", paths.RUNS)
     return trained
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Class folders of pictures. Not to be changed."""
+    from small_imagenet import make  # scikit-learn's photograph, which the bare library is without
+
+    return make(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def own_photos(photos, tmp_path):
+    """The same pictures, to be changed."""
+    return shutil.copytree(photos, tmp_path / "photos")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reference import photographs
+from small_imagenet import CLASSES, picture
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
@@ -21,64 +21,36 @@ from lmlib.datasets import photographs as on_disk
 from lmlib.datasets.load import load_photographs
 from lmlib.draws import uniforms
 
-CLASSES = "n01443537", "n01484850", "n01494475"
-SIDES = (120, 90), (80, 110), (64, 64), (200, 70)
-
-
-def picture(k, sides=None):
-    """A piece of a photograph, as PIL has it: (width, height)."""
-    width, height = sides or SIDES[k % 4]
-    pixels = photographs((height, width), k % 7 + 1)[-1]
-    return Image.fromarray((pixels.permute(1, 2, 0).numpy()).astype(np.uint8))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Three classes with four pictures to train on and two to test on, of four shapes."""
-    folder = tmp_path_factory.mktemp("pictures")
-    for part, n in (("train", 4), ("val", 2)):
-        for label, name in enumerate(CLASSES):
-            (folder / part / name).mkdir(parents=True)
-            for k in range(n):
-                picture(4 * label + k).save(folder / part / name / f"{k}.JPEG", quality=95)
-    return folder
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    """The same pictures, to be changed."""
-    return shutil.copytree(made, tmp_path / "pictures")
-
-
 # --- what is listed -------------------------------------------------------------------------------
 
 
-def test_classes_are_numbered_and_pictures_ordered_by_name(made):
-    data = load_dataset(f"photographs:{made}")
+def test_classes_are_numbered_and_pictures_ordered_by_name(photos):
+    data = load_dataset(f"photographs:{photos}")
     assert data.classes == CLASSES and data.image_size == 224
     assert data.train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    expected = [made / "val" / name / f"{k}.JPEG" for name in CLASSES for k in range(2)]
+    expected = [photos / "val" / name / f"{k}.JPEG" for name in CLASSES for k in range(2)]
     assert data.test.paths == expected
     assert data.test.index.tolist() == list(range(6))
     assert load_dataset(data.address).hash == data.hash
 
 
-def test_a_folder_of_class_folders_is_there_to_be_tested_on(made):
-    data = load_dataset(f"photographs:{made / 'train'}")
+def test_a_folder_of_class_folders_is_there_to_be_tested_on(photos):
+    data = load_dataset(f"photographs:{photos / 'train'}")
     assert (len(data.train), len(data.test), data.classes) == (0, 12, CLASSES)
 
 
-def test_pictures_in_no_class_folder_are_one_class_named_by_their_folder(made):
-    data = load_dataset(f"photographs:{made / 'val' / CLASSES[1]}")
+def test_pictures_in_no_class_folder_are_one_class_named_by_their_folder(photos):
+    data = load_dataset(f"photographs:{photos / 'val' / CLASSES[1]}")
     assert (data.classes, data.test.labels.tolist()) == ((CLASSES[1],), [0, 0])
     assert (
-        data.test.images[1].tolist() == load_dataset(f"photographs:{made}").test.images[3].tolist()
+        data.test.images[1].tolist()
+        == load_dataset(f"photographs:{photos}").test.images[3].tolist()
     )
 
 
-def test_names_and_sizes_are_the_identity_and_the_place_is_not(folder, tmp_path):
-    expected = load_dataset(f"photographs:{folder}").hash
-    moved = folder.rename(tmp_path / "moved")
+def test_names_and_sizes_are_the_identity_and_the_place_is_not(own_photos, tmp_path):
+    expected = load_dataset(f"photographs:{own_photos}").hash
+    moved = own_photos.rename(tmp_path / "moved")
     assert load_dataset(f"photographs:{moved}").hash == expected
     file = moved / "train" / CLASSES[0] / "0.JPEG"
     content = file.read_bytes()
@@ -89,42 +61,42 @@ def test_names_and_sizes_are_the_identity_and_the_place_is_not(folder, tmp_path)
     assert load_dataset(f"photographs:{moved}").hash != expected
 
 
-def test_what_is_no_picture_is_named_and_hidden_files_are_not(folder):
-    (folder / "train" / CLASSES[0] / "Thumbs.db").write_text("no picture")
-    (folder / "val" / ".DS_Store").write_text("no picture")
-    (folder / "val" / "notes.txt").write_text("no picture")
+def test_what_is_no_picture_is_named_and_hidden_files_are_not(own_photos):
+    (own_photos / "train" / CLASSES[0] / "Thumbs.db").write_text("no picture")
+    (own_photos / "val" / ".DS_Store").write_text("no picture")
+    (own_photos / "val" / "notes.txt").write_text("no picture")
     with pytest.warns(UserWarning, match="skipped 2 files") as caught:
-        load_dataset(f"photographs:{folder}")
+        load_dataset(f"photographs:{own_photos}")
     assert "Thumbs.db" in str(caught[0].message) and "notes.txt" in str(caught[0].message)
 
 
-def test_folders_within_a_class_count(folder):
-    file = folder / "train" / CLASSES[0] / "0.JPEG"
+def test_folders_within_a_class_count(own_photos):
+    file = own_photos / "train" / CLASSES[0] / "0.JPEG"
     (file.parent / "more").mkdir()
     file.rename(file.parent / "more" / "9.JPEG")
-    names = load_dataset(f"photographs:{folder}").train.images.names
+    names = load_dataset(f"photographs:{own_photos}").train.images.names
     assert names[3] == f"{CLASSES[0]}/more/9.JPEG".encode() and len(names) == 12
 
 
-def test_what_cannot_be_a_dataset_is_refused_in_a_sentence(folder):
+def test_what_cannot_be_a_dataset_is_refused_in_a_sentence(own_photos):
     with pytest.raises(ValueError, match="is no folder"):
-        load_dataset(f"photographs:{folder / 'nowhere'}")
-    (folder / "train" / CLASSES[2] / "9.JPEG").symlink_to(folder / "nowhere")
+        load_dataset(f"photographs:{own_photos / 'nowhere'}")
+    (own_photos / "train" / CLASSES[2] / "9.JPEG").symlink_to(own_photos / "nowhere")
     with pytest.raises(ValueError, match=r"9.JPEG cannot be used: No such file"):
-        load_dataset(f"photographs:{folder}")
-    shutil.rmtree(folder / "train" / CLASSES[2])
+        load_dataset(f"photographs:{own_photos}")
+    shutil.rmtree(own_photos / "train" / CLASSES[2])
     with pytest.raises(ValueError, match=f"both the same two or more classes.*{CLASSES[2]}"):
-        load_dataset(f"photographs:{folder}")
-    (folder / "train" / CLASSES[2]).mkdir()
+        load_dataset(f"photographs:{own_photos}")
+    (own_photos / "train" / CLASSES[2]).mkdir()
     with pytest.raises(ValueError, match=f"{CLASSES[2]} holds no pictures"):
-        load_dataset(f"photographs:{folder}")
+        load_dataset(f"photographs:{own_photos}")
 
 
 # --- what is decoded ------------------------------------------------------------------------------
 
 
-def test_a_test_image_is_torchvisions_resize_and_centre_crop(made):
-    data = load_dataset(f"photographs:{made}")
+def test_a_test_image_is_torchvisions_resize_and_centre_crop(photos):
+    data = load_dataset(f"photographs:{photos}")
     usual = v2.Compose([v2.Resize(256), v2.CenterCrop(224), v2.PILToTensor()])
     for position, path in enumerate(data.test.paths):
         expected = usual(Image.open(path).convert("RGB"))
@@ -138,8 +110,8 @@ def test_a_picture_of_640_by_427_is_cut_80_from_its_left():
     assert np.array_equal(view, resized[16:240, 80:304])
 
 
-def test_images_are_taken_by_position_slice_and_array(made):
-    images = load_photographs(made, 32).test.images
+def test_images_are_taken_by_position_slice_and_array(photos):
+    images = load_photographs(photos, 32).test.images
     assert images.shape == (6, 3, 32, 32) == np.stack([images[k] for k in range(6)]).shape
     assert np.array_equal(images[np.array([4, 1])], np.stack([images[4], images[1]]))
     assert np.array_equal(images[2:4], images[np.array([2, 3])])
@@ -147,13 +119,13 @@ def test_images_are_taken_by_position_slice_and_array(made):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_batches_are_the_images_in_order_for_any_number_of_processes(made, threads):
-    images, which = load_photographs(made, 32).train.images, np.array([7, 2, 11, 0, 3])
+def test_batches_are_the_images_in_order_for_any_number_of_processes(photos, threads):
+    images, which = load_photographs(photos, 32).train.images, np.array([7, 2, 11, 0, 3])
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
         state = torch.get_rng_state()
-        found = list(images.batches(which, 2))
+        found = list(images.part(which).batches(2))
     finally:
         torch.set_num_threads(before)
     assert [len(batch) for batch in found] == [2, 2, 1]
@@ -161,8 +133,8 @@ def test_batches_are_the_images_in_order_for_any_number_of_processes(made, threa
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_pictures_can_be_handed_to_another_process(made):
-    images = load_photographs(made, 32).train.images
+def test_pictures_can_be_handed_to_another_process(photos):
+    images = load_photographs(photos, 32).train.images
     assert np.array_equal(pickle.loads(pickle.dumps(images))[5], images[5])
 
 
@@ -185,8 +157,8 @@ ODD = {
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("name", ODD)
-def test_odd_pictures_are_read_as_colour(folder, name):
-    images = saved(folder, ODD[name])
+def test_odd_pictures_are_read_as_colour(own_photos, name):
+    images = saved(own_photos, ODD[name])
     with Image.open(images.path(0)) as same:
         expected = same.convert("RGB")
     view = np.asarray(on_disk.central_view(expected, 32)).transpose(2, 0, 1)
@@ -194,10 +166,10 @@ def test_odd_pictures_are_read_as_colour(folder, name):
     assert images.training_image(0, seed=1, epoch=2).shape == (3, 32, 32)
 
 
-def test_pictures_of_imagenet_are_not_turned_and_others_are(folder):
+def test_pictures_of_imagenet_are_not_turned_and_others_are(own_photos):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter
-    images = saved(folder, lambda image, file: image.save(file, exif=exif, quality=95))
+    images = saved(own_photos, lambda image, file: image.save(file, exif=exif, quality=95))
     still = on_disk.Pictures(images.root, images.names, 32, upright=False)
     with Image.open(images.path(0)) as picture:
         lying = picture.convert("RGB")
@@ -207,10 +179,10 @@ def test_pictures_of_imagenet_are_not_turned_and_others_are(folder):
         assert np.array_equal(pictures[0], view)
 
 
-def test_a_picture_that_is_cut_short_is_named(folder):
-    file = folder / "train" / CLASSES[0] / "0.JPEG"
+def test_a_picture_that_is_cut_short_is_named(own_photos):
+    file = own_photos / "train" / CLASSES[0] / "0.JPEG"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    images = load_photographs(folder, 32).train.images
+    images = load_photographs(own_photos, 32).train.images
     with pytest.raises(ValueError, match=r"0.JPEG cannot be decoded: .*truncated"):
         images[0]
     with pytest.raises(ValueError, match=r"0.JPEG cannot be decoded"):
@@ -256,8 +228,8 @@ def test_shares_and_aspects_of_crops_are_spread_evenly():
     assert abs(drawn[:, 4].mean() - 0.5) < 4 * 0.5 / np.sqrt(4000)
 
 
-def test_a_training_image_is_torchvisions_resized_crop_and_a_function_of_its_key(made):
-    images = load_photographs(made, 48).train.images
+def test_a_training_image_is_torchvisions_resized_crop_and_a_function_of_its_key(photos):
+    images = load_photographs(photos, 48).train.images
     for position in range(12):
         with Image.open(images.path(position)) as picture:
             colour = picture.convert("RGB")
@@ -292,7 +264,7 @@ def test_the_200_classes_are_among_the_sorted_1000_where_the_table_says():
 
 
 @pytest.fixture
-def small(monkeypatch, made, root):
+def small(monkeypatch, photos, root):
     """ImageNet of three classes, which lies where the test says."""
     imagenet.classes_of("imagenet-1k")
     monkeypatch.setattr(
@@ -307,9 +279,9 @@ def validation_name(number):
     return f"ILSVRC2012_val_{number:08}.JPEG"
 
 
-def as_published(made, target):
+def as_published(photos, target):
     """The pictures with the published names of validation pictures: number -> label."""
-    shutil.copytree(made, target)
+    shutil.copytree(photos, target)
     numbers = {}
     for label, name in enumerate(CLASSES):
         for k in range(2):
@@ -319,8 +291,10 @@ def as_published(made, target):
     return numbers
 
 
-def test_torchvisions_layout_is_read_from_a_folder_a_link_and_a_variable(small, made, monkeypatch):
-    as_published(made, small.root / "elsewhere")
+def test_torchvisions_layout_is_read_from_a_folder_a_link_and_a_variable(
+    small, photos, monkeypatch
+):
+    as_published(photos, small.root / "elsewhere")
     with pytest.raises(ValueError, match=r"raw/imagenet: expected train/<class>/ and val/"):
         load_dataset("imagenet-200")
     monkeypatch.setenv("LMLIB_IMAGENET", str(small.root / "elsewhere"))
@@ -334,9 +308,9 @@ def test_torchvisions_layout_is_read_from_a_folder_a_link_and_a_variable(small, 
 
 
 def test_kaggles_flat_folder_is_the_same_dataset_through_the_published_list(
-    small, made, monkeypatch
+    small, photos, monkeypatch
 ):
-    numbers = as_published(made, small.raw)
+    numbers = as_published(photos, small.raw)
     sorted_data = load_dataset("imagenet-1k")
     expected = sorted_data.test.images[:]
     inner = small.raw / imagenet.KAGGLE
@@ -358,8 +332,8 @@ def test_kaggles_flat_folder_is_the_same_dataset_through_the_published_list(
         load_dataset("imagenet-1k")
 
 
-def test_what_is_missing_of_imagenet_is_said(small, made):
-    as_published(made, small.raw)
+def test_what_is_missing_of_imagenet_is_said(small, photos):
+    as_published(photos, small.raw)
     (small.raw / "val" / CLASSES[0] / validation_name(6)).unlink()
     with pytest.warns(UserWarning, match="val holds 5 pictures of these classes, 6 are published"):
         load_dataset("imagenet-200")

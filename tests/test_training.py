@@ -1,3 +1,4 @@
+import copy
 import json
 import random
 import re
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 from bounds import rounded
+from small_imagenet import CLASSES
 from tiny import TINY
 
 from lmlib import paths
 from lmlib.augment import METHODS, Baseline, build_method
-from lmlib.datasets.load import Split, load_dataset
+from lmlib.datasets.load import Split, load_dataset, load_photographs
 from lmlib.images import as_float
 from lmlib.models import training
+from lmlib.models.batches import IMAGES_PER_CALL, Batches
 from lmlib.models.networks import build_model, plain
 from lmlib.models.recipes import PaperOptimizer
-from lmlib.models.training import IMAGES_PER_CALL, Batches, Trainer
+from lmlib.models.training import Trainer
 from lmlib.study import profiles, runs
 
 SMALL = TINY | {"method": "baseline"}
@@ -251,6 +254,52 @@ def test_a_mixup_batch_is_its_images_and_their_partners_by_the_weight_in_the_lab
 
 
 # --- a training ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", ["wrn-10-1", "airbench-8"])
+def test_a_training_that_goes_on_within_an_epoch_ends_with_the_same_bytes(
+    root, network, monkeypatch
+):
+    resolved = runs.resolve(**TINY | {"network": network, "batch_size": 64})
+    whole, states = Trainer(*resolved), []
+    monkeypatch.setattr(training, "SAVE_SECONDS", -1)
+    whole.run(lambda tensors, values: states.append(copy.deepcopy((tensors, values))))
+    assert [values["step"] for _, values in states] == list(range(1, 9))  # 2 epochs of 4 steps
+    runs.save_checkpoint(root / "checkpoint", *states[5])
+    again = Trainer(*resolved)
+    again.restore(*runs.load_checkpoint(root / "checkpoint"))
+    again.run(lambda *_: None)
+    expected, found = whole.state()[0], again.state()[0]
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    for one, other in zip(again.history, whole.history, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_a_training_says_how_many_pictures_it_left_out(root, own_photos, monkeypatch):
+    file = own_photos / "train" / CLASSES[0] / "1.JPEG"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    monkeypatch.setattr(runs, "dataset_of", lambda name: load_photographs(own_photos, 32))
+    settings = TINY | {"dataset": "photographs:there", "n_train": None, "method": "baseline"}
+    trainer = Trainer(*runs.resolve(**settings | {"batch_size": 1}))
+    trainer.run(lambda *_: None)
+    assert [entry["n_skipped"] for entry in trainer.history] == [1, 1]
+    assert np.isfinite([entry["loss"] for entry in trainer.history]).all()
+
+
+def test_fewer_images_than_a_whole_batch_are_refused_where_the_last_is_left_out(
+    root,
+    photos,
+    monkeypatch,
+):
+    monkeypatch.setattr(runs, "dataset_of", lambda name: load_photographs(photos, 32))
+    settings = TINY | {"dataset": "photographs:there", "n_train": None, "method": "baseline"}
+    resolved = runs.resolve(**settings | {"recipe": "imagenet_released"})
+    with pytest.raises(ValueError, match="has 12 images to train on, too few for a batch"):
+        Trainer(*resolved)
+    tested = load_photographs(photos / "val", 32)
+    with pytest.raises(ValueError, match="photographs-val has 0 images to train on"):
+        Trainer(resolved[0], tested, resolved[2])
 
 
 def killed(folder, settings, deaths):

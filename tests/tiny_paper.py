@@ -67,7 +67,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
         made = make(images, name, severity, benchmark, **key)
         return made[:, :3] if benchmark == "cifar_p" else made
 
-    patch.setattr(training.Batches, "epoch", lambda batches, n: islice(epoch(batches, n), 2))
+    patch.setattr(
+        training.Batches, "epoch", lambda batches, n, first: islice(epoch(batches, n, first), 2)
+    )
     patch.setattr(training.Trainer, "run", last_epoch)
     patch.setattr(files, "make", first_frames)
     patch.setattr(outcomes, "pgd", lambda *images, **budget: pgd(*images, **budget, steps=2))

@@ -11,13 +11,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from ..compiled import entry
 from ..draws import Key, check_key, draw_key, integer, number_of, uniform
@@ -114,8 +114,10 @@ class Pictures:
         path = self.path(position)
         try:
             with opened_picture(path) as picture:
-                turned = ImageOps.exif_transpose(picture) if self.upright else picture
-                image = view(turned)
+                # Pillow copies what is not turned, which takes as long as to decode it.
+                if self.upright and picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                    picture = ImageOps.exif_transpose(picture)
+                image = view(picture)
         except ValueError as error:
             raise ValueError(f"{path} cannot be decoded: {error}") from error
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
@@ -131,8 +133,12 @@ class Pictures:
         key = check_key(seed, epoch, [position])
         return self.decoded(position, partial(random_view, size=self.size, key=key))
 
-    def batches(self, which: np.ndarray, batch_size: int) -> Iterator[Any]:
-        """Test images in the order of their positions `which`, a batch at a time.
+    def part(self, which: np.ndarray) -> "Pictures":
+        """The pictures at some positions."""
+        return replace(self, names=self.names[which])
+
+    def batches(self, batch_size: int) -> Iterator[Any]:
+        """Test images in order, a batch at a time.
 
         Each is a tensor, uint8 (b, 3, size, size); PyTorch's DataLoader decodes them in as many
         processes as PyTorch has threads.
@@ -143,8 +149,7 @@ class Pictures:
         loader: Any = DataLoader(
             self,  # type: ignore[arg-type]  # it has what a Dataset has
             batch_size,
-            sampler=which.tolist(),
-            num_workers=torch.get_num_threads() if len(which) > batch_size else 0,
+            num_workers=torch.get_num_threads() if len(self) > batch_size else 0,
             generator=torch.Generator(),
         )
         return iter(loader)

@@ -14,16 +14,22 @@ from torch import nn
 
 from ..checks import check_name, check_whole
 from ..draws import generators
+from . import imagenet_weights
 from .airbench import DiracConv2d, airbench
 
 VERSION = 1  # raised by hand when weights or outputs change
 
 AT_32 = """airbench-16 airbench-32 airbench-64 wrn-10-1 wrn-16-1 wrn-16-2 wrn-28-10 wrn-40-4
 resnet-18 resnext-29""".split()
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's red, green and blue in [0, 1], as all programs have them."""
+PRETRAINED = "-pretrained"
 NETWORKS = dict.fromkeys(AT_32, 32) | {"resnet-50": 224}
 """Network -> side of its images in pixels.
 
-Any other `wrn-<depth>-<widen>` with depth = 6 n + 4, and any `airbench-<width>`, works too, at 32.
+Any other `wrn-<depth>-<widen>` with depth = 6 n + 4, and any `airbench-<width>`, works too, at 32,
+and `resnet-18` also at 224, as it was made for ImageNet. With `-pretrained` behind their names
+`resnet-18` and `resnet-50` start from the weights of `imagenet_weights`, at 224.
 """
 
 
@@ -45,41 +51,61 @@ class Classifier(nn.Module):
             raise ValueError(
                 f"images must be uint8 or float in [0, 1], got {images.dtype}: convert them first"
             )
-        return self.network(images * 2 - 1)  # mean = std = 0.5 in every channel
+        return self.network(self.normalised(images))
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1] with mean and std 0.5 in every channel."""
+        return images * 2 - 1
+
+
+class PhotographClassifier(Classifier):
+    """The same with the mean and the std of ImageNet's colours, as networks at 224 px have it."""
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1] by the mean and std of each channel."""
+        mean, std = (images.new_tensor(one)[:, None, None] for one in (MEAN, STD))
+        return (images - mean) / std
 
 
 def build_model(name: str, *, n_classes: int, image_size: int = 32, seed: int = 0) -> Classifier:
     """The network `name` with fresh weights, on the CPU, in training mode.
 
-    It takes images (B, 3, S, S) to logits (B, K). name: one of `NETWORKS` or of the families named
+    It takes images (B, 3, S, S) to logits (B, K); one that was trained on ImageNet before keeps its
+    last layer where K is 1,000. name: one of `NETWORKS` or of the families named
     there; n_classes: K, at least 2; image_size: S, the side in pixels; seed: names the weights,
     which are the same bytes on every machine. No global generator is read or set. Raises ValueError
-    for an unknown name, an impossible depth, another image size than the network's, n_classes < 2.
+    for an unknown name, an impossible depth, another image size than the network's, n_classes < 2,
+    and for a file of weights that is missing or foreign.
     """
     check_network(name, image_size)
     n_classes = check_whole("n_classes", n_classes, 2)
     with torch.device("meta"):  # no memory and no draws: the weights come in `initialise`
-        model = Classifier(_network(name, n_classes))
+        kind = PhotographClassifier if image_size == 224 else Classifier
+        model = kind(_network(name.removesuffix(PRETRAINED), n_classes, image_size))
     model.to_empty(device="cpu")
     initialise(model, seed=seed)
+    if name.endswith(PRETRAINED):
+        imagenet_weights.load(model.network, name.removesuffix(PRETRAINED))
     return model
 
 
 def check_network(name: str, image_size: int) -> None:
     """Raise ValueError for an unknown network, and for one of images of another side in pixels."""
-    wide = _wide(name)
+    wide, pretrained = _wide(name), [f"{one}{PRETRAINED}" for one in imagenet_weights.FILES]
     if not wide:
         if not _width(name):
-            check_name("network", name, NETWORKS)
+            check_name("network", name, [*NETWORKS, *pretrained])
     elif wide[0] < 10 or wide[0] % 6 != 4 or wide[1] < 1:
         raise ValueError(
             f"a WRN's depth is 10, 16, 22, ... (6 n + 4) and its widen factor at least 1, "
             f"got '{name}'"
         )
-    expected = NETWORKS.get(name, 32)
-    if image_size != expected:
+    expected = (32, 224) if name == "resnet-18" else (NETWORKS.get(name, 32),)
+    expected = (224,) if name in pretrained else expected
+    if image_size not in expected:
+        sides = " or ".join(map(str, expected))
         raise ValueError(
-            f"{name} takes images of {expected} px, got {image_size} px: choose another network"
+            f"{name} takes images of {sides} px, got {image_size} px: choose another network"
         )
 
 
@@ -139,11 +165,11 @@ def initialise(model: nn.Module, *, seed: int) -> None:
             module.reset_parameters()
 
 
-def _network(name: str, n_classes: int) -> nn.Module:
+def _network(name: str, n_classes: int, image_size: int) -> nn.Module:
     wide, width = _wide(name), _width(name)
     if wide:
         return _wide_resnet(*wide, n_classes)
-    return airbench(width, n_classes) if width else _resnet(name, n_classes)
+    return airbench(width, n_classes) if width else _resnet(name, n_classes, image_size)
 
 
 def _wide(name: str) -> tuple[int, int] | None:
@@ -200,7 +226,7 @@ def _conv(n_in: int, n_out: int, size: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(n_in, n_out, size, stride, padding=size // 2, bias=False)
 
 
-def _resnet(name: str, n_classes: int) -> nn.Module:
+def _resnet(name: str, n_classes: int, image_size: int) -> nn.Module:
     """torchvision's ResNet (He et al. 2016) or ResNeXt (Xie et al. 2017).
 
     For 32 px it has a 3 x 3 stem and no first pooling.
@@ -212,6 +238,8 @@ def _resnet(name: str, n_classes: int) -> nn.Module:
         return ResNet(Bottleneck, [3, 4, 6, 3], n_classes)
     if name == "resnet-18":
         network = ResNet(BasicBlock, [2, 2, 2, 2], n_classes)
+        if image_size == 224:
+            return network
     else:  # 4x32d, in three stages: torchvision's fourth is taken out
         network = ResNet(Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=32)
         network.add_module("layer4", nn.Identity())

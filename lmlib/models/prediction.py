@@ -4,7 +4,7 @@ Training, evaluation, attacks and Grad-CAM all ask here, so that what one of the
 converts the others do too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..checks import check_dense, check_name, check_whole
+from ..datasets.photographs import Pictures
 from ..images import as_float, as_tensor, check_layout, check_values, describe
 
 EVAL_BATCH_SIZE = {"cpu": 125, "cuda": 2000}  # without gradients: more only take memory
@@ -125,27 +126,35 @@ def logits_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return logits.float()
 
 
+def chunks(images: torch.Tensor | Pictures, size: int) -> Iterable[torch.Tensor]:
+    """Images in order, `size` at a time; of `Pictures`, which are large, no more than 250."""
+    if isinstance(images, Pictures):
+        return images.batches(min(size, 250))
+    return (images[start : start + size] for start in range(0, max(len(images), 1), size))
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module,
-    images: np.ndarray | torch.Tensor,
+    images: np.ndarray | torch.Tensor | Pictures,
     precision: str = "fp32",
     batch_size: int | None = None,
 ) -> torch.Tensor:
     """Logits float32 (N, K) on the CPU, in eval mode; of no image (0, K).
 
-    images: uint8 or float in [0, 1], (N, 3, H, W), array or tensor; precision: "fp32" or "bf16";
-    batch_size: images in one forward pass. The modes of the model's modules are left as they were.
+    images: uint8 or float in [0, 1], (N, 3, H, W), array or tensor, or `Pictures`, which are
+    decoded a batch at a time; precision: "fp32" or "bf16"; batch_size: images in one forward pass.
+    The modes of the model's modules are left as they were.
     Raises ValueError for images of another shape, dtype or range, and for a model that does not
     return logits.
     """
-    pictures, logits = as_batch(images), []
+    pictures, logits = images if isinstance(images, Pictures) else as_batch(images), []
     with eval_mode(model):
         device, _ = device_and_dtype(model)
         size = EVAL_BATCH_SIZE[device.type] if batch_size is None else batch_size
         size = check_whole("batch_size", size, 1)
         with precision_context(precision, device):
-            for start in range(0, max(len(pictures), 1), size):
-                batch = check_values(pictures[start : start + size].to(device))
+            for chunk in chunks(pictures, size):
+                batch = check_values(chunk.to(device))
                 logits.append(logits_of(model, as_float(batch)).cpu())
     return torch.cat(logits)

@@ -1,45 +1,35 @@
-"""Training one network: batches by key, one step, one checkpoint an epoch.
+"""Training one network: batches by key, one step, a checkpoint an epoch and every few minutes.
 
-Flip and crop come first, then the method, all batched and keyed; what a step does with the
-gradients is the recipe's (`recipes`).
+Flip and crop come first, then the method, all batched and keyed (`batches`); what a step does with
+the gradients is the recipe's (`recipes`). Several processes can train together (`ranks`).
 """
 
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from ..augment import FlipCrop
 from ..augment.base import Augmentation
 from ..datasets.load import Dataset
-from ..draws import permutation, random_words
-from ..images import as_float, as_tensor
+from ..datasets.photographs import Pictures
+from ..draws import random_words
+from . import ranks
 from .airbench import whiten, whitening_layer
-from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
+from .batches import Batch, Batches, DecodedBatches
+from .losses import FORWARD_PASSES, cross_entropy, jsd_loss, outlier_exposure_loss
 from .networks import build_model, plain
 from .prediction import precision_context, predict
 from .recipes import RECIPES
 
 VERSION = 1  # raised by hand when the numbers of a training change
-IMAGES_PER_CALL = {"cpu": 512, "cuda": 2048}
-"""Images that are augmented in one call, at least a batch: it saves overhead, and changes nothing
-else."""
 LOG_SECONDS = 60  # between two lines in a log, where no progress bar is seen
-
-
-class Batch(NamedTuple):
-    """What one step trains on."""
-
-    inputs: torch.Tensor  # float32 (B, 3, H, W), or (3 B, 3, H, W) for JSD: clean, mix, mix
-    targets: torch.Tensor  # int64 (B,) or float32 (B, K)
-    outliers: torch.Tensor | None  # float32 (B, 3, H, W) for outlier exposure
+SAVE_SECONDS = 300  # between two checkpoints within an epoch
 
 
 @contextmanager
@@ -54,92 +44,6 @@ def reproducible(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cudnn.deterministic, cudnn.benchmark = before[1:]
-
-
-class Batches:
-    """The training set as augmented batches: their content depends on (seed, epoch, index) alone.
-
-    config: a `lmlib.study.config.RunConfig`, of which loss, batch_size, seed and training_index are
-    read; dataset: images uint8 (N, 3, H, W) and labels int64 (N,); method: what augments them after
-    flip and crop, on the host. Iterating `epoch(e)` gives each `Batch` of epoch `e` on `device`;
-    for a GPU a thread makes the next ones meanwhile.
-    """
-
-    def __init__(
-        self,
-        config: Any,
-        dataset: Dataset,
-        method: Augmentation,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        self.images = as_tensor(dataset.train.images)
-        self.labels = as_tensor(dataset.train.labels)
-        self.device = torch.device(device)
-        self.index, self.base = config.training_index(dataset), FlipCrop(dataset.pad, dataset.flip)
-        self.method: Any = method  # of some kinds, which mix labels or have outliers
-        self.n_classes = dataset.n_classes
-        self.loss, self.batch_size, self.seed = config.loss, config.batch_size, config.seed
-        self.n_steps = -(-len(self.index) // self.batch_size)
-
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, in the order of that epoch."""
-        blocks = self._blocks(epoch)
-        if self.device.type == "cuda":
-            blocks = prefetched(blocks)
-        for inputs, targets, outliers in blocks:
-            for first in range(0, len(targets), self.batch_size):
-                piece = slice(first, first + self.batch_size)
-                views = torch.cat([view[piece] for view in inputs])
-                others = None if outliers is None else outliers[piece].to(self.device)
-                yield Batch(views.to(self.device), targets[piece].to(self.device), others)
-
-    def _blocks(self, epoch: int) -> Iterator["Augmented"]:
-        """Some batches at a time, on the host."""
-        n = len(self.index)
-        order = self.index[permutation("training order", n, seed=self.seed, epoch=epoch)]
-        n_batches = max(1, IMAGES_PER_CALL[self.device.type] // self.batch_size)
-        for start in range(0, n, n_batches * self.batch_size):
-            yield self.augmented(order[start : start + n_batches * self.batch_size], epoch)
-
-    def augmented(self, index: np.ndarray, epoch: int) -> "Augmented":
-        """Views, targets and outliers of the samples `index`."""
-        images, targets = self._flipped_and_cropped(index, epoch)
-        keys = {"seed": self.seed, "epoch": epoch, "index": index}
-        if self.method.mixes_labels:
-            partner = self.index[self.method.partner_index(len(self.index), **keys)]
-            others, labels = self._flipped_and_cropped(partner, epoch)
-            mixed, weight = self.method(as_float(images), as_float(others), **keys)
-            share = weight[:, None]
-            own, other = one_hot(targets, self.n_classes), one_hot(labels, self.n_classes)
-            return [mixed], share * own + (1 - share) * other, None
-        views = [self.method(as_float(images), **keys)]
-        if self.loss == "jsd":
-            views = [as_float(images), *views, self.method(as_float(images), **keys, view=1)]
-        outliers = None
-        if self.loss == "oe":
-            outliers = self.method.outliers(tuple(images.shape[-2:]), **keys)
-        return views, targets, outliers
-
-    def _flipped_and_cropped(
-        self, index: np.ndarray, epoch: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images at `index` after the base augmentation, and their labels."""
-        position = torch.from_numpy(index)
-        images = self.base(self.images[position], seed=self.seed, epoch=epoch, index=index)
-        return images, self.labels[position]
-
-
-Augmented = tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]
-"""Views (each (n, 3, H, W)), targets and outliers of samples, on the host."""
-
-
-def prefetched(items: Iterator[Augmented]) -> Iterator[Augmented]:
-    """The same items; a thread makes each while the one before is in use."""
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(next, items, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, items, None)
-            yield item
 
 
 def batch_loss(
@@ -157,7 +61,11 @@ def batch_loss(
 
 
 class Trainer:
-    """A model, its optimiser and its batches; `run` trains the epochs that are missing."""
+    """A model, its optimiser and its batches; `run` trains the epochs that are missing.
+
+    Of several ranks each has one, and all make the same calls. Raises ValueError where there are
+    fewer training images than the recipe wants.
+    """
 
     def __init__(
         self,
@@ -166,8 +74,14 @@ class Trainer:
         method: Augmentation,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.config, self.device = config, torch.device(device)
-        self.batches, self.test = Batches(config, dataset, method, self.device), dataset.test
+        self.config, self.device, self.ranks = config, torch.device(device), ranks.current()
+        recipe, self.test = RECIPES[config.recipe], dataset.test
+        of_pictures = isinstance(dataset.train.images, Pictures)
+        kind = DecodedBatches if of_pictures else Batches
+        self.batches = kind(config, dataset, method, self.device, recipe.optimizer.drop_last)
+        if not self.batches.n_steps:
+            n = len(self.batches.index)
+            raise ValueError(f"{dataset.name} has {n} images to train on, too few for a batch")
         model = build_model(
             config.network,
             n_classes=dataset.n_classes,
@@ -179,28 +93,43 @@ class Trainer:
         self.model: Any = model.to(self.device).to(memory_format=torch.channels_last)
         if config.compile and self.device.type == "cuda":
             self.model = torch.compile(self.model)
-        self.optimizer = RECIPES[config.recipe].optimizer(
+        self.optimizer = recipe.optimizer(
             self.model,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             epochs=config.epochs,
             steps_per_epoch=self.batches.n_steps,
         )
-        self.epoch = 0
+        # The wrapper adds up gradients; it is not asked for predictions, which each rank makes of
+        # as many images as it has.
+        several = self.ranks.world > 1
+        self.forward: Any = DistributedDataParallel(self.model) if several else self.model
+        self.epoch, self.n_done = 0, 0  # epochs; steps of the next one
+        self.losses: list[torch.Tensor] = []  # of these steps
+        self.n_seen: Any = 0  # images in them, over all ranks
+        self.started = self.seconds = 0.0  # when they were begun; what they took
         self.history: list[dict[str, Any]] = []
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """What the next epoch depends on: tensors by name, and a dict of plain values."""
+        """What the next step depends on: tensors by name, and a dict of plain values."""
         tensors = {f"model.{name}": value for name, value in plain(self.model).state_dict().items()}
         tensors |= self.optimizer.state()
-        step = self.epoch * self.batches.n_steps
-        return tensors, {"epoch": self.epoch, "step": step, "history": self.history}
+        step = self.epoch * self.batches.n_steps + self.n_done
+        values = {"epoch": self.epoch, "step": step, "history": self.history}
+        if self.n_done:
+            tensors["losses"] = torch.stack(self.losses)
+            values |= {"n_seen": int(self.n_seen), "seconds": self.seconds}
+        return tensors, values
 
     def restore(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
         """Resume from a `state`. Raises ValueError for the weights of another network."""
         load_weights(self.model, tensors)
         self.optimizer.restore(tensors)
         self.epoch, self.history = values["epoch"], list(values["history"])
+        self.n_done = values["step"] - self.epoch * self.batches.n_steps
+        if self.n_done:
+            self.losses = list(tensors["losses"].to(self.device))
+            self.n_seen, self.seconds = values["n_seen"], values["seconds"]
 
     def step(
         self,
@@ -209,27 +138,47 @@ class Trainer:
         targets: torch.Tensor,
         outliers: torch.Tensor | None,
     ) -> torch.Tensor:
-        """One step of the recipe on a `Batch`; returns the loss.
+        """One step of the recipe on a `Batch`; returns the loss, over all ranks.
 
         step: counted from the start of the training.
         """
-        config = self.config
+        config, n = self.config, len(targets)
+        if not n:  # whose pictures cannot be decoded: a black one that counts for nothing
+            inputs = inputs.new_zeros((FORWARD_PASSES[config.loss], *inputs.shape[1:]))
+            targets = targets.new_zeros((1, *targets.shape[1:]))
         batch = Batch(inputs.contiguous(memory_format=torch.channels_last), targets, outliers)
         # Dropout takes no generator: it draws from the global one, which is seeded from the key
         # here and restored afterwards.
         devices = [self.device] if self.device.type == "cuda" else []
+        seed = dropout_seed(config.seed, step, self.ranks.rank)
         with (
             torch.random.fork_rng(devices=devices),
             precision_context(config.precision, self.device),
         ):
-            torch.random.default_generator.manual_seed(dropout_seed(config.seed, step))
+            torch.random.default_generator.manual_seed(seed)
             if devices:
-                torch.cuda.manual_seed(dropout_seed(config.seed, step))
-            loss = batch_loss(self.model, config.loss, batch, config.label_smoothing)
+                torch.cuda.manual_seed(seed)
+            loss = batch_loss(self.forward, config.loss, batch, config.label_smoothing)
         self.model.zero_grad(set_to_none=True)
+        total, n_all = loss.detach(), torch.tensor(n)
+        if self.ranks.world > 1 or not n:
+            loss, total, n_all = self._weighted(loss, n)
         loss.backward()
+        self.n_seen = self.n_seen + n_all
         self.optimizer.step(step)
-        return loss.detach()
+        return total
+
+    def _weighted(
+        self, loss: torch.Tensor, n: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A rank's loss with the weight of its n images; the mean loss, and the images, of all.
+
+        The gradients, of which the ranks take the mean, are then those of the whole batch.
+        """
+        own = torch.stack([loss.detach() * n, torch.full_like(loss, n)])
+        summed, n_all = self.ranks.total(own)
+        n_all_or_one = n_all.clamp(min=1)
+        return loss * (n * self.ranks.world / n_all_or_one), summed / n_all_or_one, n_all
 
     def run(
         self,
@@ -238,44 +187,70 @@ class Trainer:
     ) -> None:
         """Train until `config.epochs`; `save(tensors, values)` is called after each epoch.
 
-        Raises FloatingPointError as soon as the loss of a batch is not finite. Ctrl-C between two
-        saves loses one epoch.
+        It is also called every few minutes within one, so that Ctrl-C loses no more than these.
+        Raises FloatingPointError as soon as the loss of a batch is not finite.
         """
         n_steps = self.batches.n_steps
-        total, first = self.config.epochs * n_steps, self.epoch * n_steps
-        with tqdm(total=total, initial=first, desc=label, unit="step", mininterval=2) as progress:
-            logged = time.perf_counter()
+        total, first = self.config.epochs * n_steps, self.epoch * n_steps + self.n_done
+        bar = {"total": total, "initial": first, "unit": "step", "mininterval": 2}
+        with tqdm(desc=label, disable=self.ranks.rank > 0, **bar) as progress:
             while self.epoch < self.config.epochs:
-                start, losses = time.perf_counter(), []
-                self.model.train()
-                for n, batch in enumerate(self.batches.epoch(self.epoch)):
-                    losses.append(self.step(self.epoch * n_steps + n, *batch))
-                    progress.update()
-                    if n % 50 == 0 or n == n_steps - 1:
-                        check_finite(losses, self.epoch, n)
-                    if time.perf_counter() - logged > LOG_SECONDS:
-                        logged, loss = time.perf_counter(), float(losses[-1])
-                        progress.write(
-                            f"{label}: step {progress.n:,} of {total:,}, loss {loss:.3f}"
-                        )
-                images, labels = self.test.images, self.test.labels
+                self._train_epoch(progress, save, label)
                 entry = {
                     "epoch": self.epoch,
-                    "loss": float(torch.stack(losses).double().mean()),
-                    "test_error": error_of(self.model, images, labels, self.config.precision),
-                    "seconds": time.perf_counter() - start,
+                    "loss": float(torch.stack(self.losses).double().mean()),
+                    "test_error": self.test_error(),
+                    "seconds": time.perf_counter() - self.started,
                 }
+                if n_skipped := self.batches.n_images - int(self.n_seen):
+                    entry["n_skipped"] = n_skipped  # pictures that could not be decoded
+                if self.ranks.world > 1:
+                    entry["ranks"] = self.ranks.world
                 self.history.append(entry)
-                self.epoch += 1
+                self.epoch, self.n_done, self.n_seen, self.seconds = self.epoch + 1, 0, 0, 0.0
+                self.losses = []
                 progress.set_postfix(
                     {name: f"{entry[name]:.3f}" for name in ("loss", "test_error")}
                 )
                 save(*self.state())
 
+    def _train_epoch(self, progress: Any, save: Callable[..., None], label: str) -> None:
+        """The steps that are missing of an epoch."""
+        n_steps = self.batches.n_steps
+        self.started = time.perf_counter() - self.seconds
+        logged = saved = time.perf_counter()
+        self.forward.train()
+        for n, batch in enumerate(self.batches.epoch(self.epoch, self.n_done), self.n_done):
+            self.losses.append(self.step(self.epoch * n_steps + n, *batch))
+            self.n_done = n + 1
+            progress.update()
+            if n % 50 == 0 or self.n_done == n_steps:
+                check_finite(self.losses, self.epoch, n)
+            now = time.perf_counter()
+            if now - logged > LOG_SECONDS and not progress.disable:
+                logged, loss = now, float(self.losses[-1])
+                progress.write(
+                    f"{label}: step {progress.n:,} of {progress.total:,}, loss {loss:.3f}"
+                )
+            if now - saved > SAVE_SECONDS and self.n_done < n_steps:
+                check_finite(self.losses, self.epoch, n)
+                saved, self.seconds = now, now - self.started
+                save(*self.state())
 
-def dropout_seed(seed: int, step: int) -> int:
-    """The seed of one step's dropout."""
-    return int(random_words("dropout", 1, seed=seed, index=[step])[0, 0])
+    def test_error(self) -> float:
+        """The share of test images that the model gets wrong, each asked once by one rank."""
+        own, n_wrong, images = self.ranks.part(np.arange(len(self.test))), 0.0, self.test.images
+        if len(own):
+            some = images.part(own) if isinstance(images, Pictures) else images[own]
+            error = error_of(self.model, some, self.test.labels[own], self.config.precision)
+            n_wrong = round(error * len(own))
+        total = self.ranks.total(torch.tensor(float(n_wrong), device=self.device))
+        return float(total) / len(self.test)
+
+
+def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of one step's dropout on a rank."""
+    return int(random_words("dropout", 1, seed=seed, index=[step], view=rank)[0, 0])
 
 
 def check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:
@@ -304,6 +279,13 @@ def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) ->
     reshaped = sorted(
         name for name in names.keys() & given if given[name].shape != expected[names[name]].shape
     )
+    head = "network.fc.weight"
+    is_head = [name.startswith("network.fc.") for name in reshaped]
+    if reshaped and all(is_head) and not missing and not foreign:
+        numbers = f"{len(given[head]):,} classes, and {len(expected[names[head]]):,} are expected"
+        raise ValueError(
+            f"the weights are for {numbers}: build the network for as many, or train a last layer"
+        )
     if missing or foreign or reshaped:
         raise ValueError(
             f"the weights are of another network: of {len(names)} tensors {len(missing)} are "
@@ -315,7 +297,10 @@ def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) ->
 
 
 def error_of(
-    model: torch.nn.Module, images: np.ndarray, labels: np.ndarray, precision: str = "fp32"
+    model: torch.nn.Module,
+    images: np.ndarray | Pictures,
+    labels: np.ndarray,
+    precision: str = "fp32",
 ) -> float:
     """The share of images that the model gets wrong, in [0, 1]."""
     return float((predict(model, images, precision).argmax(1).numpy() != labels).mean())

@@ -33,7 +33,8 @@ from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
 from ..corruptions import LEVELS, NAMES, make
 from ..corruptions.recipe import SIZES
-from ..models.training import IMAGES_PER_CALL, Trainer
+from ..models.batches import IMAGES_PER_CALL
+from ..models.training import Trainer
 from ..study import runs
 from ..study.plans import run_settings
 from . import plots

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -33,10 +34,11 @@ from ..datasets.load import Dataset
 from ..datasets.split import Split
 from ..files import DamagedFile
 from ..fractals.mixing_sets import MixingSet, mixing_set, own_source
-from ..models import training
+from ..models import imagenet_weights, ranks, training
 from ..models.losses import check_loss
-from ..models.networks import build_model, check_network, plain
+from ..models.networks import PRETRAINED, build_model, check_network, plain
 from ..models.recipes import RECIPES, default_recipe
+from ..models.training import reproducible
 from .config import RunConfig, non_default_parameters
 from .profiles import get_profile
 
@@ -131,6 +133,8 @@ def resolve_without_mixing_set(
     check_network(config.network, data.image_size)
     if len(data.train):
         config.training_index(data)
+    if images and network.endswith(PRETRAINED):
+        imagenet_weights.check(network.removesuffix(PRETRAINED))
     method_on_black_images(config, data)
     needed = (n_fractals, data.image_size, fractals == "colour")
     return config, data, needed if row.needs_mixing_set else None
@@ -228,12 +232,16 @@ def train(
     """Train a run, or resume it, or return its network at once if it is done or committed.
 
     Returns the model in eval mode. Only one process works on a run; a second one waits and finds
-    it done. Raises ValueError where the checkpoint is damaged (the run is set aside) or the folder
-    belongs to another configuration, FloatingPointError where the loss is no longer finite.
+    it done; the ranks of `torchrun` are one. Raises ValueError where the checkpoint is damaged (the
+    run is set aside) or the folder belongs to another configuration, FloatingPointError where the
+    loss is no longer finite.
     """
-    device = device or default_device()
-    with files.lock(config.folder), training.reproducible(config.threads):
-        check_folder(config)
+    device, own = device or default_device(), ranks.current()
+    is_first = own.rank == 0  # who reads and writes for all of `torchrun`
+    with files.lock(config.folder) if is_first else nullcontext(), reproducible(config.threads):
+        if is_first:
+            check_folder(config)
+        own.wait()
         checkpoint, done = config.folder / "checkpoint.safetensors", config.folder / "done.json"
         if not checkpoint.exists() and committed_weights(config.name):
             print(f"{config.name}: taken from its committed weights")
@@ -243,23 +251,36 @@ def train(
             try:
                 trainer.restore(*load_checkpoint(checkpoint))
             except ValueError as error:
-                set_aside(config.folder, error)
+                if is_first:
+                    set_aside(config.folder, error)
+                raise
         start = time.time()
 
         def save(tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
-            save_checkpoint(checkpoint, tensors, {**values, "data": describe_data(dataset)})
+            if is_first:
+                save_checkpoint(checkpoint, tensors, {**values, "data": describe_data(dataset)})
 
         trainer.run(save, label=config.name)
-        try:
-            files.read_json(done)
-        except (FileNotFoundError, DamagedFile) as error:
-            date = time.strftime("%Y-%m-%d %H:%M:%S")
-            weights = {"finished": date, "weights": weights_digest(trainer.model)}
-            files.write_json(done, environment() | weights)
-            duration = f"trained in {time.time() - start:.0f} s"
-            damaged = isinstance(error, DamagedFile)
-            print(f"{config.name}: {f'{error}: written anew, dated now' if damaged else duration}")
+        if is_first:
+            record_end(done, trainer, time.time() - start)
+        own.wait()
     return trainer.model.eval()
+
+
+def record_end(done: Path, trainer: training.Trainer, seconds: float) -> None:
+    """Write what a run's done.json says, unless a whole one is there."""
+    name = done.parent.name
+    try:
+        files.read_json(done)
+    except (FileNotFoundError, DamagedFile) as error:
+        date = time.strftime("%Y-%m-%d %H:%M:%S")
+        record: dict[str, Any] = {"finished": date, "weights": weights_digest(trainer.model)}
+        if worlds := {entry["ranks"] for entry in trainer.history if "ranks" in entry}:
+            record["ranks"] = sorted(worlds)  # batch norm is of each rank's part
+        files.write_json(done, environment() | record)
+        duration = f"trained in {seconds:.0f} s"
+        damaged = isinstance(error, DamagedFile)
+        print(f"{name}: {f'{error}: written anew, dated now' if damaged else duration}")
 
 
 def weights_digest(model: torch.nn.Module) -> str:
@@ -386,6 +407,6 @@ def load_model(name: str, device: str | torch.device = "cpu") -> torch.nn.Module
     tensors, values = load_checkpoint(find_checkpoint(name))
     data = known_data(config, values)
     sizes = {"n_classes": len(data["classes"]), "image_size": data["image_size"]}
-    model = build_model(config.network, **sizes)
+    model = build_model(config.network.removesuffix(PRETRAINED), **sizes)
     training.load_weights(model, tensors)
     return model.to(device).to(memory_format=torch.channels_last).eval()
