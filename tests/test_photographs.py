@@ -125,11 +125,12 @@ def test_batches_are_the_images_in_order_for_any_number_of_processes(photos, thr
     try:
         torch.set_num_threads(threads)
         state = torch.get_rng_state()
-        found = list(images.part(which).batches(2))
+        found = list(images.batches(which, 2))
     finally:
         torch.set_num_threads(before)
     assert [len(batch) for batch in found] == [2, 2, 1]
     assert np.array_equal(torch.cat(found).numpy(), images[which])
+    assert np.array_equal(images.part(which)[1:3], images[which[1:3]])
     assert torch.equal(torch.get_rng_state(), state)
 
 

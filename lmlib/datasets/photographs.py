@@ -137,8 +137,8 @@ class Pictures:
         """The pictures at some positions."""
         return replace(self, names=self.names[which])
 
-    def batches(self, batch_size: int) -> Iterator[Any]:
-        """Test images in order, a batch at a time.
+    def batches(self, which: np.ndarray, batch_size: int) -> Iterator[Any]:
+        """Test images in the order of their positions `which`, a batch at a time.
 
         Each is a tensor, uint8 (b, 3, size, size); PyTorch's DataLoader decodes them in as many
         processes as PyTorch has threads.
@@ -149,7 +149,8 @@ class Pictures:
         loader: Any = DataLoader(
             self,  # type: ignore[arg-type]  # it has what a Dataset has
             batch_size,
-            num_workers=torch.get_num_threads() if len(self) > batch_size else 0,
+            sampler=which.tolist(),
+            num_workers=torch.get_num_threads() if len(which) > batch_size else 0,
             generator=torch.Generator(),
         )
         return iter(loader)

@@ -129,7 +129,7 @@ def logits_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 def chunks(images: torch.Tensor | Pictures, size: int) -> Iterable[torch.Tensor]:
     """Images in order, `size` at a time; of `Pictures`, which are large, no more than 250."""
     if isinstance(images, Pictures):
-        return images.batches(min(size, 250))
+        return images.batches(np.arange(len(images)), min(size, 250))
     return (images[start : start + size] for start in range(0, max(len(images), 1), size))
 
 
