@@ -1,5 +1,7 @@
 """ImageNet's benchmarks in the study: pictures, outcomes, rows; networks judged on photographs."""
 
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import nn
 from torchvision.transforms import functional as tv
 
 from lmlib import augment, metrics, paths
-from lmlib.corruptions import corrupt
+from lmlib.corruptions import corrupt, imagenet_files
 from lmlib.datasets.imagenet import classes_of, labels_in_1k
 from lmlib.datasets.load import load_dataset
 from lmlib.metrics.calibration import rms_calibration_error
@@ -84,6 +86,39 @@ def test_the_resized_picture_is_the_one_that_torchvision_makes(data):
     of_one = bench.picture("brightness", 1, 0), plain.picture("brightness", 1, 0)
     assert np.array_equal(of_one[0], imagenet.enlarged(of_one[1]))
     assert bench.provenance["brightness"] == "generated, JPEG 85, central 196 px enlarged"
+
+
+@pytest.fixture
+def official(data, monkeypatch):
+    """The same pictures as ImageNet's, and official files of one corruption: grey of the number."""
+    monkeypatch.setattr(imagenet_files, "PER_CLASS", 2)
+    monkeypatch.setattr(imagenet, "NAMES", {"imagenet_c": ("contrast", "spatter")})
+    for severity in range(1, 6):
+        for wnid, numbers in {"n01440764": (1, 3), "n01443537": (7, 9)}.items():
+            for number in numbers:
+                place = paths.RAW / "ImageNet-C" / "contrast" / str(severity) / wnid
+                file = place / f"ILSVRC2012_val_{number:08}.JPEG"
+                write_picture(file, grey=10 * number, size=(224, 224))
+    return replace(data, name="imagenet-200")
+
+
+def test_official_pictures_are_read_by_their_number_and_an_absent_extra_is_left_out(official):
+    bench = imagenet.open_imagenet("imagenet_c", official)
+    assert bench.provenance == {"contrast": "official, at 224 px"}
+    assert "ImageNet-C lacks spatter at severity 1" in bench.missing["spatter"]
+    (images,) = bench.chunks("contrast", 2, np.array([2, 0, 1]))
+    assert images.mean((1, 2, 3)).tolist() == pytest.approx([70, 10, 30], abs=1)
+    resized = imagenet.open_imagenet("imagenet_c", official, resized=True)
+    assert resized.provenance == {"contrast": "official, central 196 px enlarged"}
+
+
+def test_an_official_folder_without_what_a_mean_counts_is_refused(official, monkeypatch):
+    monkeypatch.setattr(imagenet, "NAMES", {"imagenet_c": ("contrast", "fog")})
+    with pytest.raises(ValueError, match="ImageNet-C lacks fog at severity 1"):
+        imagenet.open_imagenet("imagenet_c", official)
+    shutil.rmtree(paths.RAW / "ImageNet-C" / "contrast" / "4" / "n01443537")
+    with pytest.raises(ValueError, match="4 lacks the folders of 1 of 2 classes, n01443537"):
+        imagenet.open_imagenet("imagenet_c", official)
 
 
 # --- rows by hand ---------------------------------------------------------------------------------

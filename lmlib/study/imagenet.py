@@ -9,7 +9,7 @@ worker processes as PyTorch may use threads.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,19 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import resize
 
 from .. import paths
-from ..corruptions import NAMES, corrupt, perturb
+from ..corruptions import LEVELS, NAMES, corrupt, perturb, recipe
 from ..corruptions.files import why_no_frost
+from ..corruptions.imagenet_files import (
+    list_cell,
+    official_pictures,
+    read_official_frames,
+    read_official_picture,
+)
 from ..corruptions.recipe import SIZES, middle
 from ..datasets.imagenet import check_classes, classes_of, labels_in_1k
 from ..datasets.load import Dataset
 from ..datasets.photographs import PictureSplit, list_classes, split_of
-from ..names import HARDER_NOISES
+from ..names import C_CORRUPTIONS, HARDER_NOISES, PERTURBATIONS_PAPER
 
 SIZE = SIZES["imagenet"]
 AS_THEY_ARE, RESIZED = "at 224 px", "central 196 px enlarged"
@@ -48,6 +54,7 @@ class PictureBenchmark:
     dataset: Dataset  # whose test images are `lmlib.datasets.photographs.Pictures`
     seed: int  # of what is generated
     resized: bool  # whether C and C-bar show the central 196 pixels, enlarged to 224
+    folder: Path | None  # of the official files, None where images are made
     provenance: dict[str, str]  # by name that can be used: where it comes from
     missing: dict[str, str]  # by name that is left out: why, in a sentence
 
@@ -64,9 +71,28 @@ class PictureBenchmark:
         severity: 1 to 5, None for sequences; select: positions in the test set, all by default.
         """
         index = np.arange(len(self.dataset.test)) if select is None else select
+        read: Reader = partial(self.sequence, name)
+        if severity is not None:
+            read = partial(self.picture, name, severity)
+        if self.folder:
+            listed = list_cell(self.folder, self.benchmark, name, severity, self.dataset.classes)
+            files = {file.number - 1: file.path for file in listed}
+            read = partial(self.official, name, severity, files)
+        return read_together(read, index, 1 if severity is None else CHUNK)
+
+    def official(
+        self, name: str, severity: int | None, files: Mapping[int, Path], position: int
+    ) -> np.ndarray:
+        """One published picture of C or C-bar, or the frames of a video of P, as `chunks` has them.
+
+        files: by the number, less 1, of the validation picture.
+        """
+        path = files[int(self.dataset.test.index[position])]
         if severity is None:
-            return read_together(partial(self.sequence, name), index, 1)
-        return read_together(partial(self.picture, name, severity), index, CHUNK)
+            entry, p = recipe(name, self.benchmark)
+            return read_official_frames(path, *entry.frames(p))
+        image = read_official_picture(path)
+        return enlarged(image) if self.resized else image
 
     def picture(self, name: str, severity: int, position: int) -> np.ndarray:
         """One test picture under a corruption: uint8 (3, 224, 224)."""
@@ -94,20 +120,46 @@ def open_imagenet(
     """What there is of "imagenet_c", "imagenet_c_bar" or "imagenet_p" for the test pictures.
 
     resized: whether C and C-bar are shown as the released programs of PixMix, IPMix and LayerMix
-    show them: resized to 256 and cropped to 224, which is their centre enlarged by 8 / 7. The
-    harder noises of P are left out, as no mean counts them; so is, with a warning, frost where
-    there are no photographs for it.
+    show them: resized to 256 and cropped to 224, which is their centre enlarged by 8 / 7. For
+    ImageNet the official files count where their folder is in data/raw. The harder noises of P are
+    left out, as no mean counts them; so is, with a warning, frost where there are no photographs
+    for it. Raises ValueError for an official folder that lacks what a mean counts, or classes.
     """
     names = [name for name in NAMES[benchmark] if name not in HARDER_NOISES]
-    missing = {}
-    if "frost" in names and (reason := why_no_frost(SIZE)):
+    folder = official_pictures(benchmark) if dataset.name.startswith("imagenet-") else None
+    missing = dict[str, str]()
+    if folder:
+        missing = absent(folder, benchmark, names, dataset.classes)
+    elif "frost" in names and (reason := why_no_frost(SIZE)):
         missing["frost"] = reason
         problem = f"frost is left out, a mean is over the others only: {reason}"
         warnings.warn(f"{dataset.name}, {benchmark}: {problem}", stacklevel=2)
-    shown = f"JPEG 85, {RESIZED if resized else AS_THEY_ARE}"
-    shown = "raw frames" if benchmark == "imagenet_p" else shown
-    provenance = {name: f"generated, {shown}" for name in names if name not in missing}
-    return PictureBenchmark(benchmark, dataset, seed, resized, provenance, missing)
+    shown = RESIZED if resized else AS_THEY_ARE
+    made = f"official, {shown}" if folder else f"generated, JPEG 85, {shown}"
+    if benchmark == "imagenet_p":
+        made = "official videos" if folder else "generated, raw frames"
+    provenance = {name: made for name in names if name not in missing}
+    return PictureBenchmark(benchmark, dataset, seed, resized, folder, provenance, missing)
+
+
+def absent(
+    folder: Path, benchmark: str, names: Sequence[str], classes: Sequence[str]
+) -> dict[str, str]:
+    """What an official folder has not, and why, of what no mean counts.
+
+    Raises ValueError where it lacks, in whole or in part, one that a mean counts.
+    """
+    counted = {"imagenet_c": C_CORRUPTIONS, "imagenet_p": PERTURBATIONS_PAPER}
+    missing = {}
+    for name in names:
+        try:
+            for severity in LEVELS[benchmark]:
+                list_cell(folder, benchmark, name, severity, classes)
+        except ValueError as error:
+            if name in counted.get(benchmark, names):
+                raise
+            missing[name] = str(error)
+    return missing
 
 
 def whole_view(picture: Image.Image) -> Image.Image:
