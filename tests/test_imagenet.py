@@ -277,6 +277,14 @@ def test_one_photograph_is_refused_before_anything_is_measured(root, data):
     assert not paths.RUNS.exists()
 
 
+def test_torchvisions_network_is_judged_on_200_classes_by_their_logits(monkeypatch):
+    monkeypatch.setattr(photographs, "build_model", lambda name, **_: Levels(1000))
+    images = torch.full((2, 3, 8, 8), 7 / 255)
+    whole, part = (photographs.pretrained("resnet-50-pretrained", n) for n in (1000, 200))
+    assert whole(images).argmax(1).tolist() == [OUTSIDE] * 2
+    assert part(images).shape == (2, 200) and part(images).argmax(1).tolist() == [7, 7]
+
+
 def test_a_folder_that_is_not_there_is_named(root):
     with pytest.raises(ValueError, match="nowhere is no folder"):
         photographs.photographs("nowhere")
@@ -291,7 +299,7 @@ def test_a_profile_of_imagenet_has_the_runs_of_its_table_and_no_others(name, n_r
     assert settings == plans.imagenet(name) and len(settings) == n_runs
     for one in settings:
         augment.check_method(one["method"], one.get("parameters", {}))
-        assert one["recipe"].startswith("imagenet") and one["network"] == "resnet-50"
+        assert one["network"] == "resnet-50-pretrained" and one["epochs"] == 90
     printed = set(published({"imagenet-200": 8, "imagenet-1k": 9}[name])["method"])
     assert printed <= {one["method"] for one in settings}
 
@@ -304,7 +312,13 @@ def test_other_profiles_have_no_runs_of_imagenet():
 def test_table_8_has_the_printed_values_beside_each_of_its_columns():
     cells = published(8).query("method == 'cutmix'")
     shared = dict.fromkeys(rows.COLUMNS, "") | {"method": "cutmix", "parameters": "{}"}
-    shared |= {"loss": "ce", "network": "resnet-50", "epochs": 90, "recipe": "imagenet", "seed": 0}
+    shared |= {
+        "loss": "ce",
+        "network": "resnet-50-pretrained",
+        "epochs": 90,
+        "recipe": "imagenet",
+        "seed": 0,
+    }
     shared |= {"dataset": "imagenet-200", "label_smoothing": 0.0, "n_train": np.nan, "run": "a"}
     shared |= {"version": evaluation.VERSION, "recipes": evaluation.RECIPES_VERSION, "n": 10_000}
     shared |= {"mixing": "none", "subset": "all 10,000 test images", "corruption": None}

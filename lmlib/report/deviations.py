@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..augment import METHODS, build_method
 from ..models.losses import FORWARD_PASSES
+from ..models.networks import PRETRAINED
 from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
 from ..study.evaluation import PICTURES
 from ..study.imagenet import AS_THEY_ARE
@@ -74,7 +75,7 @@ def setting_deviations(
     recipe = f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}"
     deviations = {
         f"{run['dataset']} for {data}": not run["dataset"].startswith(("cifar", "imagenet")),
-        f"{run['network']} for {network}": run["network"] != network,
+        f"{run['network']} for {network}": run["network"].removesuffix(PRETRAINED) != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
         recipe: run["recipe"] not in ("paper", "imagenet") or run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",

@@ -58,9 +58,8 @@ def clean_outcomes(
     """Logits float32 (n, K) and labels of the untouched images."""
     if not done:
         images, index = dataset.test.images, subset.index
-        on_disk = isinstance(images, Pictures)
-        chunks = images.batches(index, imagenet.CHUNK) if on_disk else [images[index]]
-        logits = torch.cat([predict(model, chunk) for chunk in chunks]).numpy()
+        shown = images.part(index) if isinstance(images, Pictures) else images[index]
+        logits = predict(model, shown).numpy()
         yield {"logits": logits, "labels": dataset.test.labels[subset.index]}
 
 
@@ -146,8 +145,7 @@ def rendition_outcomes(
     if not done:
         renditions = imagenet.renditions()
         asked = imagenet.OfClasses(model, imagenet.OF_R) if dataset.n_classes > 200 else model
-        chunks = renditions.images.batches(np.arange(len(renditions)), imagenet.CHUNK)
-        logits = torch.cat([predict(asked, chunk) for chunk in chunks]).numpy()
+        logits = predict(asked, renditions.images).numpy()
         yield {"logits": logits, "labels": renditions.labels, "r/source": "official"}
 
 

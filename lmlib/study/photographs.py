@@ -11,19 +11,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
+from torch import nn
 
 from .. import paths
 from ..datasets.imagenet import classes_of, labels_in_1k
 from ..datasets.load import Dataset, load_dataset
 from ..files import atomic_write, digest
+from ..models.networks import build_model
 from ..models.prediction import predict
-from ..models.pretrained import PHOTOGRAPHS, SHA256, imagenet_network
+from ..models.pretrained import PHOTOGRAPHS, SIZE, imagenet_network
 from . import evaluation, rows, runs
-from .imagenet import CHUNK
+from .imagenet import OF_R, OfClasses
 
 NETWORK = "efficientnet-lite0"
 VARIABLE = "LMLIB_PHOTOGRAPHS"
@@ -46,11 +47,7 @@ def photographs(folder: str = "") -> Dataset:
         labels = labels_in_1k(found.classes)[found.test.labels]
     else:
         name += evaluation.OWN_PREDICTION
-        model, chunks = (
-            imagenet_network()[0],
-            found.test.images.batches(np.arange(len(found.test)), CHUNK),
-        )
-        labels = torch.cat([predict(model, chunk).argmax(1) for chunk in chunks]).numpy()
+        labels = predict(imagenet_network()[0], found.test.images).argmax(1).numpy()
     return replace(found, name=name, classes=classes, test=replace(found.test, labels=labels))
 
 
@@ -67,22 +64,37 @@ def crops() -> Path:
     return folder
 
 
-def judge(dataset: Dataset, profile: str, *, n: int | None = None) -> str:
-    """Measure the network on a set of `photographs`, and write its rows; returns their run's name.
+def pretrained(network: str, n_classes: int) -> nn.Module:
+    """A network with its ImageNet weights as they are, in eval mode.
+
+    network: `NETWORK`, or one of torchvision's, "resnet-50-pretrained" say, whose file of weights
+    is in data/raw. n_classes: 1,000, or 200 for its logits of ImageNet-R's classes alone. Raises
+    ValueError for a file that is missing or foreign.
+    """
+    if network == NETWORK:
+        return imagenet_network()[0]
+    model = build_model(network, n_classes=1000, image_size=SIZE).to(runs.default_device()).eval()
+    return model if n_classes == 1000 else OfClasses(model, OF_R)
+
+
+def judge(dataset: Dataset, profile: str, *, network: str = NETWORK, n: int | None = None) -> str:
+    """Measure a `pretrained` network on photographs, write its rows, return their run's name.
 
     n: stratified pictures for C, C-bar and P; None for all, as clean pictures always are. What was
     measured before is kept in data/runs and not measured again. Raises ValueError for fewer than 2.
     """
     if min(len(dataset.test), n or 2) < 2:
         raise ValueError(f"{dataset.source}: at least 2 photographs are needed for an interval")
-    identity = {"data": dataset.hash, "weights": SHA256, "name": dataset.name}
-    name = f"{dataset.name}-{NETWORK}-{digest(identity)[:8]}"
+    model = pretrained(network, dataset.n_classes)
+    weights = runs.weights_digest(model)
+    identity = {"data": dataset.hash, "weights": weights, "name": dataset.name}
+    name = f"{dataset.name}-{network}-as-it-is-{digest(identity)[:8]}"
+    sizes = evaluation.profile_sizes(profile) | {"subset": n, "sequences": n}
     folder = paths.RUNS / name / "evaluations"
-    model = imagenet_network()[0]
-    measured = evaluation.evaluate(model, dataset, folder=folder, subset=n, sequences=n)
+    measured = evaluation.evaluate(model, dataset, folder=folder, **sizes)
     where = runs.environment()
     about = {
-        **{"run": name, "dataset": dataset.name, "network": NETWORK, "weights": SHA256},
+        **{"run": name, "dataset": dataset.name, "network": network, "weights": weights},
         **{"method": "baseline", "parameters": "{}", "loss": "ce", "recipe": "pretrained"},
         **{"label_smoothing": 0.0, "epochs": 0, "n_train": "", "seed": 0, "mixing": "none"},
         **{"precision": "fp32", "threads": torch.get_num_threads()},

@@ -89,7 +89,7 @@ def run_settings(profile: str, **changes: Any) -> Settings:
         "network": sizes.network,
         "epochs": sizes.epochs,
         "seed": sizes.seeds[0],
-    } | ({"recipe": sizes.recipe} if sizes.recipe else {})
+    }
     return as_json(settings | changes)
 
 
