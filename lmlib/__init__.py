@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "LayerMix", "build_method"]
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lmlib' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""The command line: `python -m lmlib [PROFILE] [--jobs N] [--scheduler ADDRESS]`, `test`, ...
+"""The command line: `python -m lmlib [PROFILE [NOTEBOOK [-p NAME VALUE]]]`, `report`, `test`, ...
 
 Arguments are checked before heavy imports; a wrong one is one sentence and exit code 2.
 """
@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import paths
 from .checks import check_name
@@ -30,6 +29,7 @@ COMMANDS = {
     "bench": "speed, side by side",
     "clean": "remove caches and what `quick` wrote, never anything else",
     "readme": "make the results section of README.md from the committed rows",
+    "report": "tables, figures and pages of the rows there are, of cifar-cpu or another profile",
 }
 
 
@@ -45,23 +45,56 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     profiles = [f"  {profile.name:10} {profile.summary}" for profile in PROFILES.values()]
     others = [f"  {name:10} {summary}" for name, summary in COMMANDS.items()]
     parser = Parser("run_all.sh", formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.description = "Run the LayerMix study, or one of: test, bench, clean, readme."
+    parser.description = f"Run the LayerMix study, or one of: {', '.join(COMMANDS)}."
     parser.epilog = "\n".join(["profiles:", *profiles, "", "others:", *others])
     parser.add_argument("command", nargs="?", default="quick", metavar="PROFILE")
+    what = "one notebook of the profile, by its name or number, which trains nothing by itself"
+    parser.add_argument("what", nargs="?", metavar="NOTEBOOK", help=what)
+    given = "a parameter of that notebook; figures and tables go to changed/ and say so"
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=given
+    )
     jobs = "runs trained side by side (default: one a GPU, else cores / threads of a run)"
     parser.add_argument("--jobs", type=int, metavar="N", help=jobs)
     where = "train on the workers of a Dask scheduler; local: start one here, with its dashboard"
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help=where)
     parser.add_argument("--check", action="store_true", help="check the arguments alone")
-    options, further = parser.parse_known_args(arguments)
-    check_name("profile or command", options.command, [*PROFILES, *COMMANDS])
-    if further and options.command != "test":
+    words = list(arguments)
+    at = words.index("test") + 1 if "test" in words[:2] else len(words)  # the rest is for pytest
+    options, further = parser.parse_known_args(words[:at])
+    # What deletes is never suggested: it must be written as it is.
+    known = [*PROFILES, *(name for name in COMMANDS if name != "clean")]
+    check_name(
+        "profile or command", options.command, known + ["clean"] * (options.command == "clean")
+    )
+    if further:
         parser.error(f"unknown argument '{further[0]}'")
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    check_what(parser, options)
     if options.scheduler:
         check_scheduler(parser, options)
-    return options, further
+    return options, words[at:]
+
+
+def check_what(parser: Parser, options: argparse.Namespace) -> None:
+    """Raise ValueError where the second word, or a parameter, does not go with the first.
+
+    A notebook's number becomes its name; the profile of a report is cifar-cpu by default.
+    """
+    what = options.what
+    if options.command == "report":
+        options.what = check_name("profile", what or "cifar-cpu", PROFILES)
+    elif what and options.command not in PROFILES:
+        parser.error(f"unknown argument '{what}'")
+    elif what:
+        names = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+        by_number = {name[:2]: name for name in names}
+        options.what = check_name("notebook", by_number.get(what, what), names)
+        if options.scheduler or options.jobs:
+            parser.error("--jobs and --scheduler are for a whole profile, not for one notebook")
+    if options.p and not (what and options.command in PROFILES):
+        parser.error("-p is for one notebook: ./run_all.sh PROFILE NOTEBOOK -p NAME VALUE")
 
 
 def check_scheduler(parser: Parser, options: argparse.Namespace) -> None:
@@ -94,45 +127,102 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     """Run a profile: the runs that it needs, then every notebook that changed."""
     check_room()
     from .corruptions.official import SUFFIXES, official_source
-    from .study import grid, notebooks, plans, raw, rows  # heavy: after the arguments were checked
+    from .study import grid, notebooks, plans, raw  # heavy: after the arguments were checked
 
-    start, seconds = time.time(), dict[str, float | None]()
-    made, results = list[Path](), list[Path]()
-    names = notebooks.of_profile(profile)
-    about = {name: notebooks.metadata(name) for name in names}
+    start, names, settings = time.time(), notebooks.of_profile(profile), plans.whole_study(profile)
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     raw.report()
     for dataset, benchmark in product(get_profile(profile).datasets, SUFFIXES):
         official_source(dataset, benchmark)  # says before any training what cannot be used
-    settings = plans.whole_study(profile)
+    trained = False
     for name in names:
-        inputs, finish = [], {}
-        if "needs" in about[name]:
-            if not results:
-                tick = time.time()
-                grid.ensure(settings, jobs=jobs, scheduler=scheduler)
-                seconds["the runs"] = time.time() - tick
-                results = rows.row_files(profile)
-            inputs += results
-        if "shows_the_others" in about[name]:
-            from .report import page  # 35 MB that would lie beside the trainings
-
-            inputs += [*made, *paths.PUBLISHED.iterdir()]
-            target = paths.FIGURES / profile / f"{name}.html"
-            finish = {"finish": partial(page.export, path=target)}
-        print(f"{name} ...", flush=True)
-        seconds[name] = notebooks.refresh(name, {"profile": profile}, inputs, **finish)
-        made += notebooks.made_by(name, profile)
-    print(f"\nFigures and tables of {profile}, the paper's in one page, 20-report.html:")
-    print(*(f"  {file.relative_to(paths.ROOT)}" for file in made), "\nTime:", sep="\n")
-    for name, took in seconds.items():
-        print(f"  {name:16} {'unchanged: not run again' if took is None else f'{took:6.0f} s'}")
-    print(f"  {'in all':16} {time.time() - start:6.0f} s")
+        if "needs" in notebooks.metadata(name) and not trained:
+            grid.ensure(settings, jobs=jobs, scheduler=scheduler)
+            trained = True
+        refresh(name, {"profile": profile})
     if profile == "quick":
         print(
-            "\nThis tried the machine, on small digits. What the study found on CIFAR is in "
-            "README.md; `./run_all.sh cifar-cpu` draws its tables and figures."
+            "This tried the machine, on small digits. What the study found on CIFAR: "
+            "./run_all.sh report"
         )
+    end(profile, start)
+
+
+def report(profile: str) -> None:
+    """Make the tables, figures and pages of the rows that a profile has; train nothing."""
+    check_room()
+    from .study import notebooks
+    from .study.rows import row_files
+
+    if not row_files(profile):
+        raise ValueError(f"profile {profile} has no rows yet: `./run_all.sh {profile}` makes them")
+    start = time.time()
+    for name in notebooks.names():
+        if notebooks.metadata(name).get("rows_alone"):
+            refresh(name, {"profile": profile, "jobs": -1})
+    end(profile, start)
+
+
+def refresh(name: str, parameters: dict[str, Any]) -> None:
+    """Execute a notebook if something it reads changed, and print how long it took."""
+    from .study import notebooks
+    from .study.rows import row_files
+
+    about, profile = notebooks.metadata(name), parameters["profile"]
+    inputs = row_files(profile) if "needs" in about else []
+    if "shows_the_others" in about:
+        others = [one for one in notebooks.names() if one != name]
+        inputs += [file for one in others for file in notebooks.made_by(one, profile)]
+        inputs += paths.PUBLISHED.iterdir()
+    print(f"{name} ...", end=" ", flush=True)
+    seconds = notebooks.refresh(name, parameters, inputs)
+    print("unchanged" if seconds is None else f"{seconds:.0f} s", flush=True)
+
+
+def end(profile: str, start: float) -> None:
+    """Write the pages of a profile, and say in three lines what there is now."""
+    from .report.site import write_site
+    from .study import notebooks
+
+    index = write_site(profile)
+    print(f"\nReport:   {(index.parent / f'{notebooks.names()[-1]}.html').as_uri()}")
+    print(f"All:      {index.as_uri()}")
+    print(f"Time:     {time.time() - start:.0f} s")
+
+
+def one_notebook(profile: str, name: str, given: Sequence[Sequence[str]]) -> None:
+    """Execute one notebook on the rows there are, with the parameters that were given.
+
+    With parameters other than its own it leaves alone what the study made: what it draws goes to
+    folders `changed/`, and says what was changed.
+    """
+    check_room()
+    from .study import notebooks
+
+    values = notebooks.check_parameters(name, {key: value_of(text) for key, text in given})
+    if "profile" in values:
+        raise ValueError(f"the profile is the first word: ./run_all.sh {values['profile']} {name}")
+    parameters = {"profile": profile} | notebooks.without_training(name) | values
+    if not (changed := notebooks.changed_text(name, values)):
+        refresh(name, parameters)
+        copy, made = notebooks.executed_copy(name, profile), notebooks.made_by(name, profile)
+    else:
+        canonical = notebooks.executed_copy(name, profile)
+        copy, before = canonical.with_name(f"{name}.changed.ipynb"), time.time()
+        environment = {"LMLIB_CHANGED": changed}
+        notebooks.execute(name, copy, parameters, copy.with_suffix(".log"), environment=environment)
+        folders = (paths.FIGURES / profile, paths.RESULTS / profile / "tables")
+        written = [file for folder in folders for file in folder.glob(f"changed/{name[:3]}*")]
+        made = sorted(file for file in written if file.stat().st_mtime >= before)
+    print(*(file.relative_to(paths.ROOT) for file in [*made, copy]), sep="\n")
+
+
+def value_of(text: str) -> Any:
+    """A parameter's value as JSON or Python writes it; any other text stands for itself."""
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text
 
 
 def clean() -> None:
@@ -144,7 +234,8 @@ def clean() -> None:
 
     others = {file.stem for name in PROFILES if name != "quick" for file in row_files(name)}
     own = {file.stem for file in row_files("quick")}
-    folders = [paths.CACHE, paths.RESULTS / "quick", paths.FIGURES / "quick", paths.RUNS / ".grid"]
+    folders = [paths.CACHE, paths.RUNS / ".grid"]
+    folders += [parent / "quick" for parent in (paths.RESULTS, paths.FIGURES, paths.SITE)]
     for folder in sorted(paths.RUNS.glob("*/")):
         if ".set-aside-" not in folder.name and folder.name not in others:
             folders += [folder] if folder.name in own or trained_by_quick(folder) else []
@@ -187,6 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import_module("lmlib.report.bench").main()
         elif options.command == "readme":
             import_module("lmlib.report.page").update_readme()
+        elif options.command == "report":
+            report(options.what)
+        elif options.what:
+            one_notebook(options.command, options.what, options.p)
         elif options.command == "gpu":
             import_module("lmlib.study.gpu").run(options.jobs)
         else:

@@ -1,6 +1,7 @@
 """Where things are: one place for every folder."""
 
 import os
+import re
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -21,3 +22,19 @@ CACHE = DATA / "cache"  # what can be made again
 RUNS = DATA / "runs"  # one folder a run
 RESULTS = DATA / "results"  # tidy rows, one folder a profile
 FIGURES = ROOT / "figures"  # one folder a profile
+SITE = ROOT / "site"  # pages, one folder a profile: can be made again
+
+
+def changed_parameters() -> str:
+    """The parameters that the executing notebook was given by hand, "magnitude = 3, beta = 1".
+
+    `study.notebooks` tells its kernel so; "" where all of them are as they are committed.
+    """
+    return os.environ.get("LMLIB_CHANGED", "")
+
+
+def beside_canonical(path: Path) -> Path:
+    """Where a notebook writes `path`: there, or in `changed/` under a name that says what was."""
+    changed = re.sub(r"[^\w=.,-]+", "", changed_parameters())[:120]
+    name = f"{path.stem}-{changed}{path.suffix}"
+    return path.parent / "changed" / name if changed else path

@@ -42,8 +42,15 @@ def called(*words):
         (["qick"], "unknown profile or command 'qick': did you mean 'quick'?"),
         (["cifar_cpu"], "did you mean 'cifar-cpu'?"),
         (["tests"], "did you mean 'test'?"),
-        (["claen"], "did you mean 'clean'?"),
-        (["quick", "paper"], "unknown argument 'paper'; see --help"),
+        (["claen"], "unknown profile or command 'claen'"),
+        (["quick", "paper"], "unknown notebook 'paper'"),
+        (["quick", "04-layermx"], "unknown notebook '04-layermx': did you mean '04-layermix'?"),
+        (["bench", "quick"], "unknown argument 'quick'; see --help"),
+        (["report", "cifar"], "unknown profile 'cifar': did you mean 'cifar-cpu'?"),
+        (["report", "-p", "m", "3"], "-p is for one notebook: ./run_all.sh PROFILE NOTEBOOK -p"),
+        (["quick", "-p", "magnitude", "3"], "-p is for one notebook: ./run_all.sh PROFILE"),
+        (["quick", "04", "-p", "magnitude"], "argument -p: expected 2 arguments; see --help"),
+        (["quick", "04", "--jobs", "2"], "--jobs and --scheduler are for a whole profile"),
         (["quick", "--job", "0"], "--jobs must be at least 1, got 0"),
         (["quick", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["quick", "--jobs", "two"], "argument --jobs: invalid int value: 'two'; see --help"),
@@ -63,6 +70,12 @@ def test_a_wrong_word_is_one_sentence_and_exit_code_2(root, capsys, words, sente
         and said.out == ""
     )
     assert files_below(root) == {} and not paths.DATA.exists()
+
+
+@pytest.mark.parametrize("word", ["claen", "lean", "clear", "cleanup", "lab", "explor", "help"])
+def test_a_wrong_word_never_suggests_the_command_that_deletes(capsys, word):
+    assert cli.main([word]) == 2
+    assert "clean" not in capsys.readouterr().err.replace(f"'{word}'", "")
 
 
 def test_a_wrong_word_is_answered_before_anything_heavy_is_imported():
@@ -144,34 +157,127 @@ def test_a_disk_that_is_nearly_full_is_said_at_the_start(root, monkeypatch, caps
     assert "only 0.3 GB are free" in capsys.readouterr().err
 
 
-def test_a_study_runs_every_notebook_and_ends_with_what_was_made_and_how_long_it_took(
-    root, monkeypatch, capsys
-):
+@pytest.fixture
+def executed(root, monkeypatch):
+    """Calls of `execute`, whose stand-in writes an empty notebook and a figure, and no training."""
     from lmlib.study import grid, notebooks
 
     calls = []
 
-    def execute(name, output, parameters, log):
-        calls.append((name, parameters["profile"]))
+    def execute(name, output, parameters, log, environment=None):
+        calls.append((name, parameters, environment))
         notebooks.check_parameters(name, parameters)
-        nbformat.write(nbformat.v4.new_notebook(), output)
-        write_text(paths.FIGURES / "quick" / f"{name}-figure.png", "")
+        write_text(
+            output, nbformat.writes(notebooks.nbformat.read(notebooks.find_notebook(name), 4))
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in (environment or {}).items():
+                patch.setenv(variable, value)
+            write_text(paths.beside_canonical(paths.FIGURES / "quick" / f"{name}-figure.png"), "")
 
     monkeypatch.setattr(notebooks, "execute", execute)
     monkeypatch.setattr(grid, "ensure", lambda settings, **others: ["run"] * len(settings))
+    monkeypatch.setattr("lmlib.report.site.thumbnail", lambda name, profile: "")
+    return calls
+
+
+def test_a_study_runs_every_notebook_writes_its_pages_and_ends_with_three_lines(executed, capsys):
+    from lmlib.study import notebooks
+
     assert cli.main(["quick"]) == 0
     names = notebooks.names()
+<<<<<<< HEAD
     assert calls == [(name, "quick") for name in names] and len(names) == 20
+=======
+    assert executed == [(name, {"profile": "quick"}, None) for name in names] and len(names) == 19
+>>>>>>> 88b3dbf (Commands for a report of the rows there are, as pages, and for one notebook; runs are named without drawing known mixing sets)
     said = capsys.readouterr().out
-    for name in names:
-        assert f"  figures/quick/{name}-figure.png\n" in said and f"  {name:16}" in said
+    assert all(f"{name} ... " in said for name in names)
+    page = paths.ROOT / "site" / "quick" / f"{names[-1]}.html"
+    report, pages, seconds = said.splitlines()[-3:]
+    assert report == f"Report:   {page.as_uri()}" and "<title>" in page.read_text()
+    assert pages.endswith("/index.html") and re.fullmatch(r"Time:     \d+ s", seconds)
+    executed.clear()
+    assert cli.main(["quick"]) == 0 and executed == []
+    assert capsys.readouterr().out.count("... unchanged") == len(names)
+
+
+def test_a_report_executes_what_reads_rows_alone_without_training_and_study_finds_it_done(
+    executed, capsys
+):
+    from lmlib.study import notebooks
+
+    results.write_rows("quick", "a", [dict.fromkeys(results.COLUMNS, 0)])
+    assert cli.main(["report", "quick"]) == 0
+    done = [name for name, *_ in executed]
+    assert done == [
+        name for name in notebooks.names() if notebooks.metadata(name).get("rows_alone")
+    ]
     assert (
+<<<<<<< HEAD
         "  figures/quick/20-report.html\n" in said
         and (paths.FIGURES / "quick" / "20-report.html").stat().st_size > 500
+=======
+        all(parameters["jobs"] == -1 for _, parameters, _ in executed) and done[-1][3:] == "report"
+>>>>>>> 88b3dbf (Commands for a report of the rows there are, as pages, and for one notebook; runs are named without drawing known mixing sets)
     )
-    calls.clear()
-    assert cli.main(["quick"]) == 0 and calls == []
-    assert capsys.readouterr().out.count("unchanged: not run again") == len(names)
+    executed.clear()
+    assert cli.main(["report", "quick"]) == 0 and executed == []
+
+
+def test_a_report_without_rows_says_what_makes_them(root, capsys):
+    assert cli.main(["report", "quick"]) == 1
+    assert (
+        "profile quick has no rows yet: `./run_all.sh quick` makes them" in capsys.readouterr().err
+    )
+
+
+def test_one_notebook_is_executed_by_name_or_number_and_its_files_are_printed(executed, capsys):
+    for word in ("04", "04-layermix"):
+        assert cli.main(["quick", word]) == 0
+    assert executed == [("04-layermix", {"profile": "quick"}, None)]  # the second finds it done
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "figures/quick/04-layermix-figure.png",
+        "data/cache/executed/quick/04-layermix.ipynb",
+    ]
+
+
+def test_changed_parameters_write_elsewhere_and_are_named(executed, capsys):
+    assert cli.main(["quick", "04"]) == 0
+    canonical = paths.FIGURES / "quick" / "04-layermix-figure.png"
+    canonical.write_text("the study's")
+    assert cli.main(["quick", "04", "-p", "magnitude", "3", "-p", "beta", "3.0"]) == 0
+    assert executed[-1] == (
+        "04-layermix",
+        {"profile": "quick", "magnitude": 3, "beta": 3.0},
+        {"LMLIB_CHANGED": "magnitude = 3"},  # beta is 3 in the notebook, too
+    )
+    assert canonical.read_text() == "the study's"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "figures/quick/changed/04-layermix-figure-magnitude=3.png",
+        "data/cache/executed/quick/04-layermix.changed.ipynb",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            ("magnitud", "3"),
+            "unknown parameter of 04-layermix 'magnitud': did you mean 'magnitude'?",
+        ),
+        (("magnitude", "much"), "parameter magnitude of 04-layermix must be of type float"),
+        (("magnitude", "true"), "parameter magnitude of 04-layermix must be of type float"),
+        (("profile", "paper"), "the profile is the first word: ./run_all.sh paper 04-layermix"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_is_executed(
+    executed, capsys, given, sentence
+):
+    assert cli.main(["quick", "04", "-p", *given]) == 1
+    assert sentence in capsys.readouterr().err and executed == []
 
 
 @pytest.mark.parametrize("names", [(), ("01-a", "03-b"), ("01-a", "02-b", "02-b-Copy1")])
@@ -256,7 +362,7 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
         "data/results/quick/tables/06.csv",
         "figures/quick/06.png", "data/runs/a/checkpoint.safetensors",
         "data/runs/a/evaluations/c.npz",
-        "data/runs/d/config.json", "data/runs/.grid/a/log",
+        "data/runs/d/config.json", "data/runs/.grid/a/log", "site/quick/index.html",
     ]  # fmt: skip
     kept = [
         "data/raw/cifar-10-batches-py/data_batch_1", "data/raw/fractals/one.png",
@@ -265,7 +371,7 @@ def test_clean_removes_caches_and_what_quick_wrote_and_nothing_else(root, capsys
         "data/runs/c/checkpoint.safetensors",
         "data/runs/e/config.json", "data/runs/a.set-aside-1/checkpoint.safetensors",
         "data/README.md", "notes.txt",
-        "figures/mine.png", "data/mine/a.npz",
+        "figures/mine.png", "data/mine/a.npz", "site/cifar-cpu/index.html",
     ]  # fmt: skip
     for name in gone + kept:
         write_text(root / name, "content")

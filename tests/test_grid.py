@@ -190,7 +190,7 @@ def test_the_hours_are_estimated_before_the_first_run_starts(executed, monkeypat
     monkeypatch.setitem(
         profiles.PROFILES,
         "cifar-cpu",
-        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
+        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",), n_fractals=2),
     )
     settings = [plans.run_settings("cifar-cpu", epochs=900, seed=seed) for seed in (0, 1)]
     for wanted, n in ((settings, 2), ([*settings, settings[0] | {"seed": 2}], 1)):
@@ -209,7 +209,7 @@ def test_rows_of_another_mixing_set_are_estimated_too(executed, monkeypatch, cap
     monkeypatch.setitem(
         profiles.PROFILES,
         "cifar-cpu",
-        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",)),
+        replace(profiles.PROFILES["cifar-cpu"], datasets=("digits",), n_fractals=2),
     )
     for mixing in (OF_TWO, replace(OF_TWO, manifest=OF_TWO.manifest | {"sha256": "another"})):
         monkeypatch.setattr(runs, "mixing_set_of", lambda *_, mixing=mixing: mixing)
@@ -226,7 +226,7 @@ def committed(root, monkeypatch):
     settings = [plans.run_settings("cifar-cpu", dataset=name) for name in ("cifar10", "cifar100")]
     for name in ("cifar10", "cifar100"):  # some other run on these images
         results.write_rows("cifar-cpu", f"{name}-other", rows_of(f"{name}-other", "cifar-cpu"))
-    names = [runs.resolve(**one, images=False)[0].name for one in settings]
+    names = [runs.name_of(**one) for one in settings]
     for name in names:
         results.write_rows("cifar-cpu", name, rows_of(name, "cifar-cpu"))
     return settings, names
@@ -317,12 +317,12 @@ def test_a_profile_whose_table_6_has_a_single_row_is_refused():
 def test_a_relative_path_of_pictures_is_the_same_to_a_notebook_elsewhere(monkeypatch, tmp_path):
     asked = []
 
-    def resolve(**setting):
+    def name_of(**setting):
         asked.append(setting["dataset"])
-        return (SimpleNamespace(name=str(len(asked))),)
+        return str(len(asked))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "resolve", resolve)
+    monkeypatch.setattr(runs, "name_of", name_of)
     named = grid.named_settings([{"dataset": "folder:pictures"}, {"dataset": "digits"}])
     assert asked == [f"folder:{tmp_path}/pictures", "digits"]
     assert [setting["dataset"] for setting in named.values()] == asked

@@ -247,7 +247,9 @@ def study(tmp_path_factory, request):
                     min(Image.open(path).size) > 100
                     and np.asarray(Image.open(path).convert("L")).std() > 5
                 )
-        return made, shown(folder / f"{name}.ipynb")
+        text = shown(folder / f"{name}.ipynb")
+        assert "PosixPath" not in text and str(folder) not in text and "VBox(" not in text
+        return made, text
 
     with pytest.MonkeyPatch.context() as patch:
         move(patch, folder)
@@ -779,24 +781,34 @@ def test_a_changed_figure_or_table_is_named_and_made_again(counted, caplog, dama
     assert figure.read_text() == "a figure" and refresh("20-counted", {"profile": "quick"}) is None
 
 
-def test_what_is_made_of_an_executed_notebook_is_part_of_what_it_made(counted, root):
-    page = paths.FIGURES / "quick" / "20-counted.html"
-    calls = [
-        refresh(
-            "20-counted",
-            {"profile": "quick"},
-            (),
-            lambda executed: page.write_bytes(executed.read_bytes()),
-        )
-    ]
-    page.write_text("")
-    for _ in range(2):
-        calls.append(
-            refresh(
-                "20-counted", {"profile": "quick"}, (), lambda executed: page.write_text("again")
-            )
-        )
-    assert [took is None for took in calls] == [False, False, True] and page.read_text() == "again"
+def test_how_many_runs_go_side_by_side_does_not_execute_a_notebook_again(counted):
+    refresh("20-counted", {"profile": "quick"})
+    assert refresh("20-counted", {"profile": "quick", "jobs": -1}) is None and len(counted) == 1
+
+
+def test_an_executed_copy_has_no_progress_bars_and_no_text_in_a_widgets_place(own_notebooks, root):
+    own_notebooks(
+        "20-shows",
+        "import ipywidgets\nfrom tqdm import tqdm\nfrom tqdm.auto import tqdm as auto",
+        "for _ in tqdm(range(3)): pass",
+        "for _ in auto(range(3), desc='steps'): pass",
+        "print('kept')\nipywidgets.VBox([ipywidgets.IntSlider()])",
+    )
+    execute("20-shows", root / "20-shows.ipynb", {}, root / "20.log")
+    cells = nbformat.read(root / "20-shows.ipynb", 4).cells
+    assert [len(cell.outputs) for cell in cells if cell.cell_type == "code"][2:] == [0, 0, 2]
+    text = shown(root / "20-shows.ipynb")
+    assert text.strip() == "kept"
+    (widget,) = [out for out in cells[-1].outputs if out.output_type != "stream"]
+    assert list(widget.data) == ["application/vnd.jupyter.widget-view+json"]
+
+
+@every_notebook
+def test_a_notebook_that_reads_rows_alone_can_be_told_not_to_train(name):
+    if notebooks.metadata(name).get("rows_alone"):
+        assert notebooks.without_training(name) == {"jobs": -1}
+        code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
+        assert not re.search(r"runs\.(dataset_of|load_model|resolve)\(|load_dataset", code)
 
 
 def test_two_studies_at_once_execute_a_notebook_once(counted, monkeypatch):

@@ -1,12 +1,8 @@
-import base64
 import json
 import math
-from html.parser import HTMLParser
 
-import nbformat
 import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_tables import frame, row, seeds
 
 from lmlib import files, paths
@@ -18,7 +14,6 @@ from lmlib.report.page import (
     README_END,
     contents,
     deviations_text,
-    export,
     figures_of,
     groups_of,
     markdown_table,
@@ -33,90 +28,6 @@ from lmlib.report.published import published
 from lmlib.report.tables import MCE
 from lmlib.study import runs
 from lmlib.study.rows import save_table, write_rows
-
-PIXEL = base64.b64encode(
-    bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018dd8db00000000049454e44ae426082"
-    )
-).decode()
-
-
-class Page(HTMLParser):
-    """What a page is made of: its tags, and every address that a browser would load by itself."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.loaded, self.links, self.style = [], [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append(tag)
-        if tag == "a":
-            self.links += [attributes["href"]] * (attributes.get("class") != "anchor-link")
-        else:
-            names = ("src", "href", "srcset", "data", "poster")
-            self.loaded += [attributes[name] for name in names if name in attributes]
-        self.style += attributes.get("style") or ""
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1] == "style":
-            self.style += data
-
-
-@pytest.fixture
-def page(tmp_path):
-    """An executed notebook with one of everything, exported: (text, what it is made of)."""
-    picture = new_output(
-        "display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "one pixel"}}
-    )
-    text = new_output(
-        "display_data",
-        {"text/markdown": "see [nine](10-tables-3-4.ipynb), $x^2$", "text/plain": "nothing"},
-    )
-    table = pd.DataFrame({"error": [0.5]}).style.set_caption("a caption").to_html()
-    outputs = [picture, text, new_output("display_data", {"text/html": table})]
-    prose = (
-        "# A title & more\n\nLet $\\bar a_1 < b$ be, "
-        "[the paper](https://arxiv.org/abs/2501.04861),\n\n$$\\frac{s}{\\sqrt n}$$"
-    )
-    notebook = new_notebook(
-        cells=[new_markdown_cell(prose), new_code_cell("unshown = 1", outputs=outputs)]
-    )
-    nbformat.write(notebook, tmp_path / "executed.ipynb")
-    written = export(
-        tmp_path / "executed.ipynb", tmp_path / "figures" / "quick" / "page.html"
-    ).read_text()
-    return written, Page(written)
-
-
-def test_the_page_loads_only_scripts_from_a_server_and_nothing_from_a_file(page):
-    _, made = page
-    addresses = [address for address in made.loaded if not address.startswith("https://")]
-    assert addresses == [f"data:image/png;base64,{PIXEL}"]
-    assert not {"link", "iframe", "object", "embed"} & set(made.tags)
-
-
-def test_the_page_holds_the_figure_the_table_and_its_title_and_not_the_code(page):
-    text, made = page
-    assert PIXEL in text and 'alt="one pixel"' in text and "a caption" in text
-    assert "<title>A title &amp; more</title>" in text and "unshown" not in text
-    assert made.tags.count("img") == 1 and "table" in made.tags
-
-
-def test_formulas_stay_as_they_are_for_mathjax_in_prose_and_in_outputs(page):
-    text, _ = page
-    assert r"$\bar a_1 &lt; b$" in text and r"\frac{s}{\sqrt n}" in text and "$x^2$" in text
-    assert "MathJax" in text
-
-
-def test_links_to_notebooks_lead_to_the_notebooks_from_where_the_page_is(page, tmp_path):
-    _, made = page
-    assert (
-        made.links[0] == "https://arxiv.org/abs/2501.04861"
-    )  # in prose, followed by the reader alone
-    target = (tmp_path / "figures" / "quick" / made.links[1]).resolve()
-    assert target == paths.NOTEBOOKS / "10-tables-3-4.ipynb"
 
 
 def test_every_table_and_figure_of_the_paper_is_named_once_and_leads_to_a_notebook():

@@ -16,7 +16,7 @@ from tiny import TINY, files_below, move
 from lmlib import paths
 from lmlib.datasets.load import from_splits
 from lmlib.datasets.split import Split
-from lmlib.files import read_json, write_json
+from lmlib.files import read_json, write_json, write_text
 from lmlib.models.prediction import predict
 from lmlib.models.training import Trainer
 from lmlib.study import outcomes, profiles, rows, runs
@@ -645,3 +645,17 @@ def test_committed_weights_of_cifar_are_loaded_without_its_images(own_run, monke
     rows.write_rows("cifar-cpu", config.name, [dict.fromkeys(rows.COLUMNS, 0)])
     model = runs.load_model(config.name)
     assert predict(model, own_run.data.test.images[:2]).shape == (2, 10)
+
+
+def test_the_hash_of_the_committed_rows_mixing_sets_names_their_runs_undrawn(root, monkeypatch):
+    monkeypatch.setattr(runs, "mixing_set_of", lambda *_: pytest.fail("a mixing set was drawn"))
+    write_text(paths.RESULTS / "cifar-cpu" / "rows" / "cifar10-any.csv", "")  # its images are away
+    settings = {"profile": "cifar-cpu", "dataset": "cifar10", "network": "airbench-32"}
+    name = runs.name_of(**settings, method="layermix", epochs=16, seed=0)
+    assert name == "cifar10-airbench-32-layermix-e16-s0-04f1b2b2"
+    with pytest.raises(pytest.fail.Exception, match="was drawn"):
+        runs.name_of(**settings, method="layermix", epochs=16, seed=0, n_fractals=77)
+
+
+def test_a_name_is_that_of_the_configuration_with_its_mixing_set(root):
+    assert runs.name_of(**TINY) == name_of() != runs.name_of(**PLAIN) == name_of(method="baseline")

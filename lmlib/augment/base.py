@@ -161,6 +161,15 @@ class Augmentation:
 
         return AugmentationTransform(self)
 
+    def collate(self, samples: Any) -> Any:
+        """The `collate_fn` of a DataLoader: samples as batches, the images augmented at once.
+
+        See `transform.collate`.
+        """
+        from .transform import collate
+
+        return collate(self, samples)
+
     def shown(self) -> Mapping[str, Any]:
         """The settings by the name of their parameter."""
         return vars(self)

@@ -27,6 +27,15 @@ PREPARATION = (
 )
 
 
+KNOWN_HASHES = {
+    (2, 2000, 36, False): "ca64d9d45b728a4e3effa7208fc7052037a25b865c54cc2bcd9f9516c04eb90f",
+    (2, 2000, 36, True): "56ee6a724b47b7be43e5aa955646e03d160cd0ba6ba40e87e52d63652c57758a",
+}
+"""The sha256 of the generated sets of the committed rows, which are named without drawing them.
+
+By (`flames.VERSION`, number, size, colour), all with seed 0."""
+
+
 @dataclass(frozen=True)
 class MixingSet:
     """A mixing set: `images`, uint8 (F, 1 or 3, size, size); `manifest` says from where."""

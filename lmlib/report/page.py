@@ -1,17 +1,12 @@
-"""The report: what of the paper is where, its HTML page, and the results in the README."""
+"""The report: what of the paper is where, and the results in the README."""
 
 import json
 import logging
 import math
-import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pandas as pd
-from nbconvert import HTMLExporter
 
 from .. import paths
 from ..augment import METHODS
@@ -135,24 +130,6 @@ def markdown_table(frame: pd.DataFrame) -> str:
     lines = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
     lines = [[text.replace("|", "\\|") for text in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def export(executed: Path, path: Path) -> Path:
-    """Write an executed notebook as one HTML file with its figures and without its code.
-
-    Formulas are set by MathJax, which a browser loads from a server. Links to notebooks beside
-    it lead to `notebooks/` from where `path` is.
-    """
-    notebook = nbformat.read(executed, 4)
-    heading = next((cell.source.splitlines()[0] for cell in notebook.cells), path.stem)
-    hidden = dict.fromkeys(("input", "input_prompt", "output_prompt"), True)
-    options: dict[str, Any] = {f"exclude_{part}": yes for part, yes in hidden.items()}
-    exporter = HTMLExporter(template_name="classic", embed_images=True, **options)
-    metadata = {"metadata": {"name": heading.removeprefix("# ")}}
-    text, _ = exporter.from_notebook_node(notebook, resources=metadata)
-    folder = os.path.relpath(paths.NOTEBOOKS, path.parent)
-    write_text(path, re.sub(r'href="(\d\d-[\w-]+\.ipynb)"', rf'href="{folder}/\1"', text))
-    return path
 
 
 EARLIER = (

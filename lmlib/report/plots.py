@@ -33,9 +33,12 @@ def set_style() -> None:
 def save(figure: Figure, name: str, *, profile: str) -> Path:
     """Save a figure as figures/<profile>/<name>.png, in one rename, and return the path.
 
-    `name` begins with that of its notebook.
+    `name` begins with that of its notebook. Parameters that were changed stand in the figure's
+    title, and it is saved elsewhere: `paths.beside_canonical`.
     """
-    path = paths.FIGURES / profile / f"{name}.png"
+    path = paths.beside_canonical(paths.FIGURES / profile / f"{name}.png")
+    if changed := paths.changed_parameters():
+        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), changed])), fontsize=10)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
     return path

@@ -38,7 +38,8 @@ def ensure(
     """Train and evaluate what is missing of the runs that `settings` name; returns their names.
 
     settings: as `plans.run_settings` makes them, all of one profile; a run that several tables want
-    is one run; jobs, scheduler: as of `cluster.executor`. Everything is checked, and how long it
+    is one run; jobs, scheduler: as of `cluster.executor`, and with -1 jobs nothing is trained, and
+    the names are those of the runs that have their rows. Everything is checked, and how long it
     takes on this machine is estimated, before the first run starts. A run that fails twice is named
     with its cell and log and does not stop the others; RuntimeError at the end says which failed.
     Ctrl-C keeps what is finished.
@@ -47,6 +48,8 @@ def ensure(
         return []
     by_name, profile = named_settings(settings), settings[0]["profile"]
     missing = {name: one for name, one in by_name.items() if not is_complete(profile, name)}
+    if jobs == -1:
+        return [name for name in by_name if name not in missing]
     if missing:
         jobs = jobs or default_jobs(profile)
         if scheduler:
@@ -62,7 +65,7 @@ def named_settings(settings: Iterable[Settings]) -> dict[str, Settings]:
     """The distinct runs that `settings` name: {name: settings}, in order, each checked."""
     # 04 is executed in another folder than this process may stand in.
     settings = [one | {"dataset": absolute(one["dataset"])} for one in settings]
-    return {runs.resolve(**one, images=False)[0].name: one for one in settings}
+    return {runs.name_of(**one): one for one in settings}
 
 
 def announce(settings: Sequence[Settings], jobs: int) -> None:

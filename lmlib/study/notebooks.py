@@ -1,5 +1,6 @@
 """Executing notebooks through papermill: in a process of their own, and only after a change."""
 
+import ast
 import hashlib
 import json
 import logging
@@ -81,13 +82,13 @@ def find_notebook(name: str) -> Path:
 def metadata(name: str) -> dict[str, Any]:
     """What a notebook says of itself: `lmlib` in its metadata, {} without.
 
-    needs: the plan (a name in `plans.PLANS`) of the runs whose rows it reads; shows_the_others: it
-    reads what the notebooks before it made, and becomes a page. Raises ValueError for another key
-    or plan.
+    needs: the plan (a name in `plans.PLANS`) of the runs whose rows it reads; rows_alone: it reads
+    no images and no weights, so that committed rows suffice; shows_the_others: it reads what the
+    notebooks before it made. Raises ValueError for another key or plan.
     """
     about = nbformat.read(find_notebook(name), 4).metadata.get("lmlib", {})
     for key in about:
-        check_name(f"metadata of {name}", key, ("needs", "shows_the_others"))
+        check_name(f"metadata of {name}", key, ("needs", "rows_alone", "shows_the_others"))
     if "needs" in about:
         check_name("plan", about["needs"], PLANS)
     return dict(about)
@@ -97,6 +98,25 @@ def of_profile(profile: str) -> list[str]:
     """The notebooks that a profile executes: all, or those that need one of its `plans`."""
     plans = get_profile(profile).plans
     return [name for name in names() if not plans or metadata(name).get("needs") in plans]
+
+
+def without_training(name: str) -> dict[str, Any]:
+    """The parameters with which a notebook takes the rows there are, for those that have `jobs`."""
+    return {"jobs": -1} if "jobs" in papermill.inspect_notebook(find_notebook(name)) else {}
+
+
+def changed_text(name: str, parameters: Mapping[str, Any]) -> str:
+    """Which parameters, of `check_parameters`, differ from a notebook's own, as "n = 1, m = 2".
+
+    Which profile, and how many runs are trained side by side, does not count.
+    """
+    own = papermill.inspect_notebook(find_notebook(name))
+    return ", ".join(
+        f"{parameter} = {value}"
+        for parameter, value in parameters.items()
+        if parameter not in ("profile", "jobs")
+        and value != ast.literal_eval(own[parameter]["default"])
+    )
 
 
 def check_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,10 +185,33 @@ def execute(
                 raise
         if process.returncode:
             raise NotebookFailed(f"{name} failed {failure(part, log_file)}; log: {log_file}")
+        make_legible(part)
         part.replace(output)
     finally:  # also after Ctrl-C, which ends papermill: the kernel ends with its parent
         if part.exists():
             part.replace(failed)
+
+
+def make_legible(executed: Path) -> None:
+    """Take out of an executed notebook what only its kernel or its machine could show.
+
+    That is progress bars, the text in a widget's place, and the way to the study's folder.
+    """
+    text = executed.read_text(encoding="utf-8")
+    for folder in (paths.ROOT, paths.SOURCE):
+        text = text.replace(json.dumps(f"{folder}/")[1:-1], "")
+    notebook = nbformat.reads(text, 4)
+    for cell in notebook.cells:
+        kept = []
+        for out in cell.get("outputs", ()):
+            data = out.get("data", {})
+            is_widget = "application/vnd.jupyter.widget-view+json" in data
+            text = data.pop("text/plain", "-") if is_widget else out.get("text", "-")
+            is_bar = re.search(r"\d%\|| \[\d\d:\d\d[<,]", text) or not text.strip()
+            kept += [] if is_bar else [out]
+        if cell.cell_type == "code":
+            cell.outputs = kept
+    nbformat.write(notebook, executed)
 
 
 def failure(notebook: Path, log_file: Path) -> str:
@@ -197,8 +240,10 @@ def modules_used(source: str) -> set[Path]:
 def fingerprint(name: str, parameters: Mapping[str, Any], inputs: Iterable[Path] = ()) -> str:
     """A hash of a notebook's cells, parameters, code and inputs.
 
-    Where it may mix with the user's fractals, of these, too.
+    Where it may mix with the user's fractals, of these, too. Runs trained side by side, `jobs`,
+    change nothing that it shows.
     """
+    parameters = {key: value for key, value in parameters.items() if key != "jobs"}
     cells = nbformat.read(find_notebook(name), 4).cells
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     used = modules_used(re.sub(r"^\s*[%!].*$", "", code, flags=re.M))  # no lines for the shell
@@ -219,21 +264,20 @@ def made_by(name: str, profile: str) -> list[Path]:
     return sorted(file for file in files if file.is_file())
 
 
-def refresh(
-    name: str,
-    parameters: Mapping[str, Any],
-    inputs: Iterable[Path] = (),
-    finish: Callable[[Path], object] = lambda executed: None,
-) -> float | None:
+def executed_copy(name: str, profile: str) -> Path:
+    """Where the executed copy of a notebook lies, once there is one."""
+    return paths.CACHE / "executed" / profile / f"{name}.ipynb"
+
+
+def refresh(name: str, parameters: Mapping[str, Any], inputs: Iterable[Path] = ()) -> float | None:
     """Execute a notebook unless its fingerprint and what it made are those of the last time.
 
-    finish: called with the path of the executed notebook, for what it cannot make itself. Another
-    study's work on the same notebook is waited for, not repeated. Returns the seconds that it took,
-    None where nothing was to be done.
+    Another study's work on the same notebook is waited for, not repeated. Returns the seconds that
+    it took, None where nothing was to be done.
     """
     profile = parameters["profile"]
-    folder = paths.CACHE / "executed" / profile
-    record, executed = folder / f"{name}.json", folder / f"{name}.ipynb"
+    executed = executed_copy(name, profile)
+    folder, record = executed.parent, executed.with_suffix(".json")
     current = fingerprint(name, parameters, inputs)
     with lock(folder / ".locks" / name):
         try:
@@ -250,7 +294,6 @@ def refresh(
             log.warning("%s is missing or was changed: made again", changed[0])
         start = time.time()
         execute(name, executed, parameters, folder / f"{name}.log")
-        finish(executed)
         made = [executed, *made_by(name, profile)]
         files = {file.relative_to(paths.ROOT).as_posix(): sha256(file) for file in made}
         with as_cache(record):

@@ -107,8 +107,11 @@ def _checksum(profile: str, line: Sequence[str]) -> str:
 
 
 def save_table(table: pd.DataFrame, name: str, *, profile: str) -> Path:
-    """Write a table as tables/<name>.csv of a profile; returns the path."""
-    path = paths.RESULTS / profile / "tables" / f"{name}.csv"
+    """Write a table as tables/<name>.csv of a profile; returns the path.
+
+    A notebook with changed parameters writes it elsewhere: `paths.beside_canonical`.
+    """
+    path = paths.beside_canonical(paths.RESULTS / profile / "tables" / f"{name}.csv")
     with atomic_write(path) as temporary:
         table.to_csv(temporary, lineterminator="\n")
     return path

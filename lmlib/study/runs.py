@@ -33,7 +33,8 @@ from ..datasets import cifar, load
 from ..datasets.load import Dataset
 from ..datasets.split import Split
 from ..files import DamagedFile
-from ..fractals.mixing_sets import MixingSet, mixing_set, own_source
+from ..fractals import flames
+from ..fractals.mixing_sets import KNOWN_HASHES, MixingSet, mixing_set, own_source
 from ..models import imagenet_weights, ranks, training
 from ..models.losses import check_loss
 from ..models.networks import PRETRAINED, build_model, check_network, plain
@@ -149,6 +150,30 @@ def method_on_black_images(config: RunConfig, dataset: Dataset) -> Augmentation:
     return method
 
 
+def name_of(**settings: Any) -> str:
+    """The name of the run that settings stand for, as `resolve` takes them.
+
+    Its images need not be here, and a mixing set whose hash is known is not drawn.
+    """
+    config, _, needed = resolve_without_mixing_set(**settings, images=False)
+    if not needed:
+        return config.name
+    n, image_size, colour = needed
+    known = KNOWN_HASHES.get((flames.VERSION, n, image_size * 8 // 7, colour))
+    if known and fractal_source() == "generated":
+        facts = {"n_fractals": n, "colour": colour, "substitute": True, "sha256": known}
+        mixing = MixingSet(np.empty(0), facts)
+    else:
+        mixing = mixing_set_of(*needed)
+    return with_mixing_set(config, mixing).name
+
+
+def with_mixing_set(config: RunConfig, mixing: MixingSet) -> RunConfig:
+    """A configuration that names its mixing set, by its label and its hash."""
+    identity = {"label": mixing.label, "sha256": mixing.manifest["sha256"]}
+    return replace(config, mixing=identity)
+
+
 def resolve(**settings: Any) -> tuple[RunConfig, Dataset, Augmentation]:
     """The configuration, dataset and method that settings stand for; makes the mixing set.
 
@@ -157,8 +182,7 @@ def resolve(**settings: Any) -> tuple[RunConfig, Dataset, Augmentation]:
     config, dataset, needed = resolve_without_mixing_set(**settings)
     mixing = mixing_set_of(*needed) if needed else None
     if mixing:
-        identity = {"label": mixing.label, "sha256": mixing.manifest["sha256"]}
-        config = replace(config, mixing=identity)
+        config = with_mixing_set(config, mixing)
     method = augment.build_method(config.method, mixing_set=mixing, **config.parameters)
     return config, dataset, method
 
