@@ -1,3 +1,4 @@
+import inspect
 import random
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from lmlib import LayerMix, build_method
 from lmlib.augment import METHODS, Baseline, FlipCrop
 from lmlib.augment.blend import BLENDS
 from lmlib.augment.ops import OPS
+from lmlib.fractals import mixing_set
 
 KEYS = {"seed": 1, "epoch": 2}
 N = 20_000  # samples behind every statement on a distribution
@@ -421,12 +423,19 @@ def test_an_option_out_of_range_is_named_with_what_came(options, sentence):
         (np.zeros((4, 2, 40, 40), np.uint8), r"\(4, 2, 40, 40\)"),
         (np.zeros((4, 40, 40), np.uint8), r"\(4, 40, 40\)"),
         ("fractals", "str"),
-        (None, "NoneType"),
     ],
 )
 def test_a_mixing_set_of_the_wrong_kind_is_refused(mixing_set, came):
     with pytest.raises(ValueError, match=f"expected a mixing set of uint8 .* got {came}"):
         LayerMix(mixing_set)
+
+
+def test_without_a_mixing_set_it_mixes_with_500_generated_fractals(monkeypatch):
+    monkeypatch.setattr("lmlib.augment.layermix.generated", lambda: GREY)
+    images, keys = photographs((32, 32), 8), {"seed": 1, "epoch": 2, "index": np.arange(8)}
+    assert torch.equal(LayerMix()(images, **keys), LayerMix(GREY)(images, **keys))
+    default = inspect.signature(mixing_set).parameters
+    assert [default[name].default for name in ("n_fractals", "size", "seed")] == [500, 36, 0]
 
 
 @pytest.mark.parametrize("size", [(41, 40), (32, 53), (224, 224)])

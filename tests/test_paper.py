@@ -284,7 +284,7 @@ def test_the_report_has_a_verdict_on_every_claim(paper):
     expected |= {"C11": "undecided"}  # of noise the second layer changes no more than the first
     assert seen.to_dict() == expected
     assert (table("20-comparisons")["n"] > 0).all()
-    html = (paths.FIGURES / "paper" / "20-report.html").read_text()
+    html = (paths.SITE / "paper" / "20-report.html").read_text()
     assert "12 of 12 claims have a verdict in profile paper" in html
 
 

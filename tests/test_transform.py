@@ -288,3 +288,50 @@ def test_neither_torchvision_nor_the_compiler_is_imported_before_it_is_asked_for
     code = "import sys; from lmlib import LayerMix; print({'torchvision', 'torch._dynamo'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# Whole batches in a DataLoader
+
+
+def samples(n=6):
+    return [(image, {"label": k}, k) for k, image in enumerate(photographs((32, 32), n))]
+
+
+def test_a_collated_batch_is_the_call_under_one_key_and_the_rest_is_put_together():
+    layermix = LayerMix(GREY)
+    torch.manual_seed(4)
+    images, others, labels = layermix.collate(samples())
+    torch.manual_seed(4)
+    key = int(torch.randint(2**62, ()))
+    stacked = torch.stack([image for image, *_ in samples()])
+    expected = layermix(stacked, seed=key, epoch=0, index=np.arange(6))
+    assert torch.equal(images, expected) and not torch.equal(images, stacked)
+    assert labels.tolist() == others["label"].tolist() == [0, 1, 2, 3, 4, 5]
+    (alone,) = layermix.collate([image for image, *_ in samples()])
+    assert alone.shape == images.shape
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_that_collates_repeats_its_batches_and_never_an_epoch(workers):
+    def epochs():
+        torch.manual_seed(1)
+        collate = LayerMix(GREY).collate
+        loader = DataLoader(samples(), batch_size=3, collate_fn=collate, num_workers=workers)
+        return [torch.cat([images for images, *_ in loader]) for _ in range(2)]
+
+    first, second = epochs()
+    assert torch.equal(first, epochs()[0]) and not torch.equal(first, second)
+    assert not torch.equal(first[:3], first[3:])
+
+
+def test_what_cannot_be_collated_is_one_sentence():
+    with pytest.raises(ValueError, match="got Image in front: let the dataset end with ToImage"):
+        LayerMix(GREY).collate([(PICTURE, 1)])
+    with pytest.raises(ValueError, match="Mixup mixes labels, too"):
+        build_method("mixup").collate(samples())
+
+
+def test_tab_finds_what_the_package_gives():
+    import lmlib
+
+    assert {"LayerMix", "METHODS", "build_method"} <= set(dir(lmlib))

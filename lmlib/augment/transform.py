@@ -104,14 +104,13 @@ def collate(augmentation: Augmentation, samples: Sequence[Any]) -> list[Any]:
     if augmentation.mixes_labels:
         name = type(augmentation).__name__
         raise ValueError(f"{name} mixes labels, too: call it on a batch and its partners")
-    first = samples[0][0] if isinstance(samples[0], tuple | list) else samples[0]
+    is_bare = isinstance(samples[0], torch.Tensor | PIL.Image.Image)
+    first = samples[0] if is_bare else samples[0][0]
     if not isinstance(first, torch.Tensor):
         raise ValueError(
             f"expected samples (image, label) with an image tensor (3, H, W), got "
             f"{describe(first)} in front: let the dataset end with ToImage() or ToTensor()"
         )
-    images, *others = default_collate(
-        [(first,) for first in samples] if first is samples[0] else samples
-    )
+    images, *others = default_collate([(one,) if is_bare else one for one in samples])
     seed, index = int(torch.randint(2**62, ())), np.arange(len(images))
     return [augmentation(images, seed=seed, epoch=0, index=index), *others]
