@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -134,12 +135,12 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     raw.report()
     for dataset, benchmark in product(get_profile(profile).datasets, SUFFIXES):
         official_source(dataset, benchmark)  # says before any training what cannot be used
-    trained = False
-    for name in names:
-        if "needs" in notebooks.metadata(name) and not trained:
-            grid.ensure(settings, jobs=jobs, scheduler=scheduler)
-            trained = True
-        refresh(name, {"profile": profile})
+    needing = [k for k, name in enumerate(names) if "needs" in notebooks.metadata(name)]
+    before = names[: needing[0]] if needing else names
+    refresh_all(before, {"profile": profile})
+    if needing:
+        grid.ensure(settings, jobs=jobs, scheduler=scheduler)
+    refresh_all(names[len(before) :], {"profile": profile})
     if profile == "quick":
         print(
             "This tried the machine, on small digits. What the study found on CIFAR: "
@@ -156,11 +157,29 @@ def report(profile: str) -> None:
 
     if not row_files(profile):
         raise ValueError(f"profile {profile} has no rows yet: `./run_all.sh {profile}` makes them")
-    start = time.time()
-    for name in notebooks.names():
-        if notebooks.metadata(name).get("rows_alone"):
-            refresh(name, {"profile": profile, "jobs": -1})
+    start, names = time.time(), notebooks.names()
+    drawn = [name for name in names if notebooks.metadata(name).get("rows_alone")]
+    refresh_all(drawn, {"profile": profile, "jobs": -1})
     end(profile, start)
+
+
+def refresh_all(names: Sequence[str], parameters: dict[str, Any]) -> None:
+    """Execute notebooks two at a time; then those that show what the others made.
+
+    Two kernels and their data take 3 GB.
+    """
+    from .study import notebooks
+
+    last = [name for name in names if "shows_the_others" in notebooks.metadata(name)]
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(refresh, name, parameters) for name in names if name not in last]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for name in last:
+        refresh(name, parameters)
 
 
 def refresh(name: str, parameters: dict[str, Any]) -> None:
@@ -174,9 +193,9 @@ def refresh(name: str, parameters: dict[str, Any]) -> None:
         others = [one for one in notebooks.names() if one != name]
         inputs += [file for one in others for file in notebooks.made_by(one, profile)]
         inputs += paths.PUBLISHED.iterdir()
-    print(f"{name} ...", end=" ", flush=True)
+    print(f"{name} ...", flush=True)
     seconds = notebooks.refresh(name, parameters, inputs)
-    print("unchanged" if seconds is None else f"{seconds:.0f} s", flush=True)
+    print(f"{name}: {'unchanged' if seconds is None else f'{seconds:.0f} s'}", flush=True)
 
 
 def end(profile: str, start: float) -> None:

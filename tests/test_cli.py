@@ -186,16 +186,18 @@ def test_a_study_runs_every_notebook_writes_its_pages_and_ends_with_three_lines(
 
     assert cli.main(["quick"]) == 0
     names = notebooks.names()
-    assert executed == [(name, {"profile": "quick"}, None) for name in names] and len(names) == 20
+    calls = [(name, {"profile": "quick"}, None) for name in names]
+    # Two at a time, in their order but for what the other one does; the report last.
+    assert sorted(executed) == calls and executed[-1] == calls[-1] and len(names) == 20
     said = capsys.readouterr().out
-    assert all(f"{name} ... " in said for name in names)
+    assert all(f"{name} ...\n" in said and f"{name}: 0 s\n" in said for name in names)
     page = paths.ROOT / "site" / "quick" / f"{names[-1]}.html"
     report, pages, seconds = said.splitlines()[-3:]
     assert report == f"Report:   {page.as_uri()}" and "<title>" in page.read_text()
     assert pages.endswith("/index.html") and re.fullmatch(r"Time:     \d+ s", seconds)
     executed.clear()
     assert cli.main(["quick"]) == 0 and executed == []
-    assert capsys.readouterr().out.count("... unchanged") == len(names)
+    assert capsys.readouterr().out.count(": unchanged\n") == len(names)
 
 
 def test_a_report_executes_what_reads_rows_alone_without_training_and_study_finds_it_done(
@@ -206,14 +208,31 @@ def test_a_report_executes_what_reads_rows_alone_without_training_and_study_find
     results.write_rows("quick", "a", [dict.fromkeys(results.COLUMNS, 0)])
     assert cli.main(["report", "quick"]) == 0
     done = [name for name, *_ in executed]
-    assert done == [
-        name for name in notebooks.names() if notebooks.metadata(name).get("rows_alone")
-    ]
+    drawn = [name for name in notebooks.names() if notebooks.metadata(name).get("rows_alone")]
+    assert sorted(done) == drawn
     assert (
         all(parameters["jobs"] == -1 for _, parameters, _ in executed) and done[-1][3:] == "report"
     )
     executed.clear()
     assert cli.main(["report", "quick"]) == 0 and executed == []
+
+
+def test_a_notebook_that_fails_ends_the_study_after_those_under_way(executed, monkeypatch, capsys):
+    from lmlib.study import notebooks
+
+    names, well = notebooks.names(), notebooks.execute
+
+    def execute(name, *arguments, **options):
+        if name == names[1]:
+            raise notebooks.NotebookFailed(f"{name} failed in code cell 3")
+        time.sleep(0.2)
+        well(name, *arguments, **options)
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    assert cli.main(["quick"]) == 1
+    assert f"error: {names[1]} failed in code cell 3" in capsys.readouterr().err
+    done = [name for name, *_ in executed]
+    assert names[0] in done and len(done) <= 3  # what had begun; all others have not
 
 
 def test_a_report_without_rows_says_what_makes_them(root, capsys):
