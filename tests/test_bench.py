@@ -50,6 +50,12 @@ def test_the_table_of_speed_has_every_method_and_all_that_they_are_compared_with
     assert (augmentation["best"] >= augmentation["median"]).all()
 
 
+def test_batches_of_pictures_are_timed_in_one_process_and_in_two(root):
+    table = bench.bench_pictures(n_repeats=1, n_images=12)
+    assert table["threads"].tolist() == [1, 2] and set(table["size"]) == {224}
+    assert set(table["batch"]) == {10} and (table["median"] > 0).all()
+
+
 def test_a_loader_of_jpegs_is_timed_with_and_without_layermix():
     table = bench.bench_loader(n_repeats=1, n_images=6, size=32)
     assert table["program"].tolist() == ["DataLoader", "DataLoader, LayerMix"]
@@ -90,7 +96,7 @@ def test_generators_of_either_size_are_timed_by_themselves(monkeypatch):
 
 
 def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
-    for name in ("augmentation", "loader", "steps"):
+    for name in ("augmentation", "loader", "pictures", "steps"):
         rows = [(32, 1, name, 1, 2.0, 3.0, 1.0)]
         one = pd.DataFrame(rows, columns=COLUMNS)
         monkeypatch.setattr(bench, f"bench_{name}", lambda one=one, **_: one)
@@ -99,5 +105,5 @@ def test_all_that_is_timed_is_printed_in_two_tables(monkeypatch, capsys):
     bench.main()
     speeds, costs = capsys.readouterr().out.split("\n\n")
     programs = [line.split()[2] for line in speeds.splitlines()[2:]]
-    assert programs == ["augmentation", "augmentation", "loader", "steps"]
+    assert programs == ["augmentation", "augmentation", "loader", "pictures", "steps"]
     assert "fog" in costs

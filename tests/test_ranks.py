@@ -1,5 +1,6 @@
 """One training in several processes: gradients, a rank that is killed, resuming, `torchrun`."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -124,6 +125,28 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_another_number_goes_on(
     for entry, expected in zip(history, alone.history, strict=True):
         assert entry["loss"] == pytest.approx(expected["loss"], abs=1e-5)
         assert entry["test_error"] == expected["test_error"]
+
+
+def test_two_ranks_that_go_on_within_an_epoch_end_with_the_same_bytes(
+    resolved, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "SAVE_SECONDS", -1)
+
+    def whole_and_resumed():
+        whole, again, states = Trainer(*resolved), Trainer(*resolved), []
+        whole.run(lambda *state: states.append(copy.deepcopy(state)))
+        own = ranks.current()
+        path = tmp_path / "checkpoint"
+        if own.rank == 0:  # whose statistics all ranks go on with
+            runs.save_checkpoint(path, *states[4])
+        own.wait()
+        again.restore(*runs.load_checkpoint(path))
+        again.run(lambda *_: None)
+        return [one.state()[0] for one in (whole, again)]
+
+    for whole, again in in_ranks(2, whole_and_resumed, tmp_path):
+        assert whole.keys() == again.keys()
+        assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_a_rank_that_is_told_to_stop_says_what_becomes_of_the_run(tmp_path):

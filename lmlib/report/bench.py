@@ -21,6 +21,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
+from sklearn.datasets import load_sample_image
 from torch.utils.benchmark import Timer
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -33,7 +34,7 @@ from ..augment import METHODS, LayerMix, build_method
 from ..augment.blend import PROBABILITIES
 from ..corruptions import LEVELS, NAMES, make
 from ..corruptions.recipe import SIZES
-from ..models.batches import IMAGES_PER_CALL
+from ..models.batches import IMAGES_PER_CALL, DecodedBatches
 from ..models.training import Trainer
 from ..study import runs
 from ..study.plans import run_settings
@@ -226,6 +227,30 @@ def bench_loader(*, n_repeats: int, n_images: int = 64, size: int = 224) -> pd.D
         return race(programs, n_repeats, size=size, batch=n_images)
 
 
+def bench_pictures(*, n_repeats: int, n_images: int = 256) -> pd.DataFrame:
+    """A training's batches at 224 px from a folder of JPEGs of 500 x 375: the table of `race`.
+
+    Decoded, cut and mixed by LayerMix, in one process and in two. The pictures are pieces of a
+    photograph, 75 kB each.
+    """
+    random, photograph = np.random.default_rng(0), Image.fromarray(load_sample_image("china.jpg"))
+    with tempfile.TemporaryDirectory() as folder:
+        for k in range(n_images):
+            file = Path(folder) / ("test" if k < 2 else "train") / str(k % 2) / f"{k}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            left, top = random.integers(0, (141, 53))
+            photograph.crop((left, top, left + 500, top + 375)).save(file, quality=95)
+        settings = {"dataset": f"photographs:{folder}", "network": "resnet-18", "n_fractals": 16}
+        resolved = runs.resolve(**run_settings("quick", **settings, batch_size=64))
+        batches, name = DecodedBatches(*resolved), "pictures to batches, LayerMix"
+
+        def epoch(number: int) -> int:
+            return sum(len(batch.targets) for batch in batches.epoch(number))
+
+        programs: Programs = {(name, n_processes): epoch for n_processes in (1, 2)}
+        return race(programs, n_repeats, size=batches.images.size, batch=len(batches.index))
+
+
 def bench_steps(*, n_repeats: int) -> pd.DataFrame:
     """Training steps of the profile `quick`, bare and with LayerMix: the table of `race`.
 
@@ -309,7 +334,8 @@ def main(n_repeats: int = 7) -> None:
     print(f"Images/s over {n_repeats} rounds; ratios are to the first row of each group.")
     small, large = {"size": 32, "batch": 512}, {"size": 224, "batch": 32}
     tables = [bench_augmentation(n_repeats=n_repeats, **one) for one in (small, large)]
-    tables += [bench_loader(n_repeats=n_repeats), bench_steps(n_repeats=n_repeats)]
+    loaders = bench_loader, bench_pictures, bench_steps
+    tables += [bench(n_repeats=n_repeats) for bench in loaders]
     speeds = pd.concat(tables).round({"median": 1, "best": 1, "ratio": 2})
     print(speeds.to_string(index=False), end="\n\n", flush=True)
     costs = pd.concat([bench_corruptions(), bench_corruptions(8, "imagenet")])
