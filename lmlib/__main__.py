@@ -8,7 +8,9 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +28,7 @@ from .checks import check_name
 from .study.profiles import PROFILES, get_profile
 
 COMMANDS = {
+    "explore": "open the explorer in JupyterLab, on this machine alone",
     "test": "the tests (further arguments go to pytest)",
     "bench": "speed, side by side",
     "clean": "remove caches and what `quick` wrote, never anything else",
@@ -244,6 +247,27 @@ def value_of(text: str) -> Any:
         return text
 
 
+def explore() -> NoReturn:
+    """Become a JupyterLab on a copy of the explorer's notebook, so that the tracked one stays.
+
+    It listens on 127.0.0.1 alone, and its token goes by the environment, which others cannot read.
+    """
+    name, folder = "00-explore.ipynb", paths.CACHE / "explore"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(paths.NOTEBOOKS / name, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(24)
+    address = f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}"
+    print(f"{address}\nChoose Run, Run All Cells there; Ctrl-C here ends it.", flush=True)
+    options = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": folder}
+    command = [sys.executable, "-m", "jupyterlab", str(folder / name), "--allow-root"]
+    command += [f"--ServerApp.{key}={value}" for key, value in options.items()]
+    command += ["--ServerApp.log_level=WARN", "--LabApp.news_url="]
+    os.execve(sys.executable, command, {**os.environ, "JUPYTER_TOKEN": token})
+
+
 def clean() -> None:
     """Remove the caches and what `quick` wrote: its results, its figures, its runs.
 
@@ -293,6 +317,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return subprocess.call([sys.executable, "-m", "pytest", *further], cwd=paths.SOURCE)
         if options.command == "clean":
             clean()
+        elif options.command == "explore":
+            explore()
         elif options.command == "bench":
             import_module("lmlib.report.bench").main()
         elif options.command == "readme":

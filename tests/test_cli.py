@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -188,7 +190,7 @@ def test_a_study_runs_every_notebook_writes_its_pages_and_ends_with_three_lines(
     names = notebooks.names()
     calls = [(name, {"profile": "quick"}, None) for name in names]
     # Two at a time, in their order but for what the other one does; the report last.
-    assert sorted(executed) == calls and executed[-1] == calls[-1] and len(names) == 20
+    assert sorted(executed) == calls and executed[-1] == calls[-1] and len(names) == 21
     said = capsys.readouterr().out
     assert all(f"{name} ...\n" in said and f"{name}: 0 s\n" in said for name in names)
     page = paths.ROOT / "site" / "quick" / f"{names[-1]}.html"
@@ -299,7 +301,7 @@ def test_a_copy_or_a_gap_among_the_notebooks_is_named_before_any_work(
         nbformat.write(nbformat.v4.new_notebook(), root / f"{name}.ipynb")
     assert cli.main(["quick"]) == 1
     message = capsys.readouterr().err
-    assert "must hold one notebook for each number from 01 on, it holds" in message
+    assert "must hold one notebook for each number from 00 on, it holds" in message
     assert (", ".join(names) or "none") in message
 
 
@@ -546,3 +548,37 @@ def test_every_line_of_the_requirements_is_pinned():
     lines = (paths.SOURCE / "requirements.txt").read_text().splitlines()
     pins = [line for line in lines if line and line.lstrip()[0] != "#"]
     assert len(pins) > 50 and all(re.match(r"[\w.-]+==\d", pin) for pin in pins)
+
+
+def test_explore_opens_a_copy_of_the_explorer_for_this_machine_and_who_has_the_token(tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\ncat "${1#file://}" > opened.part\nmv opened.part opened\n')
+    browser.chmod(0o755)
+    variables = os.environ | {"LMLIB_ROOT": str(tmp_path), "BROWSER": f"{browser} %s"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "lmlib", "explore"],
+        env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            address = server.stdout.readline().strip()
+            base, _, token = re.fullmatch(
+                r"(http://127.0.0.1:(\d+))/lab/.*=(\w{48})", address
+            ).groups()
+            deadline = time.time() + 90
+            while not (tmp_path / "opened").exists():
+                assert time.time() < deadline and server.poll() is None, server.communicate()
+                time.sleep(0.2)
+            assert "/lab/tree/00-explore.ipynb" in (tmp_path / "opened").read_text()
+            listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()]
+            port = f"{int(address.split(':')[2].split('/')[0]):04X}"
+            assert f"0100007F:{port}" in listening and f"00000000:{port}" not in listening
+            contents = f"{base}/api/contents/00-explore.ipynb"
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(contents)
+            with urllib.request.urlopen(f"{contents}?token={token}") as answer:
+                cells = json.load(answer)["content"]["cells"]
+            assert token not in Path(f"/proc/{server.pid}/cmdline").read_text()
+        finally:
+            server.terminate()
+    expected = nbformat.read(paths.NOTEBOOKS / "00-explore.ipynb", 4).cells
+    assert [cell["source"] for cell in cells] == [cell.source for cell in expected]

@@ -24,7 +24,7 @@ def gallery():
 
 def rows(gallery):
     """The rows of the picture: uint8 (n rows, 6, 3, 32, 32)."""
-    page = np.asarray(Image.open(io.BytesIO(gallery.picture.value)))[::2, ::2]
+    page = np.asarray(Image.open(io.BytesIO(gallery.picture.value)).convert("RGB"))[::2, ::2]
     return page.reshape(-1, 34, 6, 34, 3)[:, 1:-1, :, 1:-1].transpose(0, 2, 4, 1, 3)
 
 
@@ -111,3 +111,9 @@ def test_the_picture_needs_no_matplotlib(gallery, monkeypatch):
         "matplotlib.pyplot.figure", lambda *_, **__: pytest.fail("a figure was drawn")
     )
     gallery.method.value = "pixmix"
+
+
+def test_the_gaps_between_the_pictures_are_transparent_and_nothing_else(gallery):
+    page = np.asarray(Image.open(io.BytesIO(gallery.picture.value)))[::2, ::2]
+    opaque = page.reshape(-1, 34, 6, 34, 4)[..., 3]
+    assert (opaque[:, 1:-1, :, 1:-1] == 255).all() and (opaque[:, [0, -1]] == 0).all()

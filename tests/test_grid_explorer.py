@@ -25,7 +25,9 @@ def explorer():
 
 
 def picture(explorer):
-    return np.asarray(Image.open(io.BytesIO(explorer.samples.value)))[::2, ::2].astype(int)
+    return np.asarray(Image.open(io.BytesIO(explorer.samples.value)).convert("RGB"))[
+        ::2, ::2
+    ].astype(int)
 
 
 def test_it_opens_at_the_largest_magnitude_and_the_smallest_beta(explorer):

@@ -1,4 +1,6 @@
 import ast
+import base64
+import io
 import json
 import logging
 import re
@@ -47,10 +49,11 @@ MEASURED_ANEW = (
 )  # methods whose weights the executed notebooks find
 IN_THE_REPORT = ("10", "11", "12", "13")
 SMALL = {
+    "00-explore": {"n_fractals": 2},
     "01-covariance": {"n_images": 8, "n_levels": 2, "n_draws": 20_000, "n_fractals": 8},
     "02-blends-and-levels": {"n_images": 8, "n_levels": 2, "n_draws": 20_000},
     "03-fractals": {"source": "generated", "n_fractals": 12, "n_photographs": 12},
-    "04-layermix": {"n_fractals": 4, "seed": 3},
+    "04-layermix": {"n_fractals": 4, "seed": 3, "operations": ["rotate"]},
     "08-benchmarks": {"n_images": 20, "n_sequences": 6, "n_attacked": 8, "n_timed": 2},
     "09-methods": {"n_images": 60, "n_fractals": 1, "n_mixing": 4},
     "15-gradcam": {"n_images": 12, "photographs": ["china"]},
@@ -256,10 +259,10 @@ def study(tmp_path_factory, request):
         patch.chdir(folder)
         own_pictures(paths.RAW / "fractals", 6)
         runs.mixing_set_of.cache_clear()  # of what other tests mix with
-        for name in ("01-covariance", "02-blends-and-levels", "03-fractals", "04-layermix",
-                     "09-methods", "19-imagenet"):  # fmt: skip
+        for name in ("00-explore", "01-covariance", "02-blends-and-levels", "03-fractals",
+                     "04-layermix", "09-methods", "19-imagenet"):  # fmt: skip
             start(name)
-        yield SimpleNamespace(start=start, result=result)
+        yield SimpleNamespace(start=start, result=result, folder=folder)
         pool.shutdown(cancel_futures=True)
     runs.mixing_set_of.cache_clear()
 
@@ -354,7 +357,22 @@ def test_04_layermix_shows_every_layer_and_the_grid_of_its_two_settings(study):
         "04-layermix-samples.png",
         "04-layermix-magnitude-beta.png",
     } < set(made)
-    assert re.search(r"median .* n = 21", text)
+    folder = paths.FIGURES / "quick"
+    assert (folder / "explore.html").stat().st_size > 1e5 and "explore.html: 0." in text
+    assert Image.open(folder / "explore.webp").n_frames > 10 and "42 pictures" in text
+
+
+def test_00_explore_runs_without_a_browser_and_leaves_a_picture(study):
+    made, _ = study.result("00-explore")
+    (output,) = [
+        out
+        for cell in nbformat.read(study.folder / "00-explore.ipynb", 4).cells
+        if cell.cell_type == "code"
+        for out in cell.outputs
+        if "image/png" in out.get("data", {})
+    ]
+    picture = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+    assert made == {} and picture.width > 6 * 224 and list(output["data"]) == ["image/png"]
 
 
 def test_05_train_leaves_a_finished_run_with_rows_and_its_executed_notebook(run_of_04):
@@ -893,7 +911,7 @@ def test_a_notebook_changes_with_the_code_it_imports_directly_or_not(
 
 def test_every_file_of_the_package_that_an_import_loads_is_among_those_used():
     source = "from lmlib import LayerMix\nfrom lmlib.models import gradcam\nfrom lmlib.study import grid\n"
-    source += "from lmlib.report.widgets import Explorer\nimport lmlib.report.bench as b"
+    source += "from lmlib.report.explorer import Explorer\nimport lmlib.report.bench as b"
     program = f"{source}\nimport sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lmlib'))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

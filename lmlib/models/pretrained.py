@@ -73,5 +73,10 @@ def photograph(source: str | Path, size: int = SIZE) -> torch.Tensor:
         except ValueError as error:
             expected = f"expected {' or '.join(PHOTOGRAPHS)} or the path of a picture"
             raise ValueError(f"{expected}, got '{source}': {error}") from error
+    return squared(picture, size)
+
+
+def squared(picture: Image.Image, size: int = SIZE) -> torch.Tensor:
+    """The middle square of a picture in RGB, resized: uint8 (3, size, size)."""
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

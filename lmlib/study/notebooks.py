@@ -46,6 +46,7 @@ papermill()
 """Papermill in a process that ends when its standard input does: with the one who started it."""
 
 WATCH_SECONDS = 5.0
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 TYPES: dict[str, Any] = {
     "int": int,
@@ -65,9 +66,9 @@ class NotebookFailed(RuntimeError):
 def names() -> list[str]:
     """The numbered notebooks, in order. Raises ValueError unless there is one for each number."""
     stems = sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
-    if not stems or [int(stem[:2]) for stem in stems] != list(range(1, len(stems) + 1)):
+    if not stems or [int(stem[:2]) for stem in stems] != list(range(len(stems))):
         raise ValueError(
-            f"{paths.NOTEBOOKS} must hold one notebook for each number from 01 on, it holds "
+            f"{paths.NOTEBOOKS} must hold one notebook for each number from 00 on, it holds "
             f"{', '.join(stems) or 'none'}: move copies away; `git checkout notebooks` brings back"
         )
     return stems
@@ -195,7 +196,7 @@ def execute(
 def make_legible(executed: Path) -> None:
     """Take out of an executed notebook what only its kernel or its machine could show.
 
-    That is progress bars, the text in a widget's place, and the way to the study's folder.
+    That is progress bars, a widget but for its picture, and the way to the study's folder.
     """
     text = executed.read_text(encoding="utf-8")
     for folder in (paths.ROOT, paths.SOURCE):
@@ -205,8 +206,10 @@ def make_legible(executed: Path) -> None:
         kept = []
         for out in cell.get("outputs", ()):
             data = out.get("data", {})
-            is_widget = "application/vnd.jupyter.widget-view+json" in data
+            is_widget = WIDGET in data
             text = data.pop("text/plain", "-") if is_widget else out.get("text", "-")
+            if "image/png" in data:
+                data.pop(WIDGET, None)
             is_bar = re.search(r"\d%\|| \[\d\d:\d\d[<,]", text) or not text.strip()
             kept += [] if is_bar else [out]
         if cell.cell_type == "code":
