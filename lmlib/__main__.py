@@ -131,13 +131,14 @@ def study(profile: str, jobs: int | None, scheduler: str | None = None) -> None:
     """Run a profile: the runs that it needs, then every notebook that changed."""
     check_room()
     from .corruptions.official import SUFFIXES, official_source
-    from .study import grid, notebooks, plans, raw  # heavy: after the arguments were checked
+    from .study import grid, imagenet, notebooks, plans, raw  # heavy: arguments come first
 
     start, names, settings = time.time(), notebooks.of_profile(profile), plans.whole_study(profile)
     print(f"Profile {profile}: {PROFILES[profile].summary}.", flush=True)
     raw.report()
     for dataset, benchmark in product(get_profile(profile).datasets, SUFFIXES):
         official_source(dataset, benchmark)  # says before any training what cannot be used
+    imagenet.check_official(get_profile(profile).datasets)
     needing = [k for k, name in enumerate(names) if "needs" in notebooks.metadata(name)]
     before = names[: needing[0]] if needing else names
     refresh_all(before, {"profile": profile})

@@ -121,6 +121,23 @@ def test_an_official_folder_without_what_a_mean_counts_is_refused(official, monk
         imagenet.open_imagenet("imagenet_c", official)
 
 
+def test_official_files_of_other_pictures_are_refused(official):
+    for cell in (paths.RAW / "ImageNet-C" / "contrast").iterdir():
+        one = cell / "n01440764" / "ILSVRC2012_val_00000001.JPEG"
+        one.rename(one.with_name("ILSVRC2012_val_00000002.JPEG"))
+    bench = imagenet.open_imagenet("imagenet_c", official)
+    with pytest.raises(ValueError, match="no ILSVRC2012_val_00000001 of imagenet-200, nor 0 other"):
+        bench.chunks("contrast", 1)
+
+
+def test_official_files_in_part_are_named_before_anything_is_trained(root):
+    imagenet.check_official(["imagenet-200", "cifar10"])
+    (paths.RAW / "ImageNet-C").mkdir(parents=True)
+    imagenet.check_official(["cifar10"])
+    with pytest.raises(ValueError, match="ImageNet-C lacks gaussian_noise at severity 1"):
+        imagenet.check_official(["imagenet-200", "cifar10"])
+
+
 # --- rows by hand ---------------------------------------------------------------------------------
 
 

@@ -66,6 +66,8 @@ def test_without_a_folder_there_is_nothing_to_say(capsys):
         ("CIFAR-100-C-Bar", "lines.npy", "official cifar_c_bar of cifar100"),
         ("digits-P", "shear.npy", "official cifar_p of digits"),
         ("folder-my pictures-C", "fog.npy", "official cifar_c of folder-my pictures"),
+        ("ImageNet-C-Bar", "sparkles/1", "official imagenet_c_bar"),
+        ("ImageNet-P", "rotate/n01440764", "official imagenet_p"),
         ("fractals", "a.png", "images to mix with"),
         ("fractals.zip", None, "images to mix with"),
         ("fractals.tar.gz", None, "images to mix with"),
@@ -108,9 +110,9 @@ def test_a_near_miss_is_named_with_what_it_would_have_to_be_called(name, what, e
 
 
 def test_what_is_unknown_is_said_to_be_and_hidden_files_are_not_asked():
-    put("notes.txt"), put("ImageNet-C/"), put(".DS_Store")
+    put("notes.txt"), put("ImageNet-A/"), put(".DS_Store")
     assert [(entry.name, entry.taken) for entry in raw.survey()] == [
-        ("ImageNet-C", False),
+        ("ImageNet-A", False),
         ("notes.txt", False),
     ]
     assert said("notes.txt")[1] == "its name is none that the study knows"

@@ -9,7 +9,7 @@ worker processes as PyTorch may use threads.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,14 @@ from .. import paths
 from ..corruptions import LEVELS, NAMES, corrupt, perturb, recipe
 from ..corruptions.files import why_no_frost
 from ..corruptions.imagenet_files import (
+    FOLDERS,
     list_cell,
     official_pictures,
     read_official_frames,
     read_official_picture,
 )
 from ..corruptions.recipe import SIZES, middle
+from ..datasets.imagenet import NAMES as IMAGENETS
 from ..datasets.imagenet import check_classes, classes_of, labels_in_1k
 from ..datasets.load import Dataset
 from ..datasets.photographs import PictureSplit, list_classes, split_of
@@ -77,6 +79,12 @@ class PictureBenchmark:
         if self.folder:
             listed = list_cell(self.folder, self.benchmark, name, severity, self.dataset.classes)
             files = {file.number - 1: file.path for file in listed}
+            if foreign := set(self.dataset.test.index[index].tolist()) - files.keys():
+                number = f"ILSVRC2012_val_{min(foreign) + 1:08d}"
+                raise ValueError(
+                    f"{self.folder} has no {number} of {self.dataset.name}, nor {len(foreign) - 1} "
+                    "others: name the pictures in val/ as published, or take the folder away"
+                )
             read = partial(self.official, name, severity, files)
         return read_together(read, index, 1 if severity is None else CHUNK)
 
@@ -160,6 +168,14 @@ def absent(
                 raise
             missing[name] = str(error)
     return missing
+
+
+def check_official(datasets: Iterable[str]) -> None:
+    """Raise ValueError where a study of some datasets has official files of ImageNet in part."""
+    for dataset in datasets:
+        for benchmark in FOLDERS if dataset in IMAGENETS else ():
+            if folder := official_pictures(benchmark):
+                absent(folder, benchmark, NAMES[benchmark], classes_of(dataset))
 
 
 def whole_view(picture: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ from itertools import product
 
 from .. import paths
 from ..corruptions import frost
+from ..corruptions.imagenet_files import FOLDERS, official_pictures
 from ..corruptions.official import SUFFIXES, folder_name, official_source
 from ..datasets import cifar
 from ..datasets.load import NAMES as DATASETS
@@ -37,6 +38,8 @@ def forms() -> dict[str, tuple[str, ...]]:
     for name, benchmark in product(DATASETS, SUFFIXES):
         folder = folder_name(name, benchmark)
         names[f"official {benchmark} of {name}"] = (f"{folder}/", f"{folder}.tar")
+    for benchmark, folder in FOLDERS.items():
+        names[f"official {benchmark}"] = (f"{folder}/",)
     names["images to mix with"] = ("fractals/", *(f"fractals{ending}" for ending in ENDINGS))
     return names | {"photographs for frost": ("frost/",), "ImageNet": ("imagenet/",)}
 
@@ -62,6 +65,9 @@ def _recognised() -> Iterator[tuple[str, str, str]]:
         is_empty = source.is_dir() and not files_below(source)
         remedy = "it is empty: put images to mix with there, or take it away"
         yield source.name, "images to mix with", remedy if is_empty else ""
+    for benchmark in FOLDERS:
+        if path := official_pictures(benchmark):
+            yield path.name, f"official {benchmark}", ""
     if (paths.RAW / "imagenet").is_dir():
         yield "imagenet", "ImageNet", ""
     if frost.own().is_dir():
