@@ -150,7 +150,7 @@ class Trainer:
         # Dropout takes no generator: it draws from the global one, which is seeded from the key
         # here and restored afterwards.
         devices = [self.device] if self.device.type == "cuda" else []
-        seed = dropout_seed(config.seed, step, self.ranks.rank)
+        seed = dropout_seed(config.seed, step) + self.ranks.rank
         with (
             torch.random.fork_rng(devices=devices),
             precision_context(config.precision, self.device),
@@ -248,9 +248,9 @@ class Trainer:
         return float(total) / len(self.test)
 
 
-def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
-    """The seed of one step's dropout on a rank."""
-    return int(random_words("dropout", 1, seed=seed, index=[step], view=rank)[0, 0])
+def dropout_seed(seed: int, step: int) -> int:
+    """The seed of one step's dropout."""
+    return int(random_words("dropout", 1, seed=seed, index=[step])[0, 0])
 
 
 def check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:
