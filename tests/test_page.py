@@ -1,9 +1,12 @@
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
-from test_tables import frame, row, seeds
+import torch
+from reference import noise
+from test_tables import OF_14, frame, row, seeds
 
 from lmlib import files, paths
 from lmlib.report import tables
@@ -13,7 +16,6 @@ from lmlib.report.page import (
     README_BEGIN,
     README_END,
     contents,
-    deviations_text,
     figures_of,
     groups_of,
     markdown_table,
@@ -170,15 +172,23 @@ def test_runs_without_a_hash_of_their_weights_come_last_and_are_said_to_be_of_an
 
 
 def test_the_readme_has_the_main_methods_of_the_first_table_and_a_link_to_all(rows):
+    one = row("layermix", 0, 0.1, **RUN | {"mixing": "9 generated fractals (a substitute), grey"})
+    both = [one | column._asdict() | {"value": 0.4} for column in (MCE, OF_14)]
+    write_rows("cifar-cpu", one["run"], [one, *both])
     section = readme_section("cifar-cpu")
     assert "| baseline |" in section and "| layermix_released |" not in section
+    assert "| method | clean | 15 corruptions |" in section
+    assert "cifar100, wrn-10-1, 6 epochs, n = 1 to 2. Error in percent" in section
+    sentence = "LayerMix against plain training, in points: clean -11.0, 15 corruptions -10.0."
+    assert sentence in section
     assert section.endswith("[figures/cifar-cpu/README.md](figures/cifar-cpu/README.md).")
 
 
 def test_a_table_that_deviates_in_nothing_says_so():
     index = pd.MultiIndex.from_tuples([("baseline", "ce")])
     assert (
-        deviations_text(pd.DataFrame({"deviations": [""]}, index=index)) == "All as in the paper."
+        tables.deviations_text(pd.DataFrame({"deviations": [""]}, index=index))
+        == "All as in the paper."
     )
 
 
@@ -191,9 +201,36 @@ def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
     assert page.startswith("# Results of the profile cifar-cpu") and "layermix_released" in page
     text = (paths.ROOT / "README.md").read_text()
     assert (
-        text.startswith(f"before\n{README_BEGIN}\n\n**Results")
+        text.startswith(f"before\n{README_BEGIN}\n\n**cifar100")
         and text.endswith(f"\n\n{README_END}\nafter\n")
         and "old" not in text
     )
     update_readme()
     assert (paths.ROOT / "README.md").read_text() == text
+
+
+def test_the_code_of_the_readme_runs(root, monkeypatch):
+    monkeypatch.setattr("lmlib.augment.layermix.generated", lambda: noise((36, 36), 4))
+    made = []
+    monkeypatch.setattr("torch.optim.SGD.step", lambda self: made.append(1))
+    text = (paths.NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    few = {"range(10)": "range(1)", "n_fractals=60": "n_fractals=2", ".images)": ".images[:200])"}
+    few[".labels)"] = ".labels[:200])"
+    with torch.random.fork_rng(devices=[]):
+        for block in blocks:
+            for word, small in few.items():
+                block = block.replace(word, small)
+            exec(block, {})
+    assert len(blocks) == 2 and len(made) == 2  # two batches of an epoch
+
+
+def test_every_place_that_the_readme_leads_to_is_there():
+    folder = paths.NOTEBOOKS.parent
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    assert all((folder / link).exists() for link in links if not link.startswith("http"))
+    named = set(re.findall(r"notebooks/([\w-]+)\.ipynb", text))
+    assert named == {file.stem for file in paths.NOTEBOOKS.glob("[0-9][1-9]-*.ipynb")} | {
+        file.stem for file in paths.NOTEBOOKS.glob("[1-9]0-*.ipynb")
+    }

@@ -14,8 +14,10 @@ from lmlib.report.tables import (
     Column,
     cells,
     described,
+    deviations_text,
     for_display,
     marks,
+    printed_text,
     show,
     title,
 )
@@ -57,7 +59,7 @@ def test_a_cell_is_the_mean_and_the_sample_standard_deviation_with_n():
     cell = cells(THREE, [CLEAN], profile="quick").loc["baseline"]
     assert (cell["mean"], cell["std"], cell["n"]) == pytest.approx((0.21, 0.01, 3), abs=1e-15)
     assert (
-        for_display(cells(THREE, [CLEAN], profile="quick")).loc["baseline", ("clean", "ours")]
+        for_display(cells(THREE, [CLEAN], profile="quick")).loc["baseline", "clean"]
         == "21.0 ± 1.0 (n=3)"
     )
 
@@ -68,7 +70,7 @@ def test_one_seed_is_marked_and_carries_the_interval_over_images_instead_of_a_sp
     assert math.isnan(cell["std"]) and (cell["image_low"], cell["image_high"]) == pytest.approx(
         (0.16, 0.21)
     )
-    assert for_display(found).loc["cutout", ("clean", "ours")] == "18.0 [16.0, 21.0] (n=1)"
+    assert for_display(found).loc["cutout", "clean"] == "18.0 [16.0, 21.0] (n=1)"
     assert math.isnan(found.loc["baseline", "image_low"])
 
 
@@ -76,7 +78,8 @@ def test_a_distance_stays_in_its_own_unit():
     found = cells(
         frame(*seeds("baseline", (0.1, 0.3), MT5D)), [MT5D], profile="quick", printed=published(4)
     )
-    assert for_display(found).loc["baseline"].tolist()[:2] == ["0.200 ± 0.141 (n=2)", "2.7"]
+    assert for_display(found).loc["baseline"].tolist() == ["0.200 ± 0.141"]
+    assert printed_text(found.loc["baseline"]) == "2.7"
 
 
 def test_nothing_is_best_where_one_seed_stands_against_it():
@@ -139,7 +142,9 @@ def test_the_printed_value_stands_beside_ours_for_every_reading_of_a_method():
     found = cells(rows, [MCE], profile="quick", printed=published(4))
     assert found.loc[["pixmix", "pixmix_released"], "printed"].tolist() == [0.355, 0.355]
     assert math.isnan(found.loc["trivialaugment", "printed"])
-    assert for_display(found)["C mCE", "paper: cifar100"].tolist() == ["35.5", "35.5", ""]
+    assert found.apply(printed_text, axis=1).tolist() == ["35.5", "35.5", ""]
+    html = show(found, "Table 4", profile="quick").data
+    assert html.count(">35.5</small>") == 2 and "Grey: printed in the paper, cifar100." in html
 
 
 def test_the_papers_attack_stands_beside_the_strict_and_the_published_one():
@@ -156,10 +161,10 @@ def test_a_difference_to_the_printed_value_is_there_in_profile_paper_alone():
     arguments = {"columns": [CLEAN], "printed": published(4)}
     for profile in ("quick", "cifar-cpu"):
         found = cells(THREE, profile=profile, **arguments)
-        assert "difference" not in found and ("clean", "difference") not in for_display(found)
+        assert "difference" not in found and "(" not in printed_text(found.loc["baseline"])
     found = cells(THREE, profile="paper", **arguments)
     assert found.loc["baseline", "difference"] == pytest.approx(-0.003)
-    assert for_display(found).loc["baseline", ("clean", "difference")] == "-0.30"
+    assert printed_text(found.loc["baseline"]) == "21.3 (-0.30)"
 
 
 def test_no_difference_to_another_datasets_printed_value():
@@ -311,7 +316,7 @@ def test_the_title_says_profile_network_epochs_and_n():
         "n = 1 to 3 seeds (n = 1: no spread"
     )
     assert "no best or second best is separated" in words
-    assert words in show(found, "Table 4", profile="quick").to_html()
+    assert words in show(found, "Table 4", profile="quick").data
 
 
 def test_runs_of_different_settings_never_share_a_row():
@@ -369,11 +374,44 @@ def test_competing_printed_cells_and_unknown_columns_are_refused():
 def test_a_full_test_set_carries_two_decimals_and_a_subset_one():
     whole = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=10_000))
     assert (
-        for_display(cells(whole, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
-        == "21.00 ± 1.00 (n=3)"
+        for_display(cells(whole, [CLEAN], profile="paper")).loc["baseline", "clean"]
+        == "21.00 ± 1.00"
     )
     part = frame(*seeds("baseline", (0.2, 0.21, 0.22), n=9_999))
     assert (
-        for_display(cells(part, [CLEAN], profile="paper")).loc["baseline", ("clean", "ours")]
-        == "21.0 ± 1.0 (n=3)"
+        for_display(cells(part, [CLEAN], profile="paper")).loc["baseline", "clean"] == "21.0 ± 1.0"
     )
+
+
+def test_the_best_is_bold_and_the_second_in_italics_in_markdown_and_on_a_page():
+    rows = frame(
+        *seeds("layermix", (0.10, 0.11, 0.121)),
+        *seeds("pixmix", (0.20, 0.21, 0.22)),
+        *seeds("baseline", (0.30, 0.311, 0.32)),
+    )
+    found = cells(rows, [CLEAN], profile="cifar-cpu")
+    assert for_display(found)["clean"].tolist() == ["**11.0** ± 1.1", "*21.0* ± 1.0", "31.0 ± 1.0"]
+    html = show(found, "Table 4", profile="cifar-cpu").data
+    assert "<b>11.0</b> ± 1.1" in html and "<i>21.0</i> ± 1.0" in html and "(n=" not in html
+    assert "bold: best, italics: second best" in html and "n = 3 seeds" in html
+
+
+def test_what_all_rows_share_stands_once_below_the_table_and_the_rest_by_row():
+    both = {"network": "wrn-10-1", "epochs": 6}
+    rows = frame(
+        *seeds("baseline", (0.2, 0.21), **both),
+        *seeds("cutout", (0.2, 0.22), n_train=100, **both),
+        *seeds("mixup", (0.2, 0.23), n_train=100, **both),
+    )
+    found = cells(rows, [CLEAN], profile="quick")
+    words = "Not as in the paper: wrn-10-1 for wrn-40-4; 6 epochs for 100. "
+    assert deviations_text(found) == words + "cutout, mixup: 100 training images."
+    assert words in show(found, "Table 4", profile="quick").data
+
+
+def test_digits_stand_without_the_papers_values():
+    rows = frame(row("baseline", 0, 0.2, dataset="digits"))
+    html = show(
+        cells(rows, [CLEAN], profile="quick", printed=published(4)), "T", profile="quick"
+    ).data
+    assert "21.3" not in html and "Grey" not in html and "<small>[18.0, 23.0]</small>" in html

@@ -31,6 +31,15 @@ README_END = "<!-- end of results -->"
 README_COLUMNS = (
     tables.CLEAN, tables.MCE, tables.C_BAR_MCE, tables.MFP, tables.PGD, tables.C_RMS
 )  # fmt: skip
+PLAIN_TITLES = {
+    "clean": "clean",
+    "C mCE": "15 corruptions",
+    "C-bar mCE": "10 others",
+    "P mFP": "flips",
+    "PGD strict": "adversary",
+    "C RMS": "miscalibration",
+}
+"""The titles of `README_COLUMNS` for who has not read the paper."""
 
 
 def figures_of(exhibit: str, profile: str) -> list[Path]:
@@ -169,8 +178,8 @@ def results_section(group: pd.DataFrame, profile: str) -> str:
     return "\n\n".join(
         [
             f"**{tables.title(cells, 'Results', profile=profile)}**",
-            markdown_table(tables.for_display(cells).xs("ours", axis=1, level=1)),
-            deviations_text(cells),
+            markdown_table(tables.for_display(cells)),
+            tables.deviations_text(cells),
             f"Mixing images: {mixing}. {machines}, {made}.{note}",
         ]
     )
@@ -179,21 +188,28 @@ def results_section(group: pd.DataFrame, profile: str) -> str:
 def readme_section(profile: str) -> str:
     """The paper's main methods on a profile's first dataset, and where all its results are."""
     first = groups_of(profile)[0]
-    main = first[first["method"].isin(MAIN_METHODS)]
+    loss = first["method"].map(lambda method: METHODS[method].loss)
+    main = first[first["method"].isin(MAIN_METHODS) & first["loss"].eq(loss)]
+    cells = tables.cells(main, README_COLUMNS, profile=profile)
+    size = f"{tables.size_text(cells)}, {tables.n_text(cells['n'])}"
+    spread = "± its deviation over seeds" if cells["n"].max() > 1 else "of one seed"
+    images = " [95 % interval over test images]" * bool(cells["image_low"].notna().any())
+    caption = f"**{size}. Error in percent, {spread}{images}; lower is better.**"
     page = (paths.FIGURES / profile / "README.md").relative_to(paths.ROOT).as_posix()
-    link = f"All methods, datasets, networks and schedules: [{page}]({page})."
-    return f"{results_section(first if main.empty else main, profile)}\n\n{link}"
+    link = f"All methods, measures, networks and what deviates: [{page}]({page})."
+    table = markdown_table(tables.for_display(cells).rename(columns=PLAIN_TITLES))
+    return "\n\n".join(filter(None, [caption, table, headline(cells), link]))
 
 
-def deviations_text(cells: pd.DataFrame) -> str:
-    """How the rows of a table differ from the paper's: what all share, then what single ones do."""
-    texts = cells["deviations"][cells["deviations"] != ""].str.split("; ")
-    deviations = dict(zip(texts.index.get_level_values(0), texts, strict=True))
-    first = deviations.get(cells.index[0][0], [])
-    shared = [text for text in first if all(text in row for row in deviations.values())]
-    own = {name: [one for one in row if one not in shared] for name, row in deviations.items()}
-    lines = ["; ".join(shared), *(f"{name}: {'; '.join(row)}" for name, row in own.items() if row)]
-    return f"Not as in the paper: {'. '.join(lines)}." if deviations else "All as in the paper."
+def headline(cells: pd.DataFrame) -> str:
+    """LayerMix minus plain training in one sentence, in points; "" where one of them is absent."""
+    means = cells.set_index("title", append=True)["mean"].unstack() * 100
+    if not {"baseline", "layermix"} <= set(means.index):
+        return ""
+    change = means.loc["layermix"] - means.loc["baseline"]
+    titles = [column.title for column in README_COLUMNS if column.title in change]
+    named = [f"{PLAIN_TITLES[title]} {change[title]:+.1f}" for title in titles]
+    return f"LayerMix against plain training, in points: {', '.join(named)}."
 
 
 def update_readme() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
+from IPython.display import HTML
 
 from ..augment import METHODS
 from ..checks import check_name
@@ -86,6 +86,7 @@ BESIDE_TABLE_8 = (
     Column("C mCE of 14", "c", "mce_without_brightness"),
 )
 
+GREY = 'style="color: gray"'
 NOT_RANKED = ("rms_noise_floor", "aurra")  # of all others, lower is better
 PRINTED_AS = {
     "pgd_error_published": "pgd_error",
@@ -246,36 +247,62 @@ def marks(values: Mapping[Any, Mapping[int, float]], measure: str) -> dict[Any, 
 
 
 def text(cell: pd.Series) -> str:
-    """A cell for people: "12.3 ± 0.2 (n=3)", or "12.3 [10.1, 14.5] (n=1)" over images.
+    """A cell for people: "12.3 ± 0.2", or "12.3 [10.1, 14.5]" over images where n = 1.
 
-    In the unit and with the decimals of `unit_of`. A superscript 1 or 2 marks the best and the
-    second best.
+    In the unit and with the decimals of `unit_of`; the best is bold and the second best in italics,
+    as Markdown has them.
     """
     scale, digits = unit_of(cell["measure"], cell["n_images"])
     numbers = cell[["mean", "std", "image_low", "image_high"]] * scale
     mean, std, low, high = (f"{number:.{digits}f}" for number in numbers)
     interval = f" [{low}, {high}]" if np.isfinite(cell["image_low"]) else ""
-    mark = {"best": " ¹", "second": " ²"}.get(cell["mark"], "")
-    return f"{mean}{f' ± {std}' if cell['n'] > 1 else interval} (n={cell['n']}){mark}"
+    mark = {"best": "**", "second": "*"}.get(cell["mark"], "")
+    return f"{mark}{mean}{mark}{f' ± {std}' if cell['n'] > 1 else interval}"
 
 
 def for_display(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells as text, one row a table row, deviations last.
+    """The cells as text, one row a table row and one column a title.
 
-    The columns are (title, "ours"), (title, "paper: dataset") and (title, "difference").
+    A cell says its n only where n is not the same in the whole table.
     """
-    parts = {}
+    several, parts = table["n"].nunique() > 1, {}
     for title, column in table.groupby("title", sort=False):
-        scale, _ = unit_of(column["measure"].iloc[0])
-        parts[title, "ours"] = column.apply(text, axis=1)
-        if column["printed"].notna().any():
-            datasets = " ".join(sorted(set(column["printed_dataset"]) - {""}))
-            printed = (column["printed"] * scale).map("{:.2f}".format).str.removesuffix("0")
-            parts[title, f"paper: {datasets}"] = printed
-        if column.get("difference", pd.Series()).notna().any():
-            parts[title, "difference"] = (column["difference"] * scale).map("{:+.2f}".format)
-    parts["deviations", ""] = table["deviations"][~table.index.duplicated()]
-    return pd.concat(parts, axis=1).fillna("").replace({"nan": "", "+nan": ""})
+        parts[title] = column.apply(text, axis=1)
+        parts[title] += column["n"].map(" (n={})".format) if several else ""
+    return pd.concat(parts, axis=1).fillna("")
+
+
+def printed_text(cell: pd.Series) -> str:
+    """The paper's value for people, and in profile `paper` our difference to it: "20.7 (-0.30)"."""
+    scale, _ = unit_of(cell["measure"])
+    if not np.isfinite(cell["printed"]):
+        return ""
+    value = f"{cell['printed'] * scale:.2f}".removesuffix("0")
+    difference = cell.get("difference", np.nan) * scale
+    return f"{value} ({difference:+.2f})" if np.isfinite(difference) else value
+
+
+def deviations_text(table: pd.DataFrame) -> str:
+    """How the rows of a table differ from the paper's: what all share, then what single ones do."""
+    labels = row_labels(table)
+    texts = dict(zip(labels, table["deviations"].str.split("; "), strict=True))
+    texts = {label: [one for one in row if one] for label, row in texts.items()}
+    first = next(iter(texts.values()))
+    shared = [one for one in first if all(one in row for row in texts.values())]
+    rows_of: dict[str, list[str]] = {}
+    for label, row in texts.items():
+        if own := "; ".join(one for one in row if one not in shared):
+            rows_of.setdefault(own, []).append(label)
+    lines = ["; ".join(shared)] * bool(shared)
+    lines += [f"{', '.join(labels)}: {own}" for own, labels in rows_of.items()]
+    return f"Not as in the paper: {'. '.join(lines)}." if lines else "All as in the paper."
+
+
+def row_labels(table: pd.DataFrame) -> list[str]:
+    """The rows of a table by name: what it is laid out by, as far as the rows differ in it."""
+    index = table.index.to_frame(index=False)
+    differing = [name for name in index if index[name].nunique() > 1] or list(index)[:1]
+    return [" · ".join(map(str, row)) for row in index[differing].to_numpy()]
 
 
 def distinct(values: Iterable[Any]) -> str:
@@ -302,17 +329,31 @@ def title(table: pd.DataFrame, name: str, *, profile: str) -> str:
     seeds = f"{n_text(plain['n'])} seed{'s' if plain['n'].max() > 1 else ''} ({spread})"
     own_unit = "; NLL, Brier and mT5D in their own unit"
     units = own_unit if plain["measure"].isin(NOT_FRACTIONS).any() else ""
-    marked = "¹ best, ² second best"
+    marked = "bold: best, italics: second best"
     ranks = marked if plain["mark"].any() else "no best or second best is separated"
     size = f"{name} · profile {profile}: {size_text(plain)}, {seeds}"
     return f"{size} · percent{units}; lower is better · {ranks} at 95 %"
 
 
-def show(table: pd.DataFrame, name: str, *, profile: str) -> Styler:
-    """The table for people: `for_display` with `title` as its caption."""
-    caption, cells = "caption-side: top; font-weight: bold", "white-space: nowrap"
-    look = {"caption": f"{caption}; text-align: left", "td": f"{cells}; text-align: left"}
-    styler = for_display(table).style.set_caption(title(table, name, profile=profile))
-    styler.set_table_styles([{"selector": key, "props": look[key]} for key in look])
-    deviations = {"min-width": "24em", "white-space": "normal"}
-    return styler.set_properties(subset=[("deviations", "")], **deviations)
+def show(table: pd.DataFrame, name: str, *, profile: str) -> HTML:
+    """The table for people: `title` above it, and below it how it differs from the paper.
+
+    The paper's value stands small below ours, but for digits, which it has not.
+    """
+    shown = for_display(table).replace(r"\*\*(.*?)\*\*", r"<b>\1</b>", regex=True)
+    shown = shown.replace(r"\*(.*?)\*", r"<i>\1</i>", regex=True)
+    shown = shown.replace(r" (\[.*?\]|\(n=\d+\))", r"<br><small>\1</small>", regex=True)
+    for title_, column in table.groupby("title", sort=False):
+        beside = column.apply(printed_text, axis=1) if "digits" not in size_text(table) else ""
+        small = pd.Series(beside, column.index).reindex(shown.index, fill_value="")
+        small = small.map(lambda value: f"<br><small {GREY}>{value}</small>" * bool(value))
+        shown[title_] += small
+    datasets = distinct(one for one in table["printed_dataset"] if one)
+    is_beside = shown.apply(lambda column: column.str.contains(GREY, regex=False).any()).any()
+    notes = [f"Grey: printed in the paper, {datasets}."] * bool(is_beside)
+    labelled = shown.set_axis(row_labels(shown)).rename_axis(columns=" · ".join(table.index.names))
+    caption = f"<caption><b>{title(table, name, profile=profile)}</b></caption>"
+    html = labelled.to_html(escape=False, border=0, classes="results")
+    html = html.replace("<thead>", f"{caption}<thead>", 1)
+    notes.append(deviations_text(table))
+    return HTML(f'{html}<p class="note"><small>{" ".join(notes)}</small></p>')
