@@ -161,7 +161,7 @@ def report(profile: str) -> None:
 
     if not row_files(profile):
         raise ValueError(f"profile {profile} has no rows yet: `./run_all.sh {profile}` makes them")
-    start, names = time.time(), notebooks.names()
+    start, names = time.time(), notebooks.of_profile(profile)
     drawn = [name for name in names if notebooks.metadata(name).get("rows_alone")]
     refresh_all(drawn, {"profile": profile, "jobs": -1})
     end(profile, start)

@@ -345,7 +345,7 @@ def test_02_blends_and_levels_writes_its_table_and_figures(study):
 
 def test_03_fractals_shows_the_set_and_how_it_is_made(study):
     made, _ = study.result("03-fractals")
-    assert set(made) == {f"02-{what}.png" for what in (
+    assert set(made) == {f"03-{what}.png" for what in (
         "chaos-game", "grey", "mixing-set", "spectra", "statistics", "preparation")}  # fmt: skip
     assert list((paths.CACHE / "fractals").glob("generated-12-*.safetensors"))
 
@@ -570,7 +570,7 @@ def test_13_table_7_pairs_layermix_with_the_others_by_seed(study, all_runs):
 def test_14_heatmaps_show_every_corruption_of_every_method(study, all_runs):
     made, text = study.result("14-heatmaps")
     assert set(made) == {"14-errors.csv", "14-layermix-minus-baseline.csv", *(
-        f"13-{what}-digits.png" for what in ("fig-3", "fig-5", "severity"))}  # fmt: skip
+        f"14-{what}-digits.png" for what in ("fig-3", "fig-5", "severity"))}  # fmt: skip
     table = pd.read_csv(made["14-errors.csv"])
     corruptions = table["corruption"].unique()
     assert (
