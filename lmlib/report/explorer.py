@@ -115,11 +115,14 @@ class Explorer(Debounced):
     def update(self) -> None:
         """Show the cards for the current values of the controls, and charts once they rest."""
         name = self.image.value
-        try:
-            source = self.sources.get(name) or dataset_source(name, self.n_fractals)
-        except ValueError as error:
-            self.said.value = html.escape(str(error))
-            return
+        if name not in self.sources:
+            self.said.value = f"The images of {name} are being read ..."  # may take half a minute
+            try:
+                self.sources[name] = dataset_source(name, self.n_fractals)
+            except ValueError as error:
+                self.said.value = html.escape(str(error))
+                return
+        source = self.sources[name]
         self.number.max = len(source.images) - 1
         self.number.layout.display = "" if self.number.max else "none"
         settings = "magnitude beta operation blend layers shared ops seed".split()

@@ -81,7 +81,6 @@ def photograph_source(picture: torch.Tensor, n_fractals: int) -> Source:
     return Source(picture[None], None, CATEGORIES, networks, mixing_set)
 
 
-@lru_cache(maxsize=2)
 def dataset_source(name: str, n_fractals: int) -> Source:
     """The test images of a dataset under `networks_of` it. Raises ValueError where none are here.
 
