@@ -231,6 +231,4 @@ def test_every_place_that_the_readme_leads_to_is_there():
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
     assert all((folder / link).exists() for link in links if not link.startswith("http"))
     named = set(re.findall(r"notebooks/([\w-]+)\.ipynb", text))
-    assert named == {file.stem for file in paths.NOTEBOOKS.glob("[0-9][1-9]-*.ipynb")} | {
-        file.stem for file in paths.NOTEBOOKS.glob("[1-9]0-*.ipynb")
-    }
+    assert named == {file.stem for file in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")}
