@@ -38,7 +38,8 @@ def impulse_noise(
 def shot_noise(images: np.ndarray, photons: float, uniform: np.ndarray) -> np.ndarray:
     """Poisson(photons x) / photons.
 
-    The count is the quantile of `uniform` (n, 3, side, side): the smallest k with P(K <= k) >= it.
+    The count is the quantile of `uniform` (n, 3, side, side): the smallest k with P(K <= k) >= it,
+    so that (P(K < k) + P(K <= k)) / 2 stands for a count k that was drawn elsewhere.
     """
     levels = np.array(np.broadcast_to(images, uniform.shape))
     out = np.empty(uniform.shape, np.uint8)

@@ -55,7 +55,8 @@ def frost(
     """image_weight x + frost_weight (a crop of a frost photograph), on the scale 0 to 255.
 
     texture: (n,), 0 to 4; corner: (n, 2) in [0, 1), the crop's row and column as a share of the
-    offsets that fit. For 32 pixels the photographs are reduced by five, for 224 they are not.
+    offsets 0 .. k - 1 that fit: (offset + 1/2) / k stands for an offset drawn elsewhere. For 32
+    pixels the photographs are reduced by five, for 224 they are not.
     Raises FileNotFoundError where the photographs are absent: nothing else would
     be comparable.
     """
