@@ -287,6 +287,20 @@ def test_a_training_says_how_many_pictures_it_left_out(root, own_photos, monkeyp
     assert np.isfinite([entry["loss"] for entry in trainer.history]).all()
 
 
+def test_a_test_picture_that_cannot_be_decoded_is_said_before_the_first_step(
+    root, own_photos, monkeypatch
+):
+    (own_photos / "val" / CLASSES[1] / "1.JPEG").write_bytes(b"\xff\xd8")
+    monkeypatch.setattr(runs, "dataset_of", lambda name: load_photographs(own_photos, 32))
+    settings = TINY | {"dataset": "photographs:there", "n_train": None, "method": "baseline"}
+    trainer = Trainer(*runs.resolve(**settings))
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step was made"))
+    with pytest.raises(ValueError, match=r"^\S*/1.JPEG cannot be decoded: [^\n]*$"):
+        trainer.run(lambda *_: None)
+    with pytest.raises(ValueError, match=r"^\S*/1.JPEG cannot be decoded: [^\n]*$"):
+        list(trainer.test.images.batches(np.arange(6), 2))  # by processes
+
+
 def test_fewer_images_than_a_whole_batch_are_refused_where_the_last_is_left_out(
     root,
     photos,

@@ -141,7 +141,7 @@ class Pictures:
         """Test images in the order of their positions `which`, a batch at a time.
 
         Each is a tensor, uint8 (b, 3, size, size); PyTorch's DataLoader decodes them in as many
-        processes as PyTorch has threads.
+        processes as PyTorch has threads. Raises ValueError as `decoded`.
         """
         import torch  # heavy, and listing files does without
         from torch.utils.data import DataLoader
@@ -153,7 +153,12 @@ class Pictures:
             num_workers=torch.get_num_threads() if len(which) > batch_size else 0,
             generator=torch.Generator(),
         )
-        return iter(loader)
+        try:
+            yield from loader
+        except ValueError as error:  # which a process has told with its whole traceback
+            raise ValueError(
+                str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
+            ) from None
 
 
 @dataclass(frozen=True, eq=False)

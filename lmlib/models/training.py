@@ -188,8 +188,12 @@ class Trainer:
         """Train until `config.epochs`; `save(tensors, values)` is called after each epoch.
 
         It is also called every few minutes within one, so that Ctrl-C loses no more than these.
-        Raises FloatingPointError as soon as the loss of a batch is not finite.
+        Raises FloatingPointError as soon as the loss of a batch is not finite, and ValueError,
+        before the first, where a test picture cannot be decoded.
         """
+        if isinstance(self.test.images, Pictures) and not self.epoch + self.n_done:
+            for _ in self.test.images.batches(self.ranks.part(np.arange(len(self.test))), 250):
+                pass  # an epoch may take hours, and they are needed after it
         n_steps = self.batches.n_steps
         total, first = self.config.epochs * n_steps, self.epoch * n_steps + self.n_done
         bar = {"total": total, "initial": first, "unit": "step", "mininterval": 2}
