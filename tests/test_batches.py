@@ -140,6 +140,14 @@ def test_a_sample_whose_partner_cannot_be_decoded_is_left_out_too(own_photos):
     assert len(images) == len(targets) == ((order != 6) & (partner != 6)).sum()
 
 
+def test_a_disk_that_goes_away_ends_the_training_instead_of_leaving_pictures_out(own_photos):
+    found = decoded(load_photographs(own_photos, 32), build_method("baseline"))
+    (own_photos / "train").rename(own_photos / "away")
+    with pytest.raises(OSError, match=r"^\S+JPEG cannot be read: .*No such file") as caught:
+        list(found.epoch(0))
+    assert "\n" not in str(caught.value) and not found.skipped
+
+
 def test_a_batch_of_nothing_that_can_be_decoded_is_empty(own_photos):
     for file in (own_photos / "train").rglob("*.JPEG"):
         file.write_bytes(b"")

@@ -328,9 +328,23 @@ def test_kaggles_flat_folder_is_the_same_dataset_through_the_published_list(
     assert data.hash == sorted_data.hash
     assert np.array_equal(data.test.images[:], expected)
     assert np.array_equal(data.test.labels, sorted_data.test.labels)
+    (inner / "val" / "@eaDir").mkdir()  # as some disks in a network put beside files
+    assert load_dataset("imagenet-1k").hash == data.hash
     (inner / "val" / "mine.jpg").touch()
     with pytest.raises(ValueError, match=r"mine.jpg is none of the 50,000 validation pictures"):
         load_dataset("imagenet-1k")
+
+
+def test_a_validation_picture_is_known_by_its_number_or_refused(small, photos):
+    numbers = as_published(photos, small.raw)
+    expected = load_dataset("imagenet-200").published.tolist()
+    for name in CLASSES:  # the names of a copy that says the class, too
+        for file in (small.raw / "val" / name).iterdir():
+            renamed = file.rename(file.with_name(f"{file.stem}_{name}.JPEG"))
+    assert load_dataset("imagenet-200").published.tolist() == expected and len(numbers) == 6
+    renamed.rename(renamed.with_name("mine.JPEG"))
+    with pytest.raises(ValueError, match=r"mine.JPEG and 0 others have no number"):
+        load_dataset("imagenet-200")
 
 
 def test_what_is_missing_of_imagenet_is_said(small, photos):

@@ -22,7 +22,15 @@ import numpy as np
 from .. import paths
 from ..files import cached_arrays, fetch_wheel, verify
 from ..pictures import describe_skipped
-from .photographs import Files, PictureSplit, list_classes, list_files, no_pictures, split_of
+from .photographs import (
+    NUMBERED,
+    Files,
+    PictureSplit,
+    list_classes,
+    list_files,
+    no_pictures,
+    split_of,
+)
 
 NAMES = "imagenet-200", "imagenet-1k"
 N_TRAIN, N_VAL = 1_281_167, 50  # pictures of all classes to train on, of each class to test on
@@ -93,7 +101,9 @@ def read(name: str) -> tuple[list[PictureSplit], tuple[str, ...], list[str], Pat
 
 def read_part(folder: Path, classes: Sequence[str], n: int | None) -> tuple[PictureSplit, str]:
     """The pictures of some classes in `train` or `val`, and their identity; n: as published."""
-    flat = folder.name == "val" and not any(entry.is_dir() for entry in os.scandir(folder))
+    is_val = folder.name == "val"
+    entries = os.scandir(folder)
+    flat = is_val and any(NUMBERED.match(os.fsencode(entry.name)) for entry in entries)
     others: list[str] = []
     if flat:
         files = flat_files(folder, classes)
@@ -101,6 +111,11 @@ def read_part(folder: Path, classes: Sequence[str], n: int | None) -> tuple[Pict
         check_classes(folder, classes)
         files, others = list_classes(folder, classes)
     split, identity = split_of(folder, files, flat=flat)
+    if is_val and (other := [name for name in split.images.names if not NUMBERED.search(name)]):
+        raise ValueError(
+            f"{folder / os.fsdecode(other[0])} and {len(other) - 1} others have no number as "
+            "ILSVRC2012_val_00000001.JPEG has, by which benchmarks know a picture: rename them"
+        )
     if n not in (None, len(split)):
         problem = f"{len(split):,} pictures of these classes, {n:,} are published"
         warnings.warn(f"{folder} holds {problem}", stacklevel=5)

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -31,7 +31,7 @@ SIZE = 224  # side of an image in pixels
 SHARES = 0.08, 1.0  # of a picture's area that a crop may take
 ASPECTS = 3 / 4, 4 / 3  # width by height of a crop
 TRIES = 10
-NUMBERED = re.compile(rb"ILSVRC2012_val_(\d{8})\.")  # a published validation picture
+NUMBERED = re.compile(rb"ILSVRC2012_val_(\d{8})[._]")  # a published validation picture
 Files = Mapping[str, list[tuple[str, int]]]
 """Class -> name below the class and size in bytes of each picture, sorted by name."""
 
@@ -109,7 +109,8 @@ class Pictures:
     def decoded(self, position: Any, view: Callable[[Image.Image], Image.Image]) -> np.ndarray:
         """A view of the picture at a position: uint8 (3, size, size).
 
-        Raises ValueError, naming the file, where it cannot be decoded.
+        Raises ValueError, naming the file, where it cannot be decoded; OSError where the disk does
+        not give it, which says nothing of the picture.
         """
         path = self.path(position)
         try:
@@ -119,6 +120,8 @@ class Pictures:
                     picture = ImageOps.exif_transpose(picture)
                 image = view(picture)
         except ValueError as error:
+            if getattr(error.__cause__, "errno", None):
+                raise OSError(f"{path} cannot be read: {error}") from error
             raise ValueError(f"{path} cannot be decoded: {error}") from error
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
@@ -153,12 +156,16 @@ class Pictures:
             num_workers=torch.get_num_threads() if len(which) > batch_size else 0,
             generator=torch.Generator(),
         )
-        try:
-            yield from loader
-        except ValueError as error:  # which a process has told with its whole traceback
-            raise ValueError(
-                str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
-            ) from None
+        return in_a_line(loader)
+
+
+def in_a_line(loader: Iterable) -> Iterator[Any]:
+    """What a DataLoader gives; of an error in one of its processes the sentence alone is raised."""
+    try:
+        yield from loader
+    except (ValueError, OSError) as error:  # told with the whole traceback of the process
+        kind, sentence = type(error), str(error).strip().splitlines()[-1]
+        raise kind(sentence.removeprefix(f"{kind.__name__}: ")) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ..augment import FlipCrop
 from ..augment.base import Augmentation
 from ..datasets.load import Dataset
-from ..datasets.photographs import Pictures
+from ..datasets.photographs import Pictures, in_a_line
 from ..draws import permutation
 from ..images import as_float, as_tensor
 from . import ranks
@@ -153,7 +153,8 @@ class DecodedBatches(Batches):
     """The same of `Pictures`, as uint8: decoded, cut and augmented by a DataLoader's processes.
 
     There are as many as PyTorch has threads. A picture that cannot be decoded is left out of its
-    batch; the log names it, and `skipped` holds it with the reason.
+    batch; the log names it, and `skipped` holds it with the reason. Where the disk gives none, that
+    is an OSError.
     """
 
     images: Pictures
@@ -173,7 +174,7 @@ class DecodedBatches(Batches):
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # no global one is read
         )
-        for views, targets, outliers, skipped in loader:
+        for views, targets, outliers, skipped in in_a_line(loader):
             for path in skipped.keys() - self.skipped.keys():
                 log.warning("%s; it is left out of the training", skipped[path])
             self.skipped |= skipped

@@ -22,7 +22,7 @@ from ..draws import random_words
 from . import ranks
 from .airbench import whiten, whitening_layer
 from .batches import Batch, Batches, DecodedBatches
-from .losses import FORWARD_PASSES, cross_entropy, jsd_loss, outlier_exposure_loss
+from .losses import cross_entropy, jsd_loss, outlier_exposure_loss
 from .networks import build_model, plain
 from .prediction import precision_context, predict
 from .recipes import RECIPES
@@ -144,8 +144,9 @@ class Trainer:
         """
         config, n = self.config, len(targets)
         if not n:  # whose pictures cannot be decoded: a black one that counts for nothing
-            inputs = inputs.new_zeros((FORWARD_PASSES[config.loss], *inputs.shape[1:]))
+            inputs = inputs.new_zeros((3 if config.loss == "jsd" else 1, *inputs.shape[1:]))
             targets = targets.new_zeros((1, *targets.shape[1:]))
+            outliers = None if outliers is None else inputs
         batch = Batch(inputs.contiguous(memory_format=torch.channels_last), targets, outliers)
         # Dropout takes no generator: it draws from the global one, which is seeded from the key
         # here and restored afterwards.
