@@ -130,6 +130,18 @@ def test_official_files_of_other_pictures_are_refused(official):
         bench.chunks("contrast", 1)
 
 
+def test_official_files_of_another_class_are_refused(official):
+    # Without a plain number in their names, pictures count as 1, 2, 3, ... in the order of classes.
+    test = replace(official.test, labels=official.test.labels[[2, 0, 1]])
+    bench = imagenet.open_imagenet("imagenet_c", replace(official, test=test))
+    with pytest.raises(
+        ValueError, match=r"00000001 is of n01440764 in .*ImageNet-C, of n01443537 in imagenet-200"
+    ):
+        bench.chunks("contrast", 1)
+    (image,) = bench.chunks("contrast", 1, np.array([1]))  # of a picture whose class is right
+    assert image.mean() == pytest.approx(30, abs=1)
+
+
 def test_official_files_in_part_are_named_before_anything_is_trained(root):
     imagenet.check_official(["imagenet-200", "cifar10"])
     (paths.RAW / "ImageNet-C").mkdir(parents=True)

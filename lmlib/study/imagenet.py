@@ -71,22 +71,40 @@ class PictureBenchmark:
         """The pictures under `name`, in order: uint8 (b, 3, 224, 224), or (b, T, 3, 224, 224).
 
         severity: 1 to 5, None for sequences; select: positions in the test set, all by default.
+        Raises ValueError where official files are of other pictures than those of the dataset.
         """
         index = np.arange(len(self.dataset.test)) if select is None else select
         read: Reader = partial(self.sequence, name)
         if severity is not None:
             read = partial(self.picture, name, severity)
         if self.folder:
-            listed = list_cell(self.folder, self.benchmark, name, severity, self.dataset.classes)
-            files = {file.number - 1: file.path for file in listed}
-            if foreign := set(self.dataset.test.index[index].tolist()) - files.keys():
-                number = f"ILSVRC2012_val_{min(foreign) + 1:08d}"
-                raise ValueError(
-                    f"{self.folder} has no {number} of {self.dataset.name}, nor {len(foreign) - 1} "
-                    "others: name the pictures in val/ as published, or take the folder away"
-                )
+            files = self.official_files(self.folder, name, severity, index)
             read = partial(self.official, name, severity, files)
         return read_together(read, index, 1 if severity is None else CHUNK)
+
+    def official_files(
+        self, folder: Path, name: str, severity: int | None, index: np.ndarray
+    ) -> dict[int, Path]:
+        """The files of one corruption by the number, less 1, of the validation picture.
+
+        index: positions in the test set. Raises ValueError where one of these has no file, or one
+        of another class, as where the pictures do not have their published names.
+        """
+        classes = self.dataset.classes
+        listed = list_cell(folder, self.benchmark, name, severity, classes)
+        labels = {file.number - 1: file.label for file in listed}
+        numbers, own = self.dataset.test.index[index], self.dataset.test.labels[index]
+        remedy = "name the pictures in val/ as published, or take the folder away"
+        if foreign := set(numbers.tolist()) - labels.keys():
+            number = f"ILSVRC2012_val_{min(foreign) + 1:08d}"
+            others = f"nor {len(foreign) - 1} others"
+            raise ValueError(f"{folder} has no {number} of {self.dataset.name}, {others}: {remedy}")
+        for n, label in zip(numbers.tolist(), own, strict=True):
+            if labels[n] != classes[label]:
+                number = f"ILSVRC2012_val_{n + 1:08d}"
+                here = f"{classes[label]} in {self.dataset.name}"
+                raise ValueError(f"{number} is of {labels[n]} in {folder}, of {here}: {remedy}")
+        return {file.number - 1: file.path for file in listed}
 
     def official(
         self, name: str, severity: int | None, files: Mapping[int, Path], position: int
