@@ -590,7 +590,8 @@ def test_14_heatmaps_show_every_corruption_of_every_method(study, all_runs):
 
 def test_15_gradcam_maps_the_networks_whose_weights_are_here_and_names_the_others(study, all_runs):
     made, text = study.result("15-gradcam")
-    assert set(made) == {"15-gradcam.csv", "15-gradcam-methods.png", "15-gradcam-photographs.png"}
+    figures = {f"15-gradcam-{end}.png" for end in ("224", "methods", "photographs")}
+    assert set(made) == {"15-gradcam.csv", *figures}
     table = pd.read_csv(made["15-gradcam.csv"]).set_index("method")
     assert (
         set(table.index) == set(MEASURED_ANEW)
