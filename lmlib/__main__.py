@@ -208,7 +208,7 @@ def end(profile: str, start: float) -> None:
     from .study import notebooks
 
     index = write_site(profile)
-    print(f"\nReport:   {(index.parent / f'{notebooks.names()[-1]}.html').as_uri()}")
+    print(f"\nReport:   {(index.parent / f'{notebooks.of_profile(profile)[-1]}.html').as_uri()}")
     print(f"All:      {index.as_uri()}")
     print(f"Time:     {time.time() - start:.0f} s")
 

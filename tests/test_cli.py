@@ -237,6 +237,18 @@ def test_a_notebook_that_fails_ends_the_study_after_those_under_way(executed, mo
     assert names[0] in done and len(done) <= 3  # what had begun; all others have not
 
 
+def test_a_profile_of_photographs_executes_its_one_notebook_and_leads_to_it(
+    executed, monkeypatch, capsys
+):
+    index = paths.SITE / "photographs" / "index.html"
+    monkeypatch.setattr("lmlib.report.site.write_site", lambda profile: index)
+    assert cli.main(["photographs"]) == 0
+    assert [(name, given["profile"]) for name, given, *_ in executed] == [
+        ("19-imagenet", "photographs")
+    ]
+    assert "site/photographs/19-imagenet.html" in capsys.readouterr().out
+
+
 def test_a_report_without_rows_says_what_makes_them(root, capsys):
     assert cli.main(["report", "quick"]) == 1
     assert (

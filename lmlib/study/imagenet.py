@@ -41,7 +41,7 @@ from ..names import C_CORRUPTIONS, HARDER_NOISES, PERTURBATIONS_PAPER
 SIZE = SIZES["imagenet"]
 AS_THEY_ARE, RESIZED = "at 224 px", "central 196 px enlarged"
 """How the pictures of C and C-bar are shown, as rows say it."""
-CHUNK = 50  # pictures that a network is shown at once; of sequences one, of 31 or 41 frames
+CHUNK = 32  # pictures that a network is shown at once; of sequences one, of 31 or 41 frames
 OF_R = labels_in_1k(classes_of("imagenet-200"))
 """Which of ImageNet's 1,000 classes ImageNet-R has: int64 (200,), ascending."""
 Reader = Callable[[int], np.ndarray]

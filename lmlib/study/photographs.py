@@ -25,6 +25,7 @@ from ..models.prediction import predict
 from ..models.pretrained import PHOTOGRAPHS, SIZE, imagenet_network
 from . import evaluation, rows, runs
 from .imagenet import OF_R, OfClasses
+from .profiles import get_profile
 
 NETWORK = "efficientnet-lite0"
 VARIABLE = "LMLIB_PHOTOGRAPHS"
@@ -104,3 +105,9 @@ def judge(dataset: Dataset, profile: str, *, network: str = NETWORK, n: int | No
     }
     rows.write_rows(profile, name, [about | one for one in measured])
     return name
+
+
+def judge_start(profile: str) -> str:
+    """`judge` the network that the runs of a profile of ImageNet start from, on all test images."""
+    sizes = get_profile(profile)
+    return judge(load_dataset(sizes.datasets[0]), profile, network=sizes.network)
