@@ -15,6 +15,7 @@ from lmlib.report.page import (
     EXHIBITS,
     README_BEGIN,
     README_END,
+    claims_strip,
     contents,
     figures_of,
     groups_of,
@@ -25,6 +26,7 @@ from lmlib.report.page import (
     run_durations,
     status_of,
     update_readme,
+    without_shared,
 )
 from lmlib.report.published import published
 from lmlib.report.tables import MCE
@@ -232,3 +234,24 @@ def test_every_place_that_the_readme_leads_to_is_there():
     assert all((folder / link).exists() for link in links if not link.startswith("http"))
     named = set(re.findall(r"notebooks/([\w-]+)\.ipynb", text))
     assert named == {file.stem for file in paths.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")}
+
+
+def test_what_all_rows_of_a_table_share_is_said_once():
+    table = pd.DataFrame({"a": ["1", "2"], "scale": ["small", "small"]})
+    shown, words = without_shared(table)
+    assert list(shown) == ["a"] and words == "*In all rows: scale: small.*"
+    assert without_shared(table.head(1))[1] == "" and list(
+        without_shared(table.head(1))[0]
+    ) == list(table)
+
+
+def test_the_strip_of_claims_has_a_sign_the_count_and_n_for_each():
+    texts = ["2 of 2 differences as claimed (n = 1)", "1 of 2 differences as claimed (n = 2 to 3)",
+             "0 of 3 differences as claimed; beyond ... (n = 3)", ""]  # fmt: skip
+    seen = pd.DataFrame(
+        {"statement": ["a < b"] * 4, "seen": texts, "verdict": ["no verdict: x"] * 4}
+    )
+    html = claims_strip(seen.set_axis(["C1", "C2", "C3", "C4"]))
+    signs = ["C1 ✓</b> 2 of 2, n = 1", "C2 ~</b> 1 of 2, n = 2 to 3", "C3 ✗</b> 0 of 3, n = 3"]
+    assert all(sign in html for sign in [*signs, "C4 ·</b> not run"])
+    assert html.count("<br>no verdict</a>") == 4 and 'title="a &lt; b"' in html

@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+import re
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from ..study.profiles import MAIN_METHODS, PROFILES, get_profile
 from ..study.rows import read_rows, row_files
 from . import tables
 from .deviations import SETTINGS
+from .plots import COLOURS
 from .published import published
 from .verdicts import has_substitute, is_paper_scale
 
@@ -141,6 +144,34 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def without_shared(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """A table of text without the columns in which all rows agree, and these in a sentence."""
+    same = [name for name in frame if len(frame) > 1 and frame[name].nunique() == 1]
+    text = "; ".join(f"{name}: {frame[name].iloc[0]}" for name in same)
+    return frame.drop(columns=same), f"*In all rows: {text}.*" if same else ""
+
+
+def claims_strip(seen: pd.DataFrame) -> str:
+    """The claims as small boxes in HTML: which way the differences go, how many, and n.
+
+    seen: of `verdicts.summarise`. The sign is ✓ where all go as claimed, ✗ where none does.
+    """
+    boxes = []
+    for claim, row in seen.iterrows():
+        counted = re.match(r"(\d+) of (\d+) differences", row["seen"])
+        n = re.search(r"\((n = [^)]*)\)", row["seen"])
+        along, of = map(int, counted.groups()) if counted else (0, 0)
+        sign, colour = ("·", "gray") if not of else ("~", COLOURS[1])
+        if of and along in (0, of):
+            sign, colour = ("✓", COLOURS[2]) if along else ("✗", COLOURS[5])
+        words = f"{along} of {of}, {n[1]}" if counted and n else "not run"
+        boxes.append(
+            f'<a href="#{claim}" title="{escape(row["statement"])}" style="border-color: {colour}">'
+            f"<b>{claim} {sign}</b> {words}<br>{escape(row['verdict'].partition(':')[0])}</a>"
+        )
+    return f'<div class="claims">{"".join(boxes)}</div>'
+
+
 EARLIER = (
     "These runs are of an earlier version of this study and cannot be made again by this one; "
     "those of the profile's network replace them."
@@ -185,12 +216,17 @@ def results_section(group: pd.DataFrame, profile: str) -> str:
     )
 
 
-def readme_section(profile: str) -> str:
-    """The paper's main methods on a profile's first dataset, and where all its results are."""
+def main_cells(profile: str) -> pd.DataFrame:
+    """The paper's main methods on a profile's first dataset: cells of `README_COLUMNS`."""
     first = groups_of(profile)[0]
     loss = first["method"].map(lambda method: METHODS[method].loss)
     main = first[first["method"].isin(MAIN_METHODS) & first["loss"].eq(loss)]
-    cells = tables.cells(main, README_COLUMNS, profile=profile)
+    return tables.cells(main, README_COLUMNS, profile=profile)
+
+
+def readme_section(profile: str) -> str:
+    """The cells of `main_cells` as Markdown, and where all results of the profile are."""
+    cells = main_cells(profile)
     size = f"{tables.size_text(cells)}, {tables.n_text(cells['n'])}"
     spread = "± its deviation over seeds" if cells["n"].max() > 1 else "of one seed"
     images = " [95 % interval over test images]" * bool(cells["image_low"].notna().any())

@@ -298,11 +298,12 @@ def deviations_text(table: pd.DataFrame) -> str:
     return f"Not as in the paper: {'. '.join(lines)}." if lines else "All as in the paper."
 
 
-def row_labels(table: pd.DataFrame) -> list[str]:
+def row_labels(table: pd.DataFrame) -> pd.Index:
     """The rows of a table by name: what it is laid out by, as far as the rows differ in it."""
     index = table.index.to_frame(index=False)
     differing = [name for name in index if index[name].nunique() > 1] or list(index)[:1]
-    return [" · ".join(map(str, row)) for row in index[differing].to_numpy()]
+    labels = [" · ".join(map(str, row)) for row in index[differing].to_numpy()]
+    return pd.Index(labels, name=" · ".join(map(str, differing)))
 
 
 def distinct(values: Iterable[Any]) -> str:
@@ -340,18 +341,20 @@ def show(table: pd.DataFrame, name: str, *, profile: str) -> HTML:
 
     The paper's value stands small below ours, but for digits, which it has not.
     """
+    sizes = size_text(table.reset_index())
     shown = for_display(table).replace(r"\*\*(.*?)\*\*", r"<b>\1</b>", regex=True)
     shown = shown.replace(r"\*(.*?)\*", r"<i>\1</i>", regex=True)
     shown = shown.replace(r" (\[.*?\]|\(n=\d+\))", r"<br><small>\1</small>", regex=True)
     for title_, column in table.groupby("title", sort=False):
-        beside = column.apply(printed_text, axis=1) if "digits" not in size_text(table) else ""
+        beside = column.apply(printed_text, axis=1) if "digits" not in sizes else ""
         small = pd.Series(beside, column.index).reindex(shown.index, fill_value="")
         small = small.map(lambda value: f"<br><small {GREY}>{value}</small>" * bool(value))
         shown[title_] += small
     datasets = distinct(one for one in table["printed_dataset"] if one)
     is_beside = shown.apply(lambda column: column.str.contains(GREY, regex=False).any()).any()
     notes = [f"Grey: printed in the paper, {datasets}."] * bool(is_beside)
-    labelled = shown.set_axis(row_labels(shown)).rename_axis(columns=" · ".join(table.index.names))
+    labels = row_labels(shown)
+    labelled = shown.set_axis(labels).rename_axis(index=None, columns=labels.name)
     caption = f"<caption><b>{title(table, name, profile=profile)}</b></caption>"
     html = labelled.to_html(escape=False, border=0, classes="results")
     html = html.replace("<thead>", f"{caption}<thead>", 1)
