@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -151,7 +152,12 @@ def test_two_ranks_that_go_on_within_an_epoch_end_with_the_same_bytes(
 
 def test_a_rank_that_is_told_to_stop_says_what_becomes_of_the_run(tmp_path):
     def stopped():
-        os.kill(os.getpid(), signal.SIGTERM)
+        ranks.current().wait()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit:
+            time.sleep(1)  # the other one would otherwise say that this one is gone
+            raise
 
     for rank, said in enumerate(in_ranks(2, stopped, tmp_path)):
         assert said.startswith(f"rank {rank} of 2 stops, since it was told to")
