@@ -57,7 +57,7 @@ def small_notebook(name):
         cell.source = cell.source.replace("12", "2")
         return source
     (cell,) = [cell for cell in source.cells if "import GridExplorer" in cell.source]
-    lines = [line for line in cell.source.splitlines() if "xplorer" in line]
+    lines = [line.strip() for line in cell.source.splitlines() if "xplorer" in line]
     cells = [nbformat.v4.new_code_cell(text) for text in (SETUP, "\n".join(lines))]
     return nbformat.v4.new_notebook(cells=cells, metadata=source.metadata)
 
