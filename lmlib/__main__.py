@@ -209,7 +209,7 @@ def end(profile: str, start: float) -> None:
 
     index = write_site(profile)
     print(f"\nReport:   {(index.parent / f'{notebooks.of_profile(profile)[-1]}.html').as_uri()}")
-    print(f"All:      {index.as_uri()}")
+    print("Explorer: ./run_all.sh explore")
     print(f"Time:     {time.time() - start:.0f} s")
 
 

@@ -194,9 +194,11 @@ def test_a_study_runs_every_notebook_writes_its_pages_and_ends_with_three_lines(
     said = capsys.readouterr().out
     assert all(f"{name} ...\n" in said and f"{name}: 0 s\n" in said for name in names)
     page = paths.ROOT / "site" / "quick" / f"{names[-1]}.html"
-    report, pages, seconds = said.splitlines()[-3:]
+    report, explorer, seconds = said.splitlines()[-3:]
     assert report == f"Report:   {page.as_uri()}" and "<title>" in page.read_text()
-    assert pages.endswith("/index.html") and re.fullmatch(r"Time:     \d+ s", seconds)
+    assert explorer == "Explorer: ./run_all.sh explore" and re.fullmatch(
+        r"Time:     \d+ s", seconds
+    )
     executed.clear()
     assert cli.main(["quick"]) == 0 and executed == []
     assert capsys.readouterr().out.count(": unchanged\n") == len(names)
