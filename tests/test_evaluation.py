@@ -10,7 +10,7 @@ from torch import nn
 
 from lmlib import metrics, paths
 from lmlib.datasets.load import Split, from_splits
-from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA
+from lmlib.names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, C_EXTRA, PERTURBATIONS
 from lmlib.study import evaluation, outcomes, profiles
 from lmlib.study import rows as results
 from lmlib.study.evaluation import BENCHMARKS, evaluate, is_complete
@@ -130,6 +130,22 @@ def test_a_constant_model_is_wrong_on_nine_tenths_of_everything_and_never_flips(
     assert found(rows, "p", "mfp")["value"] == found(rows, "p", "mt5d_paper_ten")["value"] == 0
     errors = [row for row in rows if row["measure"] == "error" and row["benchmark"] == "c"]
     assert len(errors) == 18 * 5 and {round(row["value"], 12) for row in errors} == {0.9}
+
+
+@pytest.mark.parametrize(
+    ("absent", "expected"),
+    [
+        ("shear", {"mfp": 10, "mt5d": 10, "mfp_paper_ten": 10, "mt5d_paper_ten": 10}),
+        ("spatter", {"mfp_paper_ten": 10, "mt5d_paper_ten": 10}),
+        ("snow", {"mfp": 10, "mt5d": 10}),
+        ("tilt", {"mfp": 9, "mt5d": 9, "mfp_paper_ten": 9, "mt5d_paper_ten": 9}),
+    ],
+)
+def test_a_mean_of_p_is_over_ten_where_one_of_the_two_lists_is_whole(absent, expected):
+    names = [name for name in PERTURBATIONS if name != absent]
+    measured = {f"{name}/{kind}": np.zeros(4) for name in names for kind in ("flips", "distances")}
+    made = evaluation.perturbation_rows(measured)
+    assert {row["measure"]: row["over"] for row in made if not row["corruption"]} == expected
 
 
 def test_a_mean_without_frost_is_over_14_and_says_so(constant_rows):

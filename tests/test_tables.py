@@ -9,6 +9,7 @@ from lmlib.report.published import published
 from lmlib.report.tables import (
     CLEAN,
     MCE,
+    MFP,
     PGD,
     PGD_PUBLISHED,
     Column,
@@ -264,6 +265,11 @@ def test_an_mce_over_fewer_corruptions_says_so():
     assert found["deviations"].tolist() == ["C: 14 of 15 corruptions", ""] and found[
         "over"
     ].tolist() == [14, 15]
+
+
+def test_an_mfp_over_fewer_perturbations_says_so():
+    found = cells(frame(row("cutout", 0, 0.2, MFP, over=9)), [MFP], profile="quick")
+    assert found["deviations"].tolist() == ["P: 9 of 10 perturbations"]
 
 
 def test_the_epochs_of_a_longer_printed_row_are_not_a_deviation():

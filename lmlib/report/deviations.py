@@ -11,7 +11,7 @@ import pandas as pd
 from ..augment import METHODS, build_method
 from ..models.losses import FORWARD_PASSES
 from ..models.networks import PRETRAINED
-from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS
+from ..names import C_BAR_CORRUPTIONS, C_CORRUPTIONS, PERTURBATIONS_PAPER
 from ..study.evaluation import PICTURES
 from ..study.imagenet import AS_THEY_ARE
 
@@ -20,7 +20,12 @@ SETTINGS = (
 ).split()
 BENCHMARK_TITLES = dict(clean="clean", c="C", c_bar="C-bar", p="P", r="R", pgd="PGD")
 """The benchmarks as people read them; what is made of two of them needs no title of its own."""
-N_CORRUPTIONS = {"c": len(C_CORRUPTIONS), "c_bar": len(C_BAR_CORRUPTIONS)}
+N_COUNTED = {
+    "c": len(C_CORRUPTIONS),
+    "c_bar": len(C_BAR_CORRUPTIONS),
+    "p": len(PERTURBATIONS_PAPER),
+}
+"""How many corruptions, or perturbations of P, the mean of a benchmark counts."""
 
 
 @cache
@@ -97,9 +102,11 @@ def image_deviations(group: pd.DataFrame, columns: Iterable[Any]) -> list[str]:
     partial = images[~images["subset"].str.fullmatch(r"all [\d,]+ test images")]
     subsets = partial.groupby("subset", sort=False)["title"].agg(", ".join)
     deviations = [f"{titles}: {subset}" for subset, titles in subsets.items()]
-    means = rows[rows["measure"] == "mce"].groupby("benchmark", sort=False)["over"].min()
-    for name, n in means[means < means.index.map(N_CORRUPTIONS)].items():
-        deviations.append(f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_CORRUPTIONS[name]} corruptions")
+    means = rows[rows["measure"].isin(["mce", "mfp"])].groupby("benchmark", sort=False)
+    for name, n in means["over"].min().items():
+        kind = "perturbations" if name == "p" else "corruptions"
+        if n < N_COUNTED[name]:
+            deviations.append(f"{BENCHMARK_TITLES[name]}: {n:.0f} of {N_COUNTED[name]} {kind}")
     generated = images.loc[images["source"].str.contains("generated"), "title"]
     shown = images.loc[images["source"].str.contains(AS_THEY_ARE), "title"]
     deviations += [f"{', '.join(shown)} {AS_THEY_ARE}, not resized"] if len(shown) else []

@@ -79,6 +79,7 @@ BESIDE_TABLE_8 = (
     Column("C mCE, AlexNet = 100", "c", "mce_alexnet"),
     Column("C relative mCE", "c", "relative_mce"),
     Column("P mFP, paper's ten", "p", "mfp_paper_ten"),
+    Column("P mT5D, paper's ten", "p", "mt5d_paper_ten"),
     Column("P mFR, unconfirmed", "p", "mfr_unconfirmed"),
     Column("clean, within R's 200", "clean", "error_of_200"),
     Column("clean RMS", "clean", "rms_calibration_error"),

@@ -18,7 +18,7 @@ from ..metrics.intervals import paired_difference, summary
 from ..study.plans import table_dataset
 from ..study.profiles import PROFILES
 from .claims import Comparison, labels_of
-from .deviations import N_CORRUPTIONS
+from .deviations import N_COUNTED
 from .differences import BySeed, adjusted, compare_pairs, difference_text
 from .tables import Column, described, distinct, n_text, size_text
 from .units import NOT_FRACTIONS, unit_of
@@ -107,8 +107,8 @@ def rows_of_side(
 
 def is_paper_scale(rows: pd.DataFrame) -> bool:
     """Whether rows are of the paper's networks and schedules, on all images and corruptions."""
-    n_corruptions = rows["benchmark"].map(N_CORRUPTIONS)
-    every_corruption = n_corruptions.isna() | (pd.to_numeric(rows["over"]) == n_corruptions)
+    n_counted = rows["benchmark"].map(N_COUNTED)
+    every_corruption = n_counted.isna() | (pd.to_numeric(rows["over"]) == n_counted)
     return bool(
         rows["dataset"].isin(PAPER_DATA).all()
         and set(zip(rows["network"], rows["epochs"], strict=True)) <= SCALES

@@ -169,9 +169,10 @@ def imagenet_rows(
 def perturbation_rows(measured: Outcomes) -> list[Row]:
     """Rows of P: flip probability and top-5 distance, each alone and over two choices of ten.
 
-    The means are over the ten perturbations of the script and over those of the paper.
+    The means are over the ten perturbations of the script and over those of the paper. Where only
+    one of the two lists is whole, as in published videos without spatter, the other has no mean.
     """
-    found = []
+    found, tens = [], {"": PERTURBATIONS_SCRIPT, "_paper_ten": PERTURBATIONS_PAPER}
     for quantity, single, measure, mean_of in (
         ("flips", "flip_probability", "mfp", metrics.mfp),
         ("distances", "top5_distance", "mt5d", metrics.mt5d),
@@ -180,7 +181,8 @@ def perturbation_rows(measured: Outcomes) -> list[Row]:
         means = {name: values.mean() for name, values in sequences.items()}
         n = len(next(iter(sequences.values())))
         found += [row(single, value, corruption=name, n=n) for name, value in means.items()]
-        for suffix, ten in (("", PERTURBATIONS_SCRIPT), ("_paper_ten", PERTURBATIONS_PAPER)):
+        whole = {suffix: ten for suffix, ten in tens.items() if set(ten) <= set(means)}
+        for suffix, ten in (whole or tens).items():
             mean = mean_of(means, ten)
             by_image = np.stack([sequences[name] for name in mean.names], axis=1)
             found.append(mean_row(f"{measure}{suffix}", mean.value, by_image, over=mean.n))

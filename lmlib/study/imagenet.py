@@ -171,9 +171,10 @@ def open_imagenet(
 def absent(
     folder: Path, benchmark: str, names: Sequence[str], classes: Sequence[str]
 ) -> dict[str, str]:
-    """What an official folder has not, and why, of what no mean counts.
+    """What an official folder has not, and why, of what can be left out.
 
-    Raises ValueError where it lacks, in whole or in part, one that a mean counts.
+    That is the extra four of C, and of P all but the paper's ten: without spatter the mean over the
+    script's ten is not made. Raises ValueError where it lacks another one, in whole or in part.
     """
     counted = {"imagenet_c": C_CORRUPTIONS, "imagenet_p": PERTURBATIONS_PAPER}
     missing = {}
