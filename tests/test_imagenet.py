@@ -287,7 +287,7 @@ def test_other_pictures_are_labelled_by_the_networks_own_word(root, tmp_path, fe
     assert not {"mce_alexnet", "relative_mce", "error_of_200"} & set(measured["measure"])
     cells = tables.cells(measured, [tables.MCE], profile="photographs", by=("network",))
     assert cells["deviations"].item() == (
-        "photographs-holiday-by-own-prediction for ImageNet; efficientnet-lite0 for resnet-50; "
+        "photographs-holiday-by-own-prediction for ImageNet; efficientnet-lite0 for resnet-50-pretrained; "
         "0 epochs for 90; recipe pretrained, label smoothing 0; C: 1 of 15 corruptions; "
         "C at 224 px, not resized; C generated"
     )
@@ -327,7 +327,11 @@ def test_a_profile_of_imagenet_has_the_runs_of_its_table_and_no_others(name, n_r
     settings = plans.whole_study(name)
     assert settings == plans.imagenet(name) and len(settings) == n_runs
     for one in settings:
-        augment.check_method(one["method"], one.get("parameters", {}))
+        parameters, black = one.get("parameters", {}), np.zeros((1, 3, 256, 256), np.uint8)
+        method = augment.build_method(one["method"], mixing_set=black, **parameters)
+        method.check_size((224, 224))
+        if one["method"] == "ipmix":
+            assert method.patch_sizes == [4, 8, 16, 32, 64, 224]
         assert one["network"] == "resnet-50-pretrained" and one["epochs"] == 90
     printed = set(published({"imagenet-200": 8, "imagenet-1k": 9}[name])["method"])
     assert printed <= {one["method"] for one in settings}

@@ -252,6 +252,36 @@ def test_a_recipe_of_its_own_and_smoothed_labels_stand_in_the_row():
     assert (found["recipe"], found["label_smoothing"]) == ("airbench", 0.2)
 
 
+OF_TABLE_8 = {"dataset": "imagenet-200", "epochs": 90, "recipe": "imagenet"}
+OF_TABLE_8 |= {"network": "resnet-50-pretrained"}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "expected"),
+    [
+        ("cutmix", {}, ""),
+        ("cutmix", {"network": "resnet-50"}, "resnet-50 for resnet-50-pretrained"),
+        ("cutmix", {"recipe": "paper"}, "recipe paper, label smoothing 0"),
+        ("random_erasing", {}, "erased to black, published to the mean colour"),
+    ],
+)
+def test_a_run_of_table_8_starts_from_weights_and_is_trained_by_their_recipe(
+    method, changes, expected
+):
+    rows = frame(row(method, 0, 0.2, **OF_TABLE_8 | changes))
+    found = cells(rows, [CLEAN], profile="imagenet-200", printed=published(8))
+    assert found["deviations"].tolist() == [expected]
+
+
+def test_imagenets_recipe_is_a_deviation_on_cifar_and_ipmix_deviates_on_imagenet_alone():
+    rows = frame(row("ipmix", 0, 0.2, recipe="imagenet", mixing="9 images, grey"))
+    (on_cifar,) = cells(rows, [CLEAN], profile="paper")["deviations"]
+    assert "recipe imagenet, label smoothing 0" in on_cifar and "patches" not in on_cifar
+    rows = frame(row("ipmix", 0, 0.2, mixing="9 images, grey", **OF_TABLE_8))
+    (on_imagenet,) = cells(rows, [CLEAN], profile="paper")["deviations"]
+    assert "patches mixed with fractals alone" in on_imagenet
+
+
 def test_only_the_benchmarks_that_a_table_shows_are_said_to_be_partial():
     rows = frame(
         row("cutout", 0, 0.2), row("cutout", 0, 0.2, MCE, subset="200 stratified test images")

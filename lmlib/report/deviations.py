@@ -26,6 +26,12 @@ N_COUNTED = {
     "p": len(PERTURBATIONS_PAPER),
 }
 """How many corruptions, or perturbations of P, the mean of a benchmark counts."""
+ON_IMAGENET = {
+    "ipmix": "patches mixed with fractals alone, IPMix's program for ImageNet half the time with "
+    "the image under one more operation",
+    "random_erasing": "erased to black, published to the mean colour",
+}
+"""Methods that deviate from the programs of ImageNet whatever their settings are."""
 
 
 @cache
@@ -65,30 +71,33 @@ def setting_deviations(
     """How a run was trained otherwise than the paper's.
 
     Where the paper has no such row, it is held against WRN-40-4 and 100 epochs or, of photographs,
-    ResNet-50 and 90.
+    ResNet-50 with ImageNet weights and 90.
     """
     method, n_passes = METHODS[run["method"]], FORWARD_PASSES[run["loss"]]
     photographs = str(run["dataset"]).startswith(PICTURES)
     data, *size = ("ImageNet", "resnet-50", 90) if photographs else ("CIFAR", "wrn-40-4", 100)
     network, epochs = printed.get("network", size[0]), printed.get("epochs", size[1])
+    network += PRETRAINED if photographs else ""  # as the paper's text says of all of them
     other_fractals = "fractals" not in by and run["fractals"] not in ("none", method.fractals)
     other_loss = not {"jsd", "loss"} & set(by) and run["loss"] != (method.published_loss or "ce")
     published = f"published {method.published_loss}"
     loss = published if method.published_loss else "the paper does not say"
     n_train = run["n_train"] if run["n_train"] == "all" else f"{int(run['n_train']):,}"
     outliers = "outliers are the colour mixing set, a substitute for the withdrawn set"
+    own_recipe = "imagenet" if photographs else "paper"
     recipe = f"recipe {run['recipe']}, label smoothing {run['label_smoothing']:g}"
     deviations = {
         f"{run['dataset']} for {data}": not run["dataset"].startswith(("cifar", "imagenet")),
-        f"{run['network']} for {network}": run["network"].removesuffix(PRETRAINED) != network,
+        f"{run['network']} for {network}": run["network"] != network,
         f"{run['epochs']} epochs for {epochs}": run["epochs"] != epochs,
-        recipe: run["recipe"] not in ("paper", "imagenet") or run["label_smoothing"] > 0,
+        recipe: run["recipe"] != own_recipe or run["label_smoothing"] > 0,
         f"{n_train} training images": n_train != "all",
         "substitute mixing set": "substitute" in run["mixing"],
         outliers: run["loss"] == "oe",
         f"{run['fractals']} mixing set, published {method.fractals}": other_fractals,
         f"loss {run['loss']}, {loss}": other_loss,
         f"{n_passes} forward passes an image": n_passes > 1,
+        ON_IMAGENET.get(run["method"], ""): photographs and run["method"] in ON_IMAGENET,
     }
     return [text for text, applies in deviations.items() if applies]
 

@@ -208,9 +208,10 @@ def ablations(profile: str) -> list[Settings]:
 ON_IMAGENET: dict[str, Settings] = {
     "mixup": {"alpha": 0.2},
     "pixmix": {"k": 4, "beta": 4, "magnitude": 1},
-    "ipmix": {"k": 4, "beta": 4, "magnitude": 1},
+    "ipmix": {"k": 4, "beta": 4, "magnitude": 1, "patch_sizes": [4, 8, 16, 32, 64, 224]},
 }
-"""Parameters for ImageNet, of the paper's Section 4.3.1 and of Mixup's own paper."""
+"""Parameters for ImageNet, of the paper's Section 4.3.1 and of Mixup's own paper; the sizes of
+IPMix's patches are those of its released program for ImageNet."""
 
 
 def imagenet(profile: str) -> list[Settings]:
