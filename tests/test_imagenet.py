@@ -185,6 +185,16 @@ def test_rows_of_imagenet_c_have_the_error_by_cell_and_alexnets_share():
     assert "mce_alexnet" not in {one["measure"] for one in of_200}
 
 
+def test_alexnets_errors_are_for_imagenets_own_thousand_classes(data):
+    def is_judged(classes, name="photographs-own"):
+        return evaluation.is_of_1000(replace(data, classes=tuple(classes), name=name))
+
+    assert is_judged(classes_of("imagenet-1k"))
+    assert not is_judged(classes_of("imagenet-200"))
+    assert not is_judged(f"a{k}" for k in range(1000))
+    assert not is_judged(classes_of("imagenet-1k"), f"own{evaluation.OWN_PREDICTION}")
+
+
 def test_relative_mce_is_made_where_clean_and_corrupted_images_are_the_same():
     errors = {"clean": {}, "c": {name: np.full(5, 0.5) for name in C_CORRUPTIONS}}
     made = [{"benchmark": "clean", "n": 8, "value": 0.25}, {"benchmark": "c", "n": 8, "value": 0.5}]

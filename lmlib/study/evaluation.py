@@ -15,6 +15,7 @@ from ..checks import check_name
 from ..corruptions import SEVERITIES
 from ..corruptions import VERSION as RECIPES_VERSION
 from ..corruptions.official import folder_name
+from ..datasets.imagenet import classes_of
 from ..datasets.load import Dataset
 from ..datasets.photographs import Pictures
 from ..metrics import PartialMean
@@ -348,7 +349,7 @@ def is_of_pictures(dataset: Dataset) -> bool:
 def is_of_1000(dataset: Dataset) -> bool:
     """Whether a set is labelled with ImageNet's 1,000 classes, which AlexNet's errors are of."""
     labelled = not dataset.name.endswith(OWN_PREDICTION)
-    return is_of_pictures(dataset) and dataset.n_classes == 1000 and labelled
+    return is_of_pictures(dataset) and dataset.classes == classes_of("imagenet-1k") and labelled
 
 
 def benchmarks_of(dataset: str) -> tuple[str, ...]:
