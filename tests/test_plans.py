@@ -44,6 +44,12 @@ def test_a_variant_has_a_run_for_each_seed_of_the_profile():
     )
 
 
+@pytest.mark.parametrize("plan", [plan for plan in plans.PARTS if plan is not plans.imagenet])
+def test_a_profile_without_datasets_has_no_runs_and_says_so(plan):
+    with pytest.raises(ValueError, match="photographs trains nothing: choose one of quick, cifar"):
+        plan("photographs")
+
+
 # --- the runs of cifar-cpu
 
 

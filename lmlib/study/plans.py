@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from ..checks import as_json
-from .profiles import MIXERS, get_profile
+from .profiles import MIXERS, PROFILES, get_profile
 
 Settings = dict[str, Any]
 
@@ -79,12 +79,23 @@ ABLATIONS = {
 }
 
 
+def datasets_of(profile: str) -> tuple[str, ...]:
+    """The datasets of a profile. Raises ValueError for one that trains nothing, as of photographs.
+
+    So does every plan of runs that such a profile does not have.
+    """
+    if not (datasets := get_profile(profile).datasets):
+        training = ", ".join(one.name for one in PROFILES.values() if one.datasets)
+        raise ValueError(f"the profile {profile} trains nothing: choose one of {training}")
+    return datasets
+
+
 def run_settings(profile: str, **changes: Any) -> Settings:
     """The settings of one run of a profile, as `05-train` takes them: `changes` over its own."""
     sizes = get_profile(profile)
     settings = {
         "profile": sizes.name,
-        "dataset": sizes.datasets[0],
+        "dataset": datasets_of(profile)[0],
         "method": "layermix",
         "network": sizes.network,
         "epochs": sizes.epochs,
@@ -123,8 +134,7 @@ def every_method(profile: str) -> list[Settings]:
 
     The others have seeds of their own, unless `few` are all methods.
     """
-    sizes = get_profile(profile)
-    first, *others = sizes.datasets
+    sizes, (first, *others) = get_profile(profile), datasets_of(profile)
     full = [{"dataset": first, "method": method} for method in sizes.methods]
     further = [{"dataset": dataset, "method": method} for dataset in others for method in sizes.few]
     seeds = () if sizes.is_full else sizes.few_seeds
@@ -136,8 +146,7 @@ def table_dataset(profile: str) -> str:
 
     It is CIFAR-100 as in the paper where the profile gives it all methods, else the first one.
     """
-    sizes = get_profile(profile)
-    return sizes.datasets[-1 if sizes.is_full else 0]
+    return datasets_of(profile)[-1 if get_profile(profile).is_full else 0]
 
 
 def table_5(profile: str) -> list[Settings]:
@@ -181,9 +190,9 @@ def table_6(profile: str) -> list[Settings]:
 
 def table_7(profile: str) -> list[Settings]:
     """Networks, each with its own schedule."""
-    sizes, settings = get_profile(profile), []
+    sizes, dataset, settings = get_profile(profile), table_dataset(profile), []
     for network, epochs in sizes.networks:
-        shared = {"dataset": table_dataset(profile), "network": network, "epochs": epochs}
+        shared = {"dataset": dataset, "network": network, "epochs": epochs}
         variants = [shared | {"method": method} for method in sizes.network_methods]
         seeds = sizes.seeds[:1] if (network, epochs) in sizes.single else ()
         settings += with_seeds(profile, variants, seeds)
