@@ -64,3 +64,10 @@ def test_too_little_room_is_said_before_much_is_written(large, tmp_path, monkeyp
     assert "needs about 1.0 GB for 12 pictures, and 0.1 GB are free" in capsys.readouterr().err
     assert main([str(tmp_path), str(tmp_path / "copy")]) == 1
     assert "has no folder train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["one"], ["one", "two", "three"]])
+def test_other_than_two_folders_is_a_sentence(given, capsys):
+    assert main(given) == 1
+    said = capsys.readouterr().err
+    assert said == f"error: expected two folders, the pictures' and the copy's, got {len(given)}\n"

@@ -83,7 +83,12 @@ def write_small(source: Path, target: Path, name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Shrink the folder of the first argument into that of the second; returns the exit code."""
     try:
-        source, target = map(Path, sys.argv[1:] if arguments is None else arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        if len(given) != 2:
+            raise ValueError(
+                f"expected two folders, the pictures' and the copy's, got {len(given)}"
+            )
+        source, target = map(Path, given)
         skipped = shrink(source, target)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
