@@ -2,10 +2,13 @@
 # Finds or makes the environment, then hands its arguments to `python -m lmlib` (see `--help`).
 set -eu
 
-case ${LMLIB_ROOT:-/} in # relative to where the caller stands
-    /* | "~"*) ;;
-    *) export LMLIB_ROOT="$PWD/$LMLIB_ROOT" ;;
-esac
+for name in LMLIB_ROOT LMLIB_IMAGENET LMLIB_PHOTOGRAPHS; do # relative to where the caller stands
+    eval "folder=\${$name:-/}"
+    case $folder in
+        /* | "~"*) ;;
+        *) export "$name=$PWD/$folder" ;;
+    esac
+done
 script=$0
 while [ -L "$script" ]; do # macOS had no `readlink -f` before 12.3
     target=$(readlink "$script")

@@ -11,6 +11,9 @@ PUBLISHED = SOURCE / "data" / "published"  # the paper's tables, which `LMLIB_RO
 if _moved := os.environ.get("LMLIB_ROOT"):
     _moved = str(Path(_moved).expanduser().resolve())
     os.environ["LMLIB_ROOT"] = _moved  # children stand in other folders
+for _variable in ("LMLIB_IMAGENET", "LMLIB_PHOTOGRAPHS"):
+    if _folder := os.environ.get(_variable):
+        os.environ[_variable] = str(Path(_folder).expanduser().absolute())
 ROOT = Path(_moved or (SOURCE if NOTEBOOKS.is_dir() else Path.home() / ".cache" / "lmlib"))
 """The study's folder: `LMLIB_ROOT`, else this checkout, else a cache of the bare package.
 

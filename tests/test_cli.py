@@ -446,6 +446,7 @@ STAND_IN = """#!/bin/sh
 case "$*" in
     "-m lmlib --check qick") exit 2 ;;
     "-m lmlib --check"*) ;;
+    "-m lmlib with variables") echo "$LMLIB_ROOT|$LMLIB_IMAGENET|$LMLIB_PHOTOGRAPHS" ;;
     "-m lmlib"*) echo "$PWD|${LMLIB_ROOT:-unset}|$*" ;;
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     "-m pip"*) echo "$*" >> pip; [ ! -e "${KILLED:-/no}" ] || exit 1 ;;
@@ -499,6 +500,12 @@ def test_a_relative_root_is_where_the_caller_stands(checkout, tmp_path):
 
     assert root("big") == str(tmp_path / "big")
     assert [root(given) for given in ("/big", "~/big", "")] == ["/big", "~/big", "unset"]
+
+
+def test_folders_of_pictures_may_be_relative_too(checkout, tmp_path):
+    given = {"LMLIB_ROOT": "", "LMLIB_IMAGENET": "a b/net", "LMLIB_PHOTOGRAPHS": "$HOME/x"}
+    found = started([checkout / "run_all.sh", "with", "variables"], tmp_path, **given)
+    assert found == ["", f"{tmp_path}/a b/net", f"{tmp_path}/$HOME/x"]
 
 
 def install(checkout, *words, **variables):

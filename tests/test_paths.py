@@ -151,6 +151,17 @@ def test_a_relative_root_is_one_folder_for_a_process_and_its_children(tmp_path, 
     assert done.stdout.split() == 2 * [str(tmp_path / "big")], done.stderr
 
 
+def test_relative_folders_of_pictures_are_the_same_for_children(tmp_path):
+    given = {"LMLIB_IMAGENET": "net", "LMLIB_PHOTOGRAPHS": "~/own"}
+    home = {"HOME": str(tmp_path), "PYTHONPATH": str(paths.SOURCE)}
+    code = f"import os, lmlib.paths; print(*(os.environ[name] for name in {tuple(given)}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | given | home, cwd=tmp_path,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "net"), str(tmp_path / "own")], done.stderr
+
+
 def test_an_empty_root_is_none(tmp_path):
     variables = {"LMLIB_ROOT": "", "PYTHONPATH": str(paths.SOURCE)}
     command = [sys.executable, "-c", CHILD]
