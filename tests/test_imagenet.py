@@ -297,7 +297,8 @@ def test_other_pictures_are_labelled_by_the_networks_own_word(root, tmp_path, fe
     assert not {"mce_alexnet", "relative_mce", "error_of_200"} & set(measured["measure"])
     cells = tables.cells(measured, [tables.MCE], profile="photographs", by=("network",))
     assert cells["deviations"].item() == (
-        "photographs-holiday-by-own-prediction for ImageNet; efficientnet-lite0 for resnet-50-pretrained; "
+        "photographs-holiday-by-own-prediction for ImageNet; "
+        "efficientnet-lite0 for resnet-50-pretrained; "
         "0 epochs for 90; recipe pretrained, label smoothing 0; C: 1 of 15 corruptions; "
         "C at 224 px, not resized; C generated"
     )
