@@ -157,11 +157,7 @@ def test_rows_of_a_variant_are_those_of_its_runs_and_absent_ones_are_left_out(
 ):
     monkeypatch.setattr(results.paths, "RESULTS", tmp_path)
 
-    class Config:
-        def __init__(self, **setting):
-            self.name = f"{setting['method']}-{setting['seed']}"
-
-    monkeypatch.setattr(grid.runs, "resolve", lambda **setting: (Config(**setting), None, None))
+    monkeypatch.setattr(grid.runs, "name_of", lambda **one: f"{one['method']}-{one['seed']}")
     assert grid.variant_rows(plans.variants_of(TWO, "paper"), "paper").empty
     known = {
         "dataset": "digits",
