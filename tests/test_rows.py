@@ -100,6 +100,16 @@ def test_rows_written_again_replace_the_old_ones(written):
     assert read_rows("quick")["value"].tolist() == [0.5]
 
 
+def test_a_row_says_on_how_many_ranks_its_run_was_trained(written):
+    def device(**ranks):
+        evaluation.record("quick", written.config, [MEASURED | row("nll", 0.5)], FINISHED | ranks)
+        return read_rows("quick")["device"].tolist()
+
+    assert device() == [FINISHED["device"]]
+    assert device(ranks=[8]) == [f"8 ranks on {FINISHED['device']}"]
+    assert device(ranks=[4, 8]) == [f"4 or 8 ranks on {FINISHED['device']}"]
+
+
 def test_rows_of_all_runs_or_of_those_that_are_named(root):
     for name, value in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
         write_rows("quick", name, [dict.fromkeys(COLUMNS, 0) | {"run": name, "value": value}])

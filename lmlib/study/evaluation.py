@@ -382,9 +382,12 @@ def record(
 ) -> None:
     """Add the run's identity and provenance to measured rows and write them.
 
-    finished: what `runs.finished` says of the run.
+    finished: what `runs.finished` says of the run. Of several ranks the column `device` says how
+    many, since batch norm is of each rank's part.
     """
     known = asdict(config) | dict(finished)
+    if worlds := finished.get("ranks"):
+        known["device"] = f"{' or '.join(map(str, worlds))} ranks on {known['device']}"
     known |= {"run": config.name, "n_train": config.n_train or ""}
     known |= {"parameters": json.dumps(config.parameters, sort_keys=True)}
     known |= {"mixing": config.mixing["label"] if config.mixing else "none"}
