@@ -251,6 +251,15 @@ def test_a_profile_of_photographs_executes_its_one_notebook_and_leads_to_it(
     assert "site/photographs/19-imagenet.html" in capsys.readouterr().out
 
 
+def test_a_report_of_imagenet_executes_its_notebook_alone_without_training(executed, monkeypatch):
+    index = paths.SITE / "imagenet-200" / "index.html"
+    monkeypatch.setattr("lmlib.report.site.write_site", lambda profile: index)
+    write_text(paths.RESULTS / "imagenet-200" / "rows" / "a.csv", "")
+    assert cli.main(["report", "imagenet-200"]) == 0
+    given = {"profile": "imagenet-200", "jobs": -1}
+    assert [(name, parameters) for name, parameters, _ in executed] == [("19-imagenet", given)]
+
+
 def test_a_report_without_rows_says_what_makes_them(root, capsys):
     assert cli.main(["report", "quick"]) == 1
     assert (
