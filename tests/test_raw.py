@@ -241,6 +241,7 @@ def test_a_folder_of_another_set_does_not_stop_a_study(monkeypatch):
     def went_on(*_, **__):
         raise RuntimeError("went on")
 
+    monkeypatch.setattr(cli, "refresh_all", lambda names, parameters: None)
     monkeypatch.setattr(grid, "ensure", went_on)
     put("CIFAR-10-C/")
     with pytest.raises(RuntimeError, match="went on"):
