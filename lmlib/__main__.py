@@ -175,11 +175,15 @@ def refresh_all(names: Sequence[str], parameters: dict[str, Any]) -> None:
     from .study import notebooks
 
     last = [name for name in names if "shows_the_others" in notebooks.metadata(name)]
+    notebooks.interrupted.clear()
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(refresh, name, parameters) for name in names if name not in last]
         try:
             for future in as_completed(futures):
                 future.result()
+        except KeyboardInterrupt:
+            notebooks.interrupted.set()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
     for name in last:

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -46,6 +47,8 @@ papermill()
 """Papermill in a process that ends when its standard input does: with the one who started it."""
 
 WATCH_SECONDS = 5.0
+interrupted = threading.Event()
+"""Set by Ctrl-C, which the main thread alone meets: it ends the notebooks of the others."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 TYPES: dict[str, Any] = {
@@ -180,6 +183,8 @@ def execute(
                 while process.poll() is None:
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(WATCH_SECONDS)
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
                     watch()
             except BaseException:
                 process.kill()
