@@ -116,14 +116,14 @@ def test_a_large_figure_becomes_lighter_and_keeps_its_shape(tmp_path):
 def two(root, monkeypatch):
     """Two notebooks, of which the second was executed; a figure of each in figures/quick."""
     monkeypatch.setattr(paths, "NOTEBOOKS", root / "notebooks")
-    for number, word in enumerate(("first", "second"), 1):
+    for number, word in enumerate(("first", "second")):
         name = f"0{number}-{word}"
         cells = [new_markdown_cell(f"# 0{number} {word}\n\nIt claims {word}.\n\nReads ...")]
         cells += [new_code_cell(f'save(figure, "{name}-picture")')]
         file = paths.NOTEBOOKS / f"{name}.ipynb"
         write_text(file, nbformat.writes(new_notebook(cells=cells)))
         Image.new("RGB", (900, 600)).save(notebook_figure(f"{name}-picture"))
-    executed = notebooks.executed_copy("02-second", "quick")
+    executed = notebooks.executed_copy("01-second", "quick")
     write_text(executed, nbformat.writes(nbformat.read(file, 4)))
     return root
 
@@ -135,32 +135,32 @@ def notebook_figure(name):
 
 
 def test_a_notebook_that_was_not_executed_shows_the_figures_there_are_and_says_so(two):
-    notebook = illustrated("01-first", "quick")
+    notebook = illustrated("00-first", "quick")
     assert (
         "Not executed" in notebook.cells[1].source and "profile quick" in notebook.cells[1].source
     )
     (output,) = notebook.cells[2].outputs
     picture = base64.b64decode(output.data["image/png"])
-    assert picture == notebook_figure("01-first-picture").read_bytes()
-    assert nbformat.read(paths.NOTEBOOKS / "01-first.ipynb", 4).cells[1].outputs == []
+    assert picture == notebook_figure("00-first-picture").read_bytes()
+    assert nbformat.read(paths.NOTEBOOKS / "00-first.ipynb", 4).cells[1].outputs == []
 
 
 def test_a_site_has_a_page_a_notebook_and_an_index_with_every_claim_and_a_small_figure(two):
     index = write_site("quick")
     assert sorted(file.name for file in index.parent.iterdir()) == [
-        "01-first.html",
-        "02-second.html",
+        "00-first.html",
+        "01-second.html",
         "index.html",
     ]
     text, made = index.read_text(), Page(index.read_text())
     assert "It claims first." in text and "It claims second." in text and "Reads" not in text
-    assert {"01-first.html", "02-second.html"} <= set(made.links)
+    assert {"00-first.html", "01-second.html"} <= set(made.links)
     for source in made.loaded[1:]:
         picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         assert picture.size == (390, 260)
     assert len(made.loaded) == 3 and "explore.html" not in made.links
-    assert "Not executed" in (index.parent / "01-first.html").read_text()
-    assert "Not executed" not in (index.parent / "02-second.html").read_text()
+    assert "Not executed" in (index.parent / "00-first.html").read_text()
+    assert "Not executed" not in (index.parent / "01-second.html").read_text()
 
 
 def test_the_explorers_page_is_part_of_the_site_where_there_is_one(two):
