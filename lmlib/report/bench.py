@@ -11,6 +11,7 @@ from functools import partial
 from importlib import import_module, util
 from math import atan, degrees
 from pathlib import Path
+from textwrap import fill
 from timeit import timeit
 from typing import Any
 
@@ -316,16 +317,21 @@ def milliseconds(images: np.ndarray, name: str, benchmark: str) -> float:
 def draw_corruptions(table: pd.DataFrame) -> Figure:
     """The table of `bench_corruptions`: ours as dots, the reference's range as lines."""
     panels = table.groupby("benchmark", sort=False)
-    figure, axes = plt.subplots(1, len(panels), figsize=(11, 4), squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(10, 6), squeeze=False)
     for axis, (benchmark, part) in zip(axes.flat, panels, strict=True):
         least, most = (part[name] for name in REFERENCE.values())
-        axis.hlines(part["name"], least, most, color=plots.COLOURS[1], linewidth=4)
-        axis.plot(least, part["name"], "|", color=plots.COLOURS[1], markersize=9)
-        axis.plot(part["ms"], part["name"], "o", color=plots.COLOURS[0], markersize=5)
+        names = [fill(name.replace("_", " "), 20) for name in part["name"]]
+        look: dict[str, Any] = {"color": plots.COLOURS[1], "linewidth": 6}
+        axis.hlines(names, least, most, label="the reference programs, measured elsewhere", **look)
+        axis.plot(least, names, "|", color=plots.COLOURS[1], markersize=11, markeredgewidth=3)
+        axis.plot(part["ms"], names, "o", color=plots.COLOURS[0], markersize=7, label="ours, here")
         unit = "ms a sequence" if LEVELS[benchmark] == (None,) else "ms an image"
         axis.set(xscale="log", title=benchmark, xlabel=unit)
         axis.invert_yaxis()
-    figure.suptitle("dots: ours; lines: the reference programs, measured elsewhere", fontsize=10)
+        axis.grid(axis="x", color="0.9")
+        axis.set_axisbelow(True)
+    legend = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside lower center", ncols=2, fontsize=11)
     return figure
 
 
