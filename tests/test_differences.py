@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from lmlib.report.differences import adjusted, compare_rows, for_display
+from lmlib.report.differences import adjusted, compare_rows, counted_text, for_display
 from lmlib.report.tables import CLEAN, MCE, Column
 from lmlib.study.rows import COLUMNS
 
@@ -116,3 +116,20 @@ def test_tables_of_one_family_are_adjusted_together_by_hand():
         True,
         False,
     ]
+
+
+def test_differences_are_counted_by_column_with_their_range_and_what_holds():
+    a = {0: 0.1, 1: 0.2, 2: 0.3}
+    values = {"a": a, "b": {0: 0.2, 1: 0.3001, 2: 0.3999}, "c": {0: 0.08}}
+    found = pd.concat([frame(values), frame({"a": {0: 2}, "b": {0: 1.5}}, MT5D)])
+    pairs = [("all", (ours,), ("a",)) for ours in "bc"]
+    table = compare_rows(found, [CLEAN, MT5D], ["variant"], pairs)
+    lower = "lower in clean in 1 of 2 (-2.0 to +10.0), P mT5D in 1 of 1 (-0.500)."
+    holds = "1 of 1 with an interval hold after Holm's correction, 0 of them lower."
+    assert counted_text(table) == f"{lower} {holds}"
+
+
+def test_differences_of_one_pair_are_said_to_be_of_no_weight():
+    found = differences(frame({"a": {0: 0.1}, "b": {0: 0.2}}), [CLEAN])
+    alone = "Each is of one pair of seeds, so none is told from luck."
+    assert counted_text(found) == f"lower in clean in 0 of 1 (+10.0). {alone}"

@@ -87,6 +87,26 @@ def difference_text(row: Mapping[str, Any]) -> str:
     return f"{mean}{interval} (n={row['n']}){' *' if row['holds'] else ''}"
 
 
+def counted_text(table: pd.DataFrame) -> str:
+    """Rows of `compare_rows` as words: how often ours is lower, how far, and how many hold.
+
+    Each column has the range of its differences, in percent or its own unit. Differences of one
+    pair of seeds have no interval, and where there are no others, the words say so.
+    """
+    parts = []
+    for title, part in table.groupby("title", sort=False):
+        scale, digits = unit_of(part["measure"].iloc[0])
+        ends = sorted({part["mean"].min() * scale, part["mean"].max() * scale})
+        between = " to ".join(f"{end:+.{digits}f}" for end in ends)
+        parts.append(f"{title} in {(part['mean'] < 0).sum()} of {len(part)} ({between})")
+    words, tested = f"lower in {', '.join(parts)}.", table[table["n"] > 1]
+    if tested.empty:
+        return f"{words} Each is of one pair of seeds, so none is told from luck."
+    held = tested[tested["holds"]]
+    holds = f"{len(held)} of {len(tested)} with an interval hold after Holm's correction"
+    return f"{words} {holds}, {(held['mean'] < 0).sum()} of them lower."
+
+
 def for_display(table: pd.DataFrame, index: Sequence[str]) -> pd.DataFrame:
     """Differences as text: a row for what differs in the columns `index`, a column a measure."""
     texts = [difference_text(row) for row in table.to_dict("records")]
