@@ -431,7 +431,7 @@ def test_a_mixing_set_of_the_wrong_kind_is_refused(mixing_set, came):
 
 
 def test_without_a_mixing_set_it_mixes_with_500_generated_fractals(monkeypatch):
-    monkeypatch.setattr("lmlib.augment.layermix.generated", lambda: GREY)
+    monkeypatch.setattr("lmlib.fractals.mixing_sets.mixing_set", lambda: GREY)
     images, keys = photographs((32, 32), 8), {"seed": 1, "epoch": 2, "index": np.arange(8)}
     assert torch.equal(LayerMix()(images, **keys), LayerMix(GREY)(images, **keys))
     default = inspect.signature(mixing_set).parameters

@@ -718,7 +718,7 @@ def test_a_cell_that_fails_is_named_with_notebook_error_and_log_and_the_output_s
         "20-fails failed in code cell " in message
         and "(1 / (n - 1)): ZeroDivisionError: division by zero" in message
     )
-    assert str(root / "21.log") in message and "before" in (root / "20.log").read_text()
+    assert str(root / "21.log") in message and "before" in (root / "21.log").read_text()
     assert [path.name for path in (root / "out").iterdir()] == ["20-fails.failed.ipynb"]
     (root / "out" / "20-fails.part-7.ipynb").write_text("of a process that was killed")
     execute("20-fails", root / "out" / "20-fails.ipynb", {"n": 2}, root / "21.log")

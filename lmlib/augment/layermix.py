@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from ..checks import check_name, check_range
 from ..compiled import inlined
 from ..draws import integer, number_of, uniform, word
-from ..fractals.mixing_sets import mixing_set as generated
 from .blend import BLENDS, PROBABILITIES, blending, draw_pair
 from .kernels import kernel, key_of, three
 from .ops import OPS, Table, as_records, draw_operation, operate
@@ -109,7 +109,10 @@ class LayerMix(MixingMethod):
         shared: bool = True, layers: Sequence[int] = (1, 2, 3),
         probabilities: Sequence[float] = PROBABILITIES, flips: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(generated() if mixing_set is None else mixing_set, flips)
+        if mixing_set is None:
+            # By name: notebooks that import LayerMix do not depend on a user's fractals by that.
+            mixing_set = import_module("lmlib.fractals.mixing_sets").mixing_set()
+        super().__init__(mixing_set, flips)
         self.magnitude = check_range("magnitude", magnitude, 0, 10)
         self.beta = check_range("beta", beta, 0, 1000, low_open=True)
         self.ops, self.shared = check_name("ops", ops, OPS), bool(shared)
