@@ -212,7 +212,7 @@ def test_the_sections_stand_between_the_marks_and_the_rest_stays(rows):
 
 
 def test_the_code_of_the_readme_runs(root, monkeypatch):
-    monkeypatch.setattr("lmlib.augment.layermix.generated", lambda: noise((36, 36), 4))
+    monkeypatch.setattr("lmlib.fractals.mixing_sets.mixing_set", lambda: noise((36, 36), 4))
     made = []
     monkeypatch.setattr("torch.optim.SGD.step", lambda self: made.append(1))
     text = (paths.NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
